@@ -1,0 +1,1 @@
+"""From pixels to files people can fetch: variants, metadata, content-addressed storage."""

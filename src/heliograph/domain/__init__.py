@@ -1,0 +1,1 @@
+"""Shared nouns of every stage. No behaviour beyond keeping themselves valid; imports nothing from the other packages."""

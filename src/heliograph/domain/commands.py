@@ -1,0 +1,77 @@
+"""What the pure code asks the world to do. The pipeline and the simulator interpret the same commands."""
+
+from dataclasses import dataclass
+
+from heliograph.domain.errors import Overloaded
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
+from heliograph.domain.job import Attempt, Job
+from heliograph.domain.pictures import Output
+from heliograph.domain.run import RunOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordJob:
+    """Make the job's new state durable and tell everybody who watches.
+
+    `cause` is a stable code such as `submitted`, `worker_lost` or `gate_regenerate`. `ended_attempt` is metered and
+    charged in the same transaction; `outputs` come with `completed` only. `must_wait` is False where nothing acts on
+    the record, so that it may ride along with the next transaction.
+    """
+
+    job: Job
+    cause: str
+    ended_attempt: Attempt | None = None
+    outputs: tuple[Output, ...] = ()
+    must_wait: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseJob:
+    """Admission said no: the submission fails with `error` and nothing is stored."""
+
+    job_id: JobId
+    error: Overloaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """Hand the order to the worker."""
+
+    worker_id: WorkerId
+    order: RunOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbortRun:
+    """Stop this attempt at the next step boundary; a worker that does not is killed."""
+
+    worker_id: WorkerId
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostProcess:
+    """Judge, encode and store the pictures of this attempt."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartReplica:
+    """Start a worker on the GPU and load the model."""
+
+    gpu_id: GpuId
+    model_id: ModelId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReplica:
+    """Stop the worker; it holds no job. `reason` is for people."""
+
+    worker_id: WorkerId
+    reason: str
+
+
+Command = RecordJob | RefuseJob | Dispatch | AbortRun | PostProcess | StartReplica | StopReplica
+FleetCommand = StartReplica | StopReplica

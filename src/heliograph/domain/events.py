@@ -1,0 +1,166 @@
+"""Facts that reach the scheduler, in the past tense. A repeated or late one changes nothing."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from heliograph.domain.errors import EngineErrorKind
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
+from heliograph.domain.job import Job
+from heliograph.domain.pictures import Output, RawImage, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSubmitted:
+    """A checked and routed request became a job; it is not durable yet."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecovered:
+    """An open job was found in the store after a restart, in the state the last process left it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequested:
+    """Its owner wants the job gone."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaRequested:
+    """The fleet plan decided to load a model on a GPU; the worker is starting."""
+
+    worker_id: WorkerId
+    gpu_id: GpuId
+    model_id: ModelId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerReady:
+    """The worker has loaded its model. `load_s` seconds from process start, `memory_bytes` resident now."""
+
+    worker_id: WorkerId
+    load_s: float
+    memory_bytes: int
+
+
+class LossReason(StrEnum):
+    """Why a worker is gone."""
+
+    CRASHED = "crashed"
+    SILENT = "silent"
+    OUT_OF_MEMORY = "out_of_memory"
+    LOAD_FAILED = "load_failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLost:
+    """The worker's process has ended, by itself or because it was killed."""
+
+    worker_id: WorkerId
+    reason: LossReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The worker began the attempt."""
+
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """`step` of `steps` denoising steps are done. `previews` holds one JPEG per picture, or nothing."""
+
+    job_id: JobId
+    attempt: int
+    step: int
+    steps: int
+    previews: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesReady:
+    """The attempt's pictures left the GPU after `run_s` seconds; the worker is free again."""
+
+    job_id: JobId
+    attempt: int
+    run_s: float
+    images: tuple[RawImage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """The engine gave up on the attempt; the worker lives."""
+
+    job_id: JobId
+    attempt: int
+    kind: EngineErrorKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAborted:
+    """The worker stopped the attempt because it was told to; it is free again."""
+
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputsStored:
+    """Every picture of the attempt passed the gates and is durable in the blob store."""
+
+    job_id: JobId
+    attempt: int
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRejected:
+    """A quality gate wants other pictures, or none at all."""
+
+    job_id: JobId
+    attempt: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostProcessingFailed:
+    """Encoding or storing broke. `is_parked` asks to try again later without using up an attempt (disk full, store gone)."""
+
+    job_id: JobId
+    attempt: int
+    message: str
+    is_parked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockTicked:
+    """Time passed: deadlines, back-off and idle limits are looked at."""
+
+
+Event = (
+    JobSubmitted
+    | JobRecovered
+    | CancelRequested
+    | ReplicaRequested
+    | WorkerReady
+    | WorkerLost
+    | RunStarted
+    | StepDone
+    | ImagesReady
+    | RunFailed
+    | RunAborted
+    | OutputsStored
+    | GateRejected
+    | PostProcessingFailed
+    | ClockTicked
+)

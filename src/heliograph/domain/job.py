@@ -1,0 +1,135 @@
+"""The life of a job: its states, the legal moves between them, and the record that moves.
+
+    pending ─► dispatched ─► running ─► post_processing ─► completed
+       ▲           │            │              │
+       └───────────┴────────────┴──────────────┘   worker lost, engine failed, gate asked for another seed
+    and from every one of them: cancelled, failed, expired
+
+`LEGAL_MOVES` is the only table of them; façades translate states, never redefine them. `pending` means: not on a GPU.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
+from heliograph.domain.request import GenerationRequest
+from heliograph.domain.tiers import Tier
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    PENDING = "pending"
+    DISPATCHED = "dispatched"
+    RUNNING = "running"
+    POST_PROCESSING = "post_processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Nothing ever happens to it again."""
+        return not LEGAL_MOVES[self]
+
+
+_ENDINGS = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
+
+LEGAL_MOVES: Mapping[JobState, frozenset[JobState]] = {
+    JobState.PENDING: frozenset({JobState.DISPATCHED}) | _ENDINGS,
+    JobState.DISPATCHED: frozenset({JobState.RUNNING, JobState.PENDING}) | _ENDINGS,
+    JobState.RUNNING: frozenset({JobState.POST_PROCESSING, JobState.PENDING}) | _ENDINGS,
+    JobState.POST_PROCESSING: frozenset({JobState.COMPLETED, JobState.PENDING}) | _ENDINGS,
+    JobState.COMPLETED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+ON_WORKER = frozenset({JobState.DISPATCHED, JobState.RUNNING})
+"""States in which a worker holds the job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a job ended other than completed. `code` is stable, `message` tells the user what happened and what to do."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a job entered a state, in seconds since the Unix epoch."""
+
+    state: JobState
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One accepted request on its way.
+
+    `attempt` is 0 until the first dispatch and fences off late results: only messages that carry the current number
+    count. `reseeds` counts how often the quality gate asked for other seeds. `sequence` is the order of submission and
+    breaks every tie. `timeline` has one moment per state entered, oldest first. Times are seconds since the epoch.
+    """
+
+    job_id: JobId
+    tenant_id: TenantId
+    end_user: str | None
+    tier: Tier
+    request: GenerationRequest
+    sequence: int
+    created_at_s: float
+    deadline_at_s: float | None
+    state: JobState = JobState.PENDING
+    attempt: int = 0
+    reseeds: int = 0
+    not_before_s: float = 0.0
+    timeline: tuple[Moment, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def finished_at_s(self) -> float | None:
+        """When it ended, or None while it is open."""
+        return self.timeline[-1].at_s if self.timeline and self.state.is_terminal else None
+
+    def moved(self, to: JobState, *, now_s: float, failure: Failure | None = None) -> "Job":
+        """This job in state `to`; a move that is not in the table is our bug."""
+        assert to in LEGAL_MOVES[self.state], f"job {self.job_id}: {self.state} -> {to} is not a legal move"
+        moment = Moment(state=to, at_s=now_s)
+        return replace(self, state=to, timeline=(*self.timeline, moment), failure=failure)
+
+
+class AttemptOutcome(StrEnum):
+    """How one attempt on a worker ended."""
+
+    SUCCEEDED = "succeeded"
+    ENGINE_FAILED = "engine_failed"
+    WORKER_LOST = "worker_lost"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    SERVER_LOST = "server_lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One finished stay of a job on a worker: the unit of metering.
+
+    `gpu_s` is the time the GPU was held, in seconds, from dispatch to the end of the run. An attempt that ended with
+    the server (`SERVER_LOST`) was not measured: its `gpu_s` is 0.
+    """
+
+    job_id: JobId
+    number: int
+    worker_id: WorkerId
+    gpu_id: GpuId
+    gpu_class: str
+    model_id: ModelId
+    dispatched_at_s: float
+    ended_at_s: float
+    gpu_s: float
+    outcome: AttemptOutcome

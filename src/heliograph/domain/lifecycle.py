@@ -1,0 +1,65 @@
+"""The one stream of lifecycle events that feeds watchers, metrics, traces and logs. Published after it is durable."""
+
+from dataclasses import dataclass
+
+from heliograph.domain.accounts import Refusal
+from heliograph.domain.commands import RecordJob
+from heliograph.domain.events import LossReason, StepDone
+from heliograph.domain.ids import GpuId, ModelId, WorkerId
+from heliograph.domain.job import JobState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobMoved:
+    """A job entered a state. `previous` is None for a new job; `cost_micros` is what its ledger charged so far."""
+
+    record: RecordJob
+    previous: JobState | None
+    cost_micros: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStepped:
+    """A running job made a step, perhaps with previews."""
+
+    model_id: ModelId
+    step: StepDone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused:
+    """A request was refused before it became a job."""
+
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStarted:
+    """A worker is loading a model."""
+
+    worker_id: WorkerId
+    gpu_id: GpuId
+    model_id: ModelId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaLoaded:
+    """A worker finished loading after `load_s` seconds."""
+
+    worker_id: WorkerId
+    model_id: ModelId
+    load_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaLost:
+    """A worker is gone."""
+
+    worker_id: WorkerId
+    model_id: ModelId
+    reason: LossReason
+    detail: str
+
+
+LifecycleEvent = JobMoved | JobStepped | RequestRefused | ReplicaStarted | ReplicaLoaded | ReplicaLost

@@ -1,0 +1,59 @@
+"""Pictures between the stages: raw pixels from an engine, facts and a verdict about them, and what was delivered."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from heliograph.domain.ids import JobId, OutputId, TenantId
+from heliograph.domain.request import OutputFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawImage:
+    """Pixels as an engine made them: `rgb` holds height x width x 3 bytes, row by row, sRGB."""
+
+    width_px: int
+    height_px: int
+    seed: int
+    rgb: bytes
+
+
+class Decision(StrEnum):
+    """What a quality gate asks for, from harmless to severe."""
+
+    ACCEPT = "accept"
+    FLAG = "flag"
+    REGENERATE = "regenerate"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A gate's decision with its reasons: short stable codes such as `blank` or `wrong_size`."""
+
+    decision: Decision
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One delivered picture.
+
+    `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
+    `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
+    """
+
+    output_id: OutputId
+    job_id: JobId
+    tenant_id: TenantId
+    index: int
+    blob: str
+    sha256: str
+    size_bytes: int
+    output_format: OutputFormat
+    width_px: int
+    height_px: int
+    seed: int
+    thumbnail_blob: str
+    thumbhash: str
+    verdict: Verdict
+    created_at_s: float

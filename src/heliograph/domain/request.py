@@ -1,0 +1,73 @@
+"""What the user asked for, after checking: every field is set, legal for the model, and final."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from heliograph.domain.ids import ModelId
+
+SEED_MAX = 2**32 - 1
+"""Largest seed. 32 bits fit every client's number type and every tool that shows one."""
+
+
+class OutputFormat(StrEnum):
+    """Codec of the delivered picture."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return f"image/{self.value}"
+
+
+class Quality(StrEnum):
+    """How much work to spend on a picture; a preset maps it to steps."""
+
+    DRAFT = "draft"
+    STANDARD = "standard"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """One thing that differs from what the user sent, and why. Nothing is changed without one.
+
+    `requested` and `used` are short renderings for people and logs of numbers or names, never whole prompts.
+    """
+
+    parameter: str
+    requested: str
+    used: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """A checked request for `image_count` pictures.
+
+    `prompt` is what the model reads, `raw_prompt` what the user typed. Picture i uses seed `(seed + i) mod 2³²`, so any
+    one of a batch can be made again alone. `output_quality` is the codec's 1-100 setting, None for lossless PNG.
+    """
+
+    model_id: ModelId
+    prompt: str
+    raw_prompt: str
+    negative_prompt: str
+    width_px: int
+    height_px: int
+    steps: int
+    guidance: float
+    seed: int
+    image_count: int
+    quality: Quality
+    style: str | None
+    output_format: OutputFormat
+    output_quality: int | None
+    prompt_tokens: int
+    adjustments: tuple[Adjustment, ...]
+
+    def seeds(self) -> tuple[int, ...]:
+        """One seed per picture, in picture order."""
+        return tuple((self.seed + index) % (SEED_MAX + 1) for index in range(self.image_count))

@@ -1,0 +1,22 @@
+"""What a worker is told to do, in terms of the model alone: no tenant, no price, no queue."""
+
+from dataclasses import dataclass
+
+from heliograph.domain.ids import JobId, ModelId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOrder:
+    """One attempt at one job. Picture i is made from `seeds[i]`; a preview is sent every `preview_every` steps (0: never)."""
+
+    job_id: JobId
+    attempt: int
+    model_id: ModelId
+    prompt: str
+    negative_prompt: str
+    width_px: int
+    height_px: int
+    steps: int
+    guidance: float
+    seeds: tuple[int, ...]
+    preview_every: int

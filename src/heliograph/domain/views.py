@@ -1,0 +1,96 @@
+"""What one stage may know of another: small frozen snapshots, made when a decision needs them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
+from heliograph.domain.job import Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One card (or, on a laptop, one CPU slot) that can hold replicas up to `memory_bytes`."""
+
+    gpu_id: GpuId
+    gpu_class: str
+    memory_bytes: int
+
+
+class ReplicaState(StrEnum):
+    """What a worker is doing."""
+
+    LOADING = "loading"
+    READY = "ready"
+    BUSY = "busy"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaView:
+    """One worker: one loaded model on one GPU. `since_s` is when it entered its state."""
+
+    worker_id: WorkerId
+    gpu_id: GpuId
+    model_id: ModelId
+    state: ReplicaState
+    since_s: float
+    job_id: JobId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """All GPUs and replicas, in a stable order."""
+
+    gpus: tuple[Gpu, ...]
+    replicas: tuple[ReplicaView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelQueue:
+    """Open work of one model: jobs waiting, their estimated GPU-seconds, GPU-seconds left on workers, replicas."""
+
+    pending: int = 0
+    pending_s: float = 0.0
+    running_s: float = 0.0
+    replicas: int = 0
+    load_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueView:
+    """Open work by model; a model without an entry has none."""
+
+    models: Mapping[ModelId, ModelQueue]
+
+    def of(self, model_id: ModelId) -> ModelQueue:
+        """The queue of one model."""
+        return self.models.get(model_id, ModelQueue())
+
+
+class Phase(StrEnum):
+    """What is happening to a job, in a word for people; finer than its state."""
+
+    WAITING = "waiting"
+    LOADING_MODEL = "loading_model"
+    RETRYING = "retrying"
+    GENERATING = "generating"
+    FINISHING = "finishing"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job as its owner sees it now.
+
+    `queue_position` counts from 1 within the model's queue and is None unless pending. `eta_s` is the expected number
+    of seconds until the pictures are delivered, None when unknown or ended. `step` of `steps` is the progress of the
+    current attempt.
+    """
+
+    job: Job
+    phase: Phase
+    queue_position: int | None
+    eta_s: float | None
+    step: int
+    steps: int

@@ -1,0 +1,41 @@
+"""The port to whatever runs workers: child processes here, Ray actors on a cluster, a model of both in the simulator.
+
+A driver reports what happens as events (`WorkerReady`, `RunStarted`, `StepDone`, `ImagesReady`, `RunFailed`,
+`RunAborted`, `WorkerLost`) through the `emit` it was built with; awaiting `emit` is the back-pressure. It decides
+nothing: whether a lost worker's job runs again is the scheduler's business.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from heliograph.domain.events import Event
+from heliograph.domain.ids import JobId, WorkerId
+from heliograph.domain.model_card import ModelCard
+from heliograph.domain.run import RunOrder
+from heliograph.domain.views import Gpu
+
+EmitEvent = Callable[[Event], Awaitable[None]]
+
+
+class FleetDriver(Protocol):
+    """Commands return at once; what came of them arrives as events. A command for an unknown worker does nothing."""
+
+    async def start(self, worker_id: WorkerId, gpu: Gpu, card: ModelCard) -> None:
+        """Start a worker that loads `card` on `gpu`."""
+        ...
+
+    async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
+        """Hand a ready worker an order."""
+        ...
+
+    async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
+        """Stop the attempt at the next step; a worker that does not obey within the grace period is killed."""
+        ...
+
+    async def stop(self, worker_id: WorkerId) -> None:
+        """End the worker; its `WorkerLost` says `stopped`."""
+        ...
+
+    async def close(self) -> None:
+        """End every worker and wait until all are gone. No event is emitted after this returns."""
+        ...

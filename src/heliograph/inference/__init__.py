@@ -1,0 +1,1 @@
+"""Engines and the worker process that runs one of them."""

@@ -1,0 +1,1 @@
+"""Raw input becomes a checked GenerationRequest, or a clear error."""

@@ -1,0 +1,1 @@
+"""Gates after inference: facts about pixels become a verdict."""

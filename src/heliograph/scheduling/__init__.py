@@ -1,0 +1,1 @@
+"""Admission, priority, dispatch, retry: events in, commands out."""
