@@ -142,7 +142,6 @@ class Canvas:
         self.set_pixels(np.where(below[..., None], colours, self.pixels()))
         if region is not None:
             self.regions.paste(region, (0, 0), Image.fromarray(below.astype(np.uint8) * 255))
-            self._region_pen = ImageDraw.Draw(self.regions)
 
     def pixels(self) -> NDArray[np.float32]:
         """(height, width, 3) float32 copy of the colours, 0..255."""

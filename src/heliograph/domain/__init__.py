@@ -1,1 +1,1 @@
-"""Shared nouns of every stage. No behaviour beyond keeping themselves valid; imports nothing from the other packages."""
+"""Shared nouns of every stage: valid by construction, and importing nothing from the other packages."""

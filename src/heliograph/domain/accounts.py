@@ -24,6 +24,18 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """On whose behalf a call is made."""
+
+    tenant_id: TenantId
+    tier: Tier
+
+
+LOCAL_CALLER = Caller(tenant_id=TenantId("local"), tier=Tier.STANDARD)
+"""Everybody, while no keys are configured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """A request that never became a job. No prompt text is kept, only where and why it was refused."""
 

@@ -67,7 +67,7 @@ class StartReplica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopReplica:
-    """Stop the worker; it holds no job. `reason` is for people."""
+    """Stop the worker as soon as it holds no job. `reason` is for people."""
 
     worker_id: WorkerId
     reason: str

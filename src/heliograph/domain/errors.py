@@ -66,7 +66,7 @@ class Conflict(CallerError):
 
 
 class WorldError(HeliographError):
-    """Nobody's request is wrong; the world is. `retry_after_s` is a hint in seconds, or None when a retry cannot help."""
+    """Nobody's request is wrong. `retry_after_s` is a hint in seconds, or None when a retry cannot help."""
 
     default_code = "unavailable"
 

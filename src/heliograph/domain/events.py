@@ -24,6 +24,13 @@ class JobRecovered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionAbandoned:
+    """The job could not be made durable: its submission failed and none of its commands were carried out."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequested:
     """Its owner wants the job gone."""
 
@@ -37,6 +44,14 @@ class ReplicaRequested:
     worker_id: WorkerId
     gpu_id: GpuId
     model_id: ModelId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStopRequested:
+    """The fleet plan wants the worker gone; one that is busy finishes its run first."""
+
+    worker_id: WorkerId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +149,11 @@ class GateRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostProcessingFailed:
-    """Encoding or storing broke. `is_parked` asks to try again later without using up an attempt (disk full, store gone)."""
+    """Encoding broke for good; storing is retried by the pipeline and never ends here."""
 
     job_id: JobId
     attempt: int
     message: str
-    is_parked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +164,10 @@ class ClockTicked:
 Event = (
     JobSubmitted
     | JobRecovered
+    | SubmissionAbandoned
     | CancelRequested
     | ReplicaRequested
+    | ReplicaStopRequested
     | WorkerReady
     | WorkerLost
     | RunStarted

@@ -73,8 +73,10 @@ class Job:
     """One accepted request on its way.
 
     `attempt` is 0 until the first dispatch and fences off late results: only messages that carry the current number
-    count. `reseeds` counts how often the quality gate asked for other seeds. `sequence` is the order of submission and
-    breaks every tie. `timeline` has one moment per state entered, oldest first. Times are seconds since the epoch.
+    count. `failures` counts the attempts that failed and bounds the retries; an attempt that ended with the server is
+    not the job's fault and does not count. `reseeds` counts how often the quality gate asked for other seeds.
+    `sequence` is the order of submission and breaks every tie. `timeline` has one moment per state entered, oldest
+    first. Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -87,6 +89,7 @@ class Job:
     deadline_at_s: float | None
     state: JobState = JobState.PENDING
     attempt: int = 0
+    failures: int = 0
     reseeds: int = 0
     not_before_s: float = 0.0
     timeline: tuple[Moment, ...] = ()

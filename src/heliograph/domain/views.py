@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Job
+from heliograph.domain.model_card import ModelCard
+from heliograph.domain.money import Micros
+from heliograph.domain.pictures import Output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +51,21 @@ class FleetView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelQueue:
-    """Open work of one model: jobs waiting, their estimated GPU-seconds, GPU-seconds left on workers, replicas."""
+    """Open work of one model.
+
+    `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`. `running_s`
+    GPU-seconds are left on `replicas` workers. The last `load_failures` loads in a row failed, the latest at
+    `load_failed_at_s`; one load is expected to take `load_s`.
+    """
 
     pending: int = 0
     pending_s: float = 0.0
+    waiting_since_s: float | None = None
     running_s: float = 0.0
     replicas: int = 0
+    load_s: float = 0.0
     load_failures: int = 0
+    load_failed_at_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,3 +105,26 @@ class JobView:
     eta_s: float | None
     step: int
     steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """Everything the API shows of a job. `cost_micros` is what its tenant was charged so far."""
+
+    view: JobView
+    outputs: tuple[Output, ...]
+    cost_micros: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus:
+    """A catalogue entry in this installation.
+
+    `is_available`: there is an engine and a GPU for it. `is_resident`: a worker holds it now. `wait_s` is the expected
+    number of seconds from submission to delivery of one picture of the default size, None when unknown.
+    """
+
+    card: ModelCard
+    is_available: bool
+    is_resident: bool
+    wait_s: float | None

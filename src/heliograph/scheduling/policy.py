@@ -1,0 +1,34 @@
+"""The scheduler's policy as data, so that a simulation can sweep it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from heliograph.domain.tiers import Tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerPolicy:
+    """Weights and bounds.
+
+    `tier_head_start_s` is how many seconds of waiting a tier is ahead, `cost_weight` how many seconds of waiting one
+    estimated GPU-second costs. `backoff_s[k]` is the pause after failure k+1 (the last value repeats).
+    `post_processing_max` bounds the finished pictures held in memory: beyond it nothing is dispatched.
+    `load_failures_max` loads of a model failing in a row fail the jobs that wait for it.
+    """
+
+    tier_head_start_s: Mapping[Tier, float] = field(
+        default_factory=lambda: {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0}
+    )
+    cost_weight: float = 1.0
+    pending_max: int = 10_000
+    pending_max_per_tenant: int = 5_000
+    attempts_max: int = 3
+    backoff_s: tuple[float, ...] = (0.0, 2.0, 10.0)
+    reseeds_max: int = 2
+    post_processing_max: int = 64
+    load_failures_max: int = 3
+    preview_every: int = 1
+
+    def backoff_after(self, failures: int) -> float:
+        """Seconds to wait after the `failures`-th failure (from 1)."""
+        return self.backoff_s[min(failures, len(self.backoff_s)) - 1] if self.backoff_s else 0.0

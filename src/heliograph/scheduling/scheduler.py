@@ -1,0 +1,658 @@
+"""The scheduler: one state machine for jobs and workers. Events in, commands out; no I/O, no clock, no chance.
+
+Theory of operation. An open job is in exactly one place: a waiting line (`PendingLine`, one per model), the back-off
+heap, a worker, or post-processing. A worker holds at most one run, named by (job, attempt). Every message about a run
+carries that pair: it frees the worker that holds the pair, and it moves the job only while the pair is still the job's
+current attempt. So late, repeated and reordered messages change nothing, and a worker that is still busy with a
+cancelled job is simply not free yet.
+
+Order of commands within one `handle`: a job's `RecordJob` comes before whatever acts on it. The pipeline makes all
+records of a batch durable before it carries the rest out.
+
+Bounds: `pending_max` jobs wait (beyond it: `RefuseJob`), `post_processing_max` finished pictures are held (beyond it
+nothing is dispatched), `attempts_max` failed attempts end a job, `reseeds_max` gate rejections end a job. Cost per
+event is O(log n) in the number of open jobs and linear in workers and models, except after the loss of a model
+(`_give_up_on`), which touches its whole line once.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from heliograph.domain.commands import AbortRun, Command, Dispatch, PostProcess, RecordJob, RefuseJob, StopReplica
+from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind, Overloaded
+from heliograph.domain.events import (
+    CancelRequested,
+    ClockTicked,
+    Event,
+    GateRejected,
+    ImagesReady,
+    JobRecovered,
+    JobSubmitted,
+    LossReason,
+    OutputsStored,
+    PostProcessingFailed,
+    ReplicaRequested,
+    ReplicaStopRequested,
+    RunAborted,
+    RunFailed,
+    RunStarted,
+    StepDone,
+    SubmissionAbandoned,
+    WorkerLost,
+    WorkerReady,
+)
+from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
+from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.pictures import Decision
+from heliograph.domain.request import SEED_MAX
+from heliograph.domain.run import RunOrder
+from heliograph.domain.views import (
+    FleetView,
+    Gpu,
+    JobView,
+    ModelQueue,
+    Phase,
+    QueueView,
+    ReplicaState,
+    ReplicaView,
+)
+from heliograph.scheduling.pending import PendingLine
+from heliograph.scheduling.policy import SchedulerPolicy
+from heliograph.scheduling.priority import virtual_arrival
+from heliograph.scheduling.profiles import Profiles
+
+RESEED_STRIDE = 10_007
+"""Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
+
+Run = tuple[JobId, int]
+
+
+@dataclass(slots=True)
+class _Open:
+    """An open job and what is known of it only here."""
+
+    job: Job
+    estimate_s: float
+    worker_id: WorkerId | None = None
+    dispatched_at_s: float = 0.0
+    step: int = 0
+    steps: int = 0
+    step_at_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Worker:
+    worker_id: WorkerId
+    gpu: Gpu
+    model_id: ModelId
+    state: ReplicaState
+    since_s: float
+    run: Run | None = None
+
+
+class Scheduler:
+    """Owns every open job and every worker. One task calls it; nobody else may."""
+
+    def __init__(self, *, gpus: Iterable[Gpu], policy: SchedulerPolicy, profiles: Profiles) -> None:
+        self._gpus: Mapping[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
+        self._policy = policy
+        self._profiles = profiles
+        self._open: dict[JobId, _Open] = {}
+        self._workers: dict[WorkerId, _Worker] = {}
+        self._runs: dict[Run, WorkerId] = {}
+        self._lines: dict[ModelId, PendingLine] = {}
+        self._delayed: list[tuple[float, int, JobId]] = []
+        self._deadlines: list[tuple[float, int, JobId]] = []
+        self._pending_by_tenant: Counter[TenantId] = Counter()
+        self._load_failures: Counter[ModelId] = Counter()
+        self._load_failed_at_s: dict[ModelId, float] = {}
+        self._post_processing = 0
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, *, now_s: float) -> list[Command]:
+        """Fold one event into the state and return what should happen next, in order."""
+        match event:
+            case JobSubmitted(job=job):
+                return self._admit(job, now_s)
+            case JobRecovered(job=job):
+                return self._recover(job, now_s)
+            case SubmissionAbandoned(job_id=job_id):
+                return self._abandon(job_id, now_s)
+            case CancelRequested(job_id=job_id):
+                return self._end_early(job_id, JobState.CANCELLED, "cancelled", "Cancelled on request.", now_s)
+            case ReplicaRequested():
+                return self._expect_worker(event, now_s)
+            case ReplicaStopRequested(worker_id=worker_id, reason=reason):
+                return self._stop_worker(worker_id, reason, now_s)
+            case WorkerReady():
+                return self._welcome(event, now_s)
+            case WorkerLost():
+                return self._lose(event, now_s)
+            case RunStarted(job_id=job_id, attempt=attempt):
+                return self._start_running(job_id, attempt, now_s)
+            case StepDone():
+                return self._note_step(event, now_s)
+            case ImagesReady():
+                return self._images_ready(event, now_s)
+            case RunFailed():
+                return self._run_failed(event, now_s)
+            case RunAborted(job_id=job_id, attempt=attempt):
+                return self._free((job_id, attempt), now_s)
+            case OutputsStored():
+                return self._complete(event, now_s)
+            case GateRejected():
+                return self._gate_rejected(event, now_s)
+            case PostProcessingFailed(job_id=job_id, attempt=attempt, message=message):
+                entry = self._current(job_id, attempt, JobState.POST_PROCESSING)
+                return [] if entry is None else self._retry_or_fail(entry, "post_processing_failed", message, now_s)
+            case ClockTicked():
+                return self._tick(now_s)
+            case _:
+                assert_never(event)
+
+    def _admit(self, job: Job, now_s: float) -> list[Command]:
+        if job.job_id in self._open:
+            return []
+        pending = sum(len(line) for line in self._lines.values())
+        refusal = self._overload(pending, self._pending_by_tenant[job.tenant_id], job)
+        if refusal is not None:
+            return [RefuseJob(job_id=job.job_id, error=refusal)]
+        job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
+        entry = self._enter(job)
+        return [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
+
+    def _overload(self, pending: int, pending_of_tenant: int, job: Job) -> Overloaded | None:
+        policy = self._policy
+        queue = self.queue_of(job.request.model_id)
+        retry_after_s = min(120.0, max(1.0, (queue.pending_s + queue.running_s) / max(queue.replicas, 1) / 10))
+        if pending >= policy.pending_max:
+            return Overloaded(f"{pending} jobs are waiting already; try again later", retry_after_s=retry_after_s)
+        if pending_of_tenant >= policy.pending_max_per_tenant:
+            return Overloaded(
+                f"you have {pending_of_tenant} jobs waiting already; wait for some to finish",
+                code="tenant_queue_full",
+                retry_after_s=retry_after_s,
+            )
+        return None
+
+    def _recover(self, job: Job, now_s: float) -> list[Command]:
+        if job.job_id in self._open or job.state.is_terminal:
+            return []
+        if job.state is JobState.PENDING:
+            return self._wait(self._enter(job), now_s)
+        lost = None
+        if job.state in ON_WORKER:
+            nowhere = GpuId("unknown")
+            lost = Attempt(
+                job_id=job.job_id,
+                number=job.attempt,
+                worker_id=WorkerId("unknown"),
+                gpu_id=nowhere,
+                gpu_class="unknown",
+                model_id=job.request.model_id,
+                dispatched_at_s=job.timeline[-1].at_s,
+                ended_at_s=now_s,
+                gpu_s=0.0,
+                outcome=AttemptOutcome.SERVER_LOST,
+            )
+        entry = self._enter(job.moved(JobState.PENDING, now_s=now_s))
+        record = RecordJob(job=entry.job, cause="server_restarted", ended_attempt=lost)
+        return [record, *self._wait(entry, now_s)]
+
+    def _abandon(self, job_id: JobId, now_s: float) -> list[Command]:
+        entry = self._open.get(job_id)
+        if entry is None:
+            return []
+        self._leave(entry)
+        if entry.worker_id is None:
+            return []
+        return self._free((job_id, entry.job.attempt), now_s)
+
+    def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
+        if event.worker_id not in self._workers:
+            self._workers[event.worker_id] = _Worker(
+                worker_id=event.worker_id,
+                gpu=self._gpus[event.gpu_id],
+                model_id=event.model_id,
+                state=ReplicaState.LOADING,
+                since_s=now_s,
+            )
+        return []
+
+    def _stop_worker(self, worker_id: WorkerId, reason: str, now_s: float) -> list[Command]:
+        worker = self._workers.get(worker_id)
+        if worker is None or worker.state is ReplicaState.STOPPING:
+            return []
+        worker.state, worker.since_s = ReplicaState.STOPPING, now_s
+        return [StopReplica(worker_id=worker_id, reason=reason)] if worker.run is None else []
+
+    def _welcome(self, event: WorkerReady, now_s: float) -> list[Command]:
+        worker = self._workers.get(event.worker_id)
+        if worker is None or worker.state is not ReplicaState.LOADING:
+            return []
+        worker.state, worker.since_s = ReplicaState.READY, now_s
+        self._profiles.observe_load(worker.model_id, event.load_s)
+        self._load_failures[worker.model_id] = 0
+        return self._fill(worker.model_id, now_s)
+
+    def _lose(self, event: WorkerLost, now_s: float) -> list[Command]:
+        worker = self._workers.pop(event.worker_id, None)
+        if worker is None:
+            return []
+        if worker.state is ReplicaState.LOADING and event.reason is not LossReason.STOPPED:
+            self._load_failures[worker.model_id] += 1
+            self._load_failed_at_s[worker.model_id] = now_s
+            if self._load_failures[worker.model_id] >= self._policy.load_failures_max:
+                return self._give_up_on(worker.model_id, now_s)
+        if worker.run is None:
+            return []
+        run, worker.run = worker.run, None
+        self._runs.pop(run, None)
+        entry = self._current(*run, *ON_WORKER)
+        if entry is None:
+            return []
+        ended = self._ended_attempt(entry, worker, AttemptOutcome.WORKER_LOST, now_s)
+        cause = "out_of_memory" if event.reason is LossReason.OUT_OF_MEMORY else "worker_lost"
+        return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
+
+    def _give_up_on(self, model_id: ModelId, now_s: float) -> list[Command]:
+        """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing."""
+        line = self._lines.get(model_id)
+        waiting = line.job_ids() if line is not None else ()
+        delayed = sorted(
+            job_id for _, _, job_id in self._delayed if self._is_delayed(job_id) and self._model_of(job_id) == model_id
+        )
+        message = f"The model {model_id} could not be loaded; choose another model or tell the operator."
+        return [
+            command
+            for job_id in (*waiting, *delayed)
+            for command in self._end_early(job_id, JobState.FAILED, "model_load_failed", message, now_s)
+        ]
+
+    def _start_running(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
+        entry = self._current(job_id, attempt, JobState.DISPATCHED)
+        if entry is None:
+            return []
+        entry.job = entry.job.moved(JobState.RUNNING, now_s=now_s)
+        entry.step_at_s = now_s
+        return [RecordJob(job=entry.job, cause="started", must_wait=False)]
+
+    def _note_step(self, event: StepDone, now_s: float) -> list[Command]:
+        entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
+        if entry is not None and event.step > entry.step:
+            entry.step, entry.steps, entry.step_at_s = event.step, event.steps, now_s
+        return []
+
+    def _images_ready(self, event: ImagesReady, now_s: float) -> list[Command]:
+        run = (event.job_id, event.attempt)
+        worker = self._worker_of(run)
+        started = self._start_running(event.job_id, event.attempt, now_s)
+        entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
+        if entry is None or worker is None:
+            return self._free(run, now_s)
+        self._profiles.observe_run(entry.job.request, event.run_s)
+        ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
+        entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
+        entry.worker_id = None
+        self._post_processing += 1
+        record = RecordJob(job=entry.job, cause="images_ready", ended_attempt=ended, must_wait=False)
+        return [*started, record, PostProcess(job=entry.job), *self._free(run, now_s)]
+
+    def _run_failed(self, event: RunFailed, now_s: float) -> list[Command]:
+        run = (event.job_id, event.attempt)
+        worker = self._worker_of(run)
+        freed = self._free(run, now_s)
+        entry = self._current(event.job_id, event.attempt, *ON_WORKER)
+        if entry is None or worker is None:
+            return freed
+        ended = self._ended_attempt(entry, worker, AttemptOutcome.ENGINE_FAILED, now_s)
+        cause = f"engine_{event.kind.value}"
+        if event.kind not in RETRYABLE_ENGINE_ERRORS:
+            return [*self._end(entry, JobState.FAILED, cause, event.message, now_s, ended), *freed]
+        if event.kind is EngineErrorKind.NAN:
+            entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
+        return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
+
+    def _complete(self, event: OutputsStored, now_s: float) -> list[Command]:
+        entry = self._current(event.job_id, event.attempt, JobState.POST_PROCESSING)
+        if entry is None:
+            return []
+        self._profiles.observe_finish(entry.job.request.model_id, now_s - entry.job.timeline[-1].at_s)
+        done = entry.job.moved(JobState.COMPLETED, now_s=now_s)
+        self._leave(entry)
+        record = RecordJob(job=done, cause="completed", outputs=event.outputs)
+        return [record, *self._fill(done.request.model_id, now_s)]
+
+    def _gate_rejected(self, event: GateRejected, now_s: float) -> list[Command]:
+        entry = self._current(event.job_id, event.attempt, JobState.POST_PROCESSING)
+        if entry is None:
+            return []
+        reasons = ", ".join(event.verdict.reasons)
+        if event.verdict.decision is Decision.REGENERATE and entry.job.reseeds < self._policy.reseeds_max:
+            entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
+            return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
+        message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
+        return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
+
+    def _tick(self, now_s: float) -> list[Command]:
+        commands: list[Command] = []
+        while self._deadlines and self._deadlines[0][0] <= now_s:
+            _, _, job_id = heapq.heappop(self._deadlines)
+            message = "The deadline passed before the job was done."
+            commands += self._end_early(job_id, JobState.EXPIRED, "deadline_exceeded", message, now_s)
+        while self._delayed and self._delayed[0][0] <= now_s:
+            _, _, job_id = heapq.heappop(self._delayed)
+            if self._is_delayed(job_id):
+                self._join_line(self._open[job_id])
+        for model_id in self._lines:
+            commands += self._fill(model_id, now_s)
+        return commands
+
+    # --- moves of a job ----------------------------------------------------------------------------------------------
+
+    def _enter(self, job: Job) -> _Open:
+        entry = _Open(job=job, estimate_s=self._profiles.run_s(job.request), steps=job.request.steps)
+        self._open[job.job_id] = entry
+        if job.deadline_at_s is not None:
+            heapq.heappush(self._deadlines, (job.deadline_at_s, job.sequence, job.job_id))
+        return entry
+
+    def _wait(self, entry: _Open, now_s: float) -> list[Command]:
+        """Put a pending job in line, or on the back-off heap until its time comes."""
+        job = entry.job
+        self._pending_by_tenant[job.tenant_id] += 1
+        if job.not_before_s > now_s:
+            heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
+            return []
+        self._join_line(entry)
+        return self._fill(job.request.model_id, now_s)
+
+    def _join_line(self, entry: _Open) -> None:
+        key = virtual_arrival(entry.job, estimate_s=entry.estimate_s, policy=self._policy)
+        line = self._lines.setdefault(entry.job.request.model_id, PendingLine())
+        line.add(entry.job.job_id, key, entry.estimate_s)
+
+    def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
+        """Give waiting jobs to idle workers of their model."""
+        line = self._lines.get(model_id)
+        if not line:
+            return []
+        commands: list[Command] = []
+        for worker in self._workers.values():
+            if not line or self._post_processing >= self._policy.post_processing_max:
+                break
+            if worker.model_id == model_id and worker.state is ReplicaState.READY:
+                commands += self._dispatch(self._open[line.pop()], worker, now_s)
+        return commands
+
+    def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
+        job = replace(entry.job.moved(JobState.DISPATCHED, now_s=now_s), attempt=entry.job.attempt + 1)
+        self._count_pending_out(job.tenant_id)
+        entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
+        entry.step, entry.steps, entry.step_at_s = 0, job.request.steps, now_s
+        run = (job.job_id, job.attempt)
+        worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
+        self._runs[run] = worker.worker_id
+        order = run_order(job, preview_every=self._policy.preview_every)
+        return [RecordJob(job=job, cause="dispatched"), Dispatch(worker_id=worker.worker_id, order=order)]
+
+    def _retry_or_fail(
+        self, entry: _Open, cause: str, message: str, now_s: float, ended: Attempt | None = None
+    ) -> list[Command]:
+        entry.job = replace(entry.job, failures=entry.job.failures + 1)
+        failures = entry.job.failures
+        if failures >= self._policy.attempts_max:
+            return self._end(
+                entry, JobState.FAILED, cause, f"Gave up after {failures} attempts. {message}", now_s, ended
+            )
+        return self._requeue(entry, cause, now_s, ended, delay_s=self._policy.backoff_after(failures))
+
+    def _requeue(
+        self, entry: _Open, cause: str, now_s: float, ended: Attempt | None, *, delay_s: float
+    ) -> list[Command]:
+        self._leave_post_processing(entry.job)
+        entry.worker_id = None
+        entry.job = replace(entry.job.moved(JobState.PENDING, now_s=now_s), not_before_s=now_s + delay_s)
+        record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
+        return [record, *self._wait(entry, now_s)]
+
+    def _end(
+        self, entry: _Open, state: JobState, code: str, message: str, now_s: float, ended: Attempt | None = None
+    ) -> list[Command]:
+        over = entry.job.moved(state, now_s=now_s, failure=Failure(code=code, message=message))
+        self._leave(entry)
+        return [RecordJob(job=over, cause=code, ended_attempt=ended)]
+
+    def _end_early(self, job_id: JobId, state: JobState, code: str, message: str, now_s: float) -> list[Command]:
+        """End an open job wherever it is; one that has ended already stays as it is."""
+        entry = self._open.get(job_id)
+        if entry is None:
+            return []
+        job, model_id = entry.job, entry.job.request.model_id
+        worker = self._worker_of((job_id, job.attempt)) if job.state in ON_WORKER else None
+        if worker is None:
+            return [*self._end(entry, state, code, message, now_s), *self._fill(model_id, now_s)]
+        outcome = AttemptOutcome.EXPIRED if state is JobState.EXPIRED else AttemptOutcome.CANCELLED
+        ended = self._ended_attempt(entry, worker, outcome, now_s)
+        abort = AbortRun(worker_id=worker.worker_id, job_id=job_id, attempt=job.attempt)
+        return [*self._end(entry, state, code, message, now_s, ended), abort]
+
+    def _leave(self, entry: _Open) -> None:
+        """Forget a job: it has ended, or never began."""
+        job = entry.job
+        del self._open[job.job_id]
+        if job.state is JobState.PENDING:
+            self._count_pending_out(job.tenant_id)
+            line = self._lines.get(job.request.model_id)
+            if line is not None:
+                line.remove(job.job_id)
+        self._leave_post_processing(job)
+
+    def _leave_post_processing(self, job: Job) -> None:
+        if job.state is JobState.POST_PROCESSING:
+            self._post_processing -= 1
+
+    def _count_pending_out(self, tenant_id: TenantId) -> None:
+        self._pending_by_tenant[tenant_id] -= 1
+        if not self._pending_by_tenant[tenant_id]:
+            del self._pending_by_tenant[tenant_id]
+
+    # --- look-ups ----------------------------------------------------------------------------------------------------
+
+    def _current(self, job_id: JobId, attempt: int, *states: JobState) -> _Open | None:
+        """The open job, if `attempt` is its current one and it is in one of `states`."""
+        entry = self._open.get(job_id)
+        if entry is None or entry.job.attempt != attempt or entry.job.state not in states:
+            return None
+        return entry
+
+    def _worker_of(self, run: Run) -> _Worker | None:
+        worker_id = self._runs.get(run)
+        return None if worker_id is None else self._workers.get(worker_id)
+
+    def _free(self, run: Run, now_s: float) -> list[Command]:
+        """The worker that holds `run` is idle again."""
+        worker = self._worker_of(run)
+        self._runs.pop(run, None)
+        if worker is None:
+            return []
+        worker.run = None
+        if worker.state is ReplicaState.STOPPING:
+            return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
+        worker.state, worker.since_s = ReplicaState.READY, now_s
+        return self._fill(worker.model_id, now_s)
+
+    def _is_delayed(self, job_id: JobId) -> bool:
+        entry = self._open.get(job_id)
+        if entry is None or entry.job.state is not JobState.PENDING:
+            return False
+        line = self._lines.get(entry.job.request.model_id)
+        return line is None or job_id not in line
+
+    def _model_of(self, job_id: JobId) -> ModelId:
+        return self._open[job_id].job.request.model_id
+
+    def _ended_attempt(self, entry: _Open, worker: _Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
+        return Attempt(
+            job_id=entry.job.job_id,
+            number=entry.job.attempt,
+            worker_id=worker.worker_id,
+            gpu_id=worker.gpu.gpu_id,
+            gpu_class=worker.gpu.gpu_class,
+            model_id=worker.model_id,
+            dispatched_at_s=entry.dispatched_at_s,
+            ended_at_s=now_s,
+            gpu_s=max(now_s - entry.dispatched_at_s, 0.0),
+            outcome=outcome,
+        )
+
+    # --- views -------------------------------------------------------------------------------------------------------
+
+    def open_jobs(self) -> int:
+        """Number of jobs that have not ended."""
+        return len(self._open)
+
+    def is_open(self, job_id: JobId) -> bool:
+        """The job has not ended."""
+        return job_id in self._open
+
+    def running_jobs(self) -> int:
+        """Number of jobs on workers or in post-processing."""
+        return sum(entry.job.state is not JobState.PENDING for entry in self._open.values())
+
+    def fleet_view(self) -> FleetView:
+        """GPUs and workers now."""
+        return FleetView(
+            gpus=tuple(self._gpus.values()),
+            replicas=tuple(
+                ReplicaView(
+                    worker_id=worker.worker_id,
+                    gpu_id=worker.gpu.gpu_id,
+                    model_id=worker.model_id,
+                    state=worker.state,
+                    since_s=worker.since_s,
+                    job_id=worker.run[0] if worker.run is not None else None,
+                )
+                for worker in self._workers.values()
+            ),
+        )
+
+    def queue_of(self, model_id: ModelId) -> ModelQueue:
+        """Open work of one model."""
+        line = self._lines.get(model_id)
+        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
+        held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
+        return ModelQueue(
+            pending=len(line) if line is not None else 0,
+            pending_s=line.total_s if line is not None else 0.0,
+            waiting_since_s=self._open[line.first()].job.timeline[-1].at_s if line else None,
+            running_s=sum(self._remaining_s(entry) for entry in held if entry is not None),
+            replicas=sum(worker.state is not ReplicaState.STOPPING for worker in workers),
+            load_s=self._profiles.load_s(model_id),
+            load_failures=self._load_failures[model_id],
+            load_failed_at_s=self._load_failed_at_s.get(model_id, 0.0),
+        )
+
+    def queue_view(self) -> QueueView:
+        """Open work by model."""
+        models = dict.fromkeys((*self._lines, *(worker.model_id for worker in self._workers.values())))
+        return QueueView(models={model_id: self.queue_of(model_id) for model_id in models})
+
+    def view(self, job_id: JobId, *, now_s: float) -> JobView | None:
+        """An open job as its owner sees it, or None."""
+        entry = self._open.get(job_id)
+        if entry is None:
+            return None
+        line = self._lines.get(entry.job.request.model_id)
+        waits = line is not None and job_id in line
+        return JobView(
+            job=entry.job,
+            phase=self._phase(entry),
+            queue_position=line.position(job_id) if line is not None and waits else None,
+            eta_s=self._eta_s(entry, now_s),
+            step=entry.step,
+            steps=entry.steps,
+        )
+
+    def _phase(self, entry: _Open) -> Phase:
+        match entry.job.state:
+            case JobState.PENDING if entry.job.attempt > 0:
+                return Phase.RETRYING
+            case JobState.PENDING:
+                states = [w.state for w in self._workers.values() if w.model_id == entry.job.request.model_id]
+                has_loaded = any(state in (ReplicaState.READY, ReplicaState.BUSY) for state in states)
+                return Phase.WAITING if has_loaded else Phase.LOADING_MODEL
+            case JobState.POST_PROCESSING:
+                return Phase.FINISHING
+            case _:
+                return Phase.GENERATING
+
+    def _eta_s(self, entry: _Open, now_s: float) -> float:
+        """Expected seconds until delivery: work ahead shared by the replicas, own run, finishing."""
+        job = entry.job
+        finish_s = self._profiles.finish_s(job.request.model_id)
+        if job.state is JobState.POST_PROCESSING:
+            return finish_s
+        if job.state in ON_WORKER:
+            return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0) + finish_s
+        model_id = job.request.model_id
+        line = self._lines.get(model_id)
+        ahead_s = line.ahead_s(job.job_id) if line is not None and job.job_id in line else 0.0
+        queue = self.queue_of(model_id)
+        loaded = any(w.model_id == model_id and w.state is not ReplicaState.LOADING for w in self._workers.values())
+        wait_s = (ahead_s + queue.running_s) / max(queue.replicas, 1)
+        load_s = 0.0 if loaded else self._profiles.load_s(model_id)
+        return max(wait_s + load_s, job.not_before_s - now_s) + entry.estimate_s + finish_s
+
+    def _remaining_s(self, entry: _Open) -> float:
+        return entry.estimate_s * (1 - entry.step / max(entry.steps, 1))
+
+    def check(self) -> None:
+        """Assert what must hold after every event: no job in two places or in none, no worker with two runs."""
+        waiting = [job_id for line in self._lines.values() for job_id in line.job_ids()]
+        assert len(waiting) == len(set(waiting)), "a job waits twice"
+        delayed = {job_id for _, _, job_id in self._delayed if self._is_delayed(job_id)}
+        pending = {job_id for job_id, entry in self._open.items() if entry.job.state is JobState.PENDING}
+        assert pending == set(waiting) | delayed, "a pending job is nowhere, or a job that is not pending waits"
+        assert sum(self._pending_by_tenant.values()) == len(pending), "pending jobs are miscounted"
+        assert len(pending) <= self._policy.pending_max, "more jobs wait than allowed"
+        finishing = sum(entry.job.state is JobState.POST_PROCESSING for entry in self._open.values())
+        assert finishing == self._post_processing, "post-processing is miscounted"
+        held = {worker.run: worker.worker_id for worker in self._workers.values() if worker.run is not None}
+        assert held == self._runs, "runs and workers disagree"
+        for job_id, entry in self._open.items():
+            on_worker = entry.job.state in ON_WORKER
+            assert on_worker == ((job_id, entry.job.attempt) in self._runs), f"job {job_id} and its worker disagree"
+            assert not entry.job.state.is_terminal, f"job {job_id} has ended and is still open"
+
+
+def run_order(job: Job, *, preview_every: int) -> RunOrder:
+    """What a worker has to do for the job's current attempt; each gate rejection moves on to fresh seeds."""
+    request = job.request
+    shift = job.reseeds * RESEED_STRIDE
+    return RunOrder(
+        job_id=job.job_id,
+        attempt=job.attempt,
+        model_id=request.model_id,
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        width_px=request.width_px,
+        height_px=request.height_px,
+        steps=request.steps,
+        guidance=request.guidance,
+        seeds=tuple((seed + shift) % (SEED_MAX + 1) for seed in request.seeds()),
+        preview_every=preview_every,
+    )
+
+
+_LOSS_IN_WORDS: Mapping[LossReason, str] = {
+    LossReason.CRASHED: "The worker crashed.",
+    LossReason.SILENT: "The worker stopped answering.",
+    LossReason.OUT_OF_MEMORY: "The worker ran out of memory; a smaller picture or fewer of them may fit.",
+    LossReason.LOAD_FAILED: "The worker could not load the model.",
+    LossReason.STOPPED: "The worker was stopped.",
+}

@@ -1,0 +1,158 @@
+"""One frozen tree of settings, read once at start.
+
+Sources, the later ones win: defaults that work on a laptop, the TOML file named by `HELIOGRAPH_CONFIG` (or
+`--config`), environment variables `HELIOGRAPH_<SECTION>__<FIELD>`. Each object is given only its branch.
+`docs/reference/settings.md` lists every field; a test keeps it complete.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from typing_extensions import override
+
+from heliograph.domain.tiers import Tier
+
+
+class Section(BaseModel):
+    """A frozen branch that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(Section):
+    """Where the HTTP server listens and how long it drains."""
+
+    host: str = Field(default="127.0.0.1", description="Address to bind. Anything but loopback needs API keys.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to bind; 0 picks a free one.")
+    drain_s: float = Field(
+        default=20.0, ge=0, description="Seconds that running jobs get to finish on Ctrl-C or SIGTERM."
+    )
+
+
+class GatewaySettings(Section):
+    """Limits and manners of the HTTP API."""
+
+    body_bytes_max: int = Field(default=1_048_576, gt=0, description="Largest request body in bytes.")
+    hold_s_max: float = Field(
+        default=95.0, gt=0, description="Longest a synchronous image call is held; proxies cut at 100 s."
+    )
+    heartbeat_s: float = Field(
+        default=8.0, gt=0, le=10, description="Seconds between comments on an idle event stream."
+    )
+    progress_interval_s: float = Field(
+        default=0.25, ge=0, description="Shortest time between two progress events of one stream."
+    )
+    idempotency_ttl_s: float = Field(default=86_400.0, gt=0, description="How long an Idempotency-Key is remembered.")
+    link_ttl_s: float = Field(default=3_600.0, gt=0, description="How long a signed picture link works.")
+    cancel_on_disconnect: bool = Field(
+        default=True, description="Cancel a job whose synchronous or streaming OpenAI caller hangs up."
+    )
+    model_aliases: dict[str, str] = Field(
+        default_factory=dict, description="Extra model names: what a client sends = what it gets."
+    )
+
+
+class FleetSettings(Section):
+    """The workers of this machine."""
+
+    workers: int | None = Field(
+        default=None, ge=1, le=256, description="Worker slots; by default one per CPU core, at most 4."
+    )
+    slot_memory_bytes: int = Field(default=2 * 1024**3, gt=0, description="Memory a worker may be given, in bytes.")
+    always_warm: tuple[str, ...] = Field(
+        default=("helio-base",), description="Models loaded at start and never evicted while idle."
+    )
+    idle_ttl_s: float = Field(
+        default=900.0, gt=0, description="Idle time after which a model that is not always warm is unloaded."
+    )
+    load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
+    step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")
+    abort_grace_s: float = Field(default=2.0, gt=0, description="A worker that has not stopped by then is killed.")
+    preview_every: int = Field(default=1, ge=0, description="Steps between previews; 0 turns them off.")
+    testing_models: bool = Field(default=False, description="Offer the fake engine's models, for tests.")
+    fake_engine_options: str = Field(default="{}", description="JSON options of the fake engine, for tests.")
+
+
+class QueueSettings(Section):
+    """Bounds and weights of the queue; what they mean is in `scheduling/policy.py`."""
+
+    pending_max: int = Field(default=10_000, gt=0, description="Jobs waiting in all; beyond it submissions get 429.")
+    pending_max_per_tenant: int = Field(default=5_000, gt=0, description="Jobs one tenant may have waiting.")
+    tier_head_start_s: dict[Tier, float] = Field(
+        default_factory=lambda: {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0},
+        description="Seconds of waiting that each tier is ahead.",
+    )
+    cost_weight: float = Field(default=1.0, ge=0, description="Seconds of waiting one estimated GPU-second costs.")
+    attempts_max: int = Field(default=3, ge=1, description="Failed attempts after which a job is given up.")
+    backoff_s: tuple[float, ...] = Field(default=(0.0, 2.0, 10.0), description="Wait before the 2nd, 3rd, ... attempt.")
+    reseeds_max: int = Field(default=2, ge=0, description="How often a quality gate may ask for other seeds.")
+
+
+class DeliverySettings(Section):
+    """Post-processing."""
+
+    processes: int = Field(default=1, ge=1, le=64, description="Processes that judge and encode pictures.")
+
+
+class PriceSettings(Section):
+    """What a GPU-hour costs the operator, in dollars, by class; added to the built-in price book."""
+
+    gpu_hour_usd: dict[str, float] = Field(default_factory=dict, description="Dollars per GPU-hour by GPU class.")
+    tier_factor: dict[Tier, float] = Field(
+        default_factory=dict, description="What each tier pays per dollar of GPU cost; 1.0 by default."
+    )
+
+
+class CatalogueSettings(Section):
+    """Files that override and extend the shipped catalogue and presets."""
+
+    file: Path | None = Field(default=None, description="TOML file with models and aliases.")
+    presets: Path | None = Field(default=None, description="TOML file with style presets.")
+
+
+class LogSettings(Section):
+    """Logs go to stderr."""
+
+    level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Least severe level shown.")
+    json_lines: bool = Field(default=False, description="One JSON object per line instead of text for people.")
+
+
+def default_data_dir() -> Path:
+    """`$XDG_DATA_HOME/heliograph`, or `~/.local/share/heliograph`."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "heliograph"
+
+
+class Settings(BaseSettings):
+    """The whole tree."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HELIOGRAPH_", env_nested_delimiter="__", frozen=True, extra="forbid", toml_file=None
+    )
+
+    data_dir: Path = Field(default_factory=default_data_dir, description="Where jobs, ledger and pictures are kept.")
+    server: ServerSettings = ServerSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    fleet: FleetSettings = FleetSettings()
+    queue: QueueSettings = QueueSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    prices: PriceSettings = PriceSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line over environment over file."""
+        file = os.environ.get("HELIOGRAPH_CONFIG")
+        if file is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))

@@ -1,0 +1,158 @@
+/** The wire format of the HTTP API, as far as the page reads it. Times are seconds since the epoch or plain seconds. */
+
+export type JobStatus =
+  | 'pending'
+  | 'dispatched'
+  | 'running'
+  | 'post_processing'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
+  | 'expired'
+
+export type Phase = 'waiting' | 'loading_model' | 'retrying' | 'generating' | 'finishing' | 'done'
+
+export type Quality = 'draft' | 'standard' | 'high'
+
+export type OutputFormat = 'png' | 'jpeg' | 'webp'
+
+export interface Progress {
+  step: number
+  steps: number
+  fraction: number
+}
+
+export interface Adjustment {
+  parameter: string
+  requested: string
+  used: string
+  reason: string
+}
+
+export interface Output {
+  id: string
+  index: number
+  url: string
+  thumbnail_url: string
+  bytes: number
+  format: OutputFormat
+  width: number
+  height: number
+  seed: number
+  thumbhash: string
+  verdict: { decision: string; reasons: string[] }
+}
+
+export interface JobRequest {
+  prompt: string
+  negative_prompt: string
+  width: number
+  height: number
+  steps: number
+  guidance_scale: number | null
+  seed: number
+  n: number
+  quality: Quality
+  style: string | null
+  output_format: OutputFormat
+  output_quality: number | null
+}
+
+export interface Timings {
+  queue_s?: number
+  dispatch_s?: number
+  run_s?: number
+  post_processing_s?: number
+  total_s?: number
+}
+
+export interface Job {
+  id: string
+  status: JobStatus
+  phase: Phase
+  model: string
+  created_at: number
+  queue_position: number | null
+  eta_s: number | null
+  progress: Progress | null
+  attempt: number
+  request: JobRequest
+  adjustments: Adjustment[]
+  outputs: Output[]
+  error: { code: string; message: string } | null
+  timings: Timings
+  cost_micros: number | null
+}
+
+export interface JobPage {
+  data: Job[]
+  has_more: boolean
+  next_before: string | null
+}
+
+export interface ProgressEvent extends Progress {
+  eta_s: number | null
+  phase: Phase
+  queue_position: number | null
+}
+
+export interface PreviewEvent {
+  index: number
+  step: number
+  mime_type: string
+  b64: string
+}
+
+export type JobEvent =
+  | { type: 'snapshot' | 'status' | 'done'; job: Job }
+  | { type: 'progress'; progress: ProgressEvent }
+  | { type: 'preview'; preview: PreviewEvent }
+
+export interface SizeRule {
+  default: string
+  multiple: number
+  side_min: number
+  side_max: number
+  pixels_max: number
+  only: string[]
+}
+
+export interface Model {
+  id: string
+  name: string
+  tasks: string[]
+  available: boolean
+  resident: boolean
+  est_seconds: number | null
+  sizes: SizeRule | null
+  steps: { min: number; max: number; draft: number; standard: number; high: number } | null
+  guidance: { min: number; max: number; default: number } | null
+  supports_negative_prompt: boolean | null
+  token_limit: number | null
+  styles: string[]
+  licence: string | null
+  limits: string | null
+  load_s: number | null
+}
+
+/** What `POST /v1/jobs` takes. A number the user mistyped goes out as the text it is, so that the server can name it. */
+export interface Submission {
+  prompt: string
+  model?: string
+  negative_prompt?: string
+  size?: string
+  steps?: number | string
+  guidance_scale?: number | string
+  seed?: number | string
+  n?: number
+  quality?: Quality
+  style?: string
+  output_format?: OutputFormat
+}
+
+const ENDINGS: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled', 'expired'])
+
+/** Nothing ever happens to this job again. */
+export function isOver(job: Pick<Job, 'status'>): boolean {
+  return ENDINGS.has(job.status)
+}
