@@ -1,1 +1,1 @@
-"""Training of `helio-base`, the built-in text-to-image model: render, caption, train, evaluate, export (see README.md)."""
+"""How `helio-base`, the built-in text-to-image model, is made: render, caption, train, evaluate, export."""

@@ -71,10 +71,13 @@ _HAZE_OF_WEATHER = {"clear": 1.0, "cloudy": 1.1, "foggy": 1.8, "snowy": 1.15}
 class Canvas:
     """A picture being painted, `width` x `height` canvas pixels (twice the final picture), y pointing down."""
 
-    def __init__(self, size: tuple[int, int], *, time: str, weather: str, rng: random.Random) -> None:
+    def __init__(
+        self, size: tuple[int, int], *, time: str, weather: str, rng: random.Random, dot_grid_px: int = 1
+    ) -> None:
         self.width, self.height = size[0] * 2, size[1] * 2
         self.unit = (self.width * self.height) ** 0.5 / 256
         """Length of one pixel of the square 256 x 256 canvas: sizes given in it suit every format."""
+        self.dot_grid_px = dot_grid_px
         self.rng = rng
         self.time = time
         self.snowy = weather == "snowy"
@@ -115,6 +118,15 @@ class Canvas:
         self._pen.ellipse(box, fill=rgb(colour))
         if region is not None:
             self._region_pen.ellipse(box, fill=region)
+
+    def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
+        """A star or snowflake: a small disc, or one whole block where the style has a coarse grid."""
+        grid = self.dot_grid_px
+        if grid > 1:
+            left, top = x // grid * grid, y // grid * grid
+            self.rectangle(left, top, left + grid - 1, top + grid - 1, colour, None)
+        else:
+            self.ellipse(x, y, radius, radius, colour, None)
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, region: int | None) -> None:
         """Fill an axis-parallel rectangle."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from training.canvas import Canvas, Colour, Point, mix
+from PIL import Image, ImageDraw, ImageFilter
+
+from training.canvas import Canvas, Colour, Point, mix, rgb
 from training.terrain import WINDOW_GLOW
 
 PAINTS: dict[str, Colour] = {
@@ -187,12 +189,7 @@ def _lighthouse(canvas: Canvas, paint: Colour, x: float, ground: float, size: fl
     pale, pale_shade = _faces(canvas, band)
     low, high, tall = size * 0.17, size * 0.10, size * 0.74
     if canvas.time in ("night", "sunset"):
-        beam = mix(WINDOW_GLOW, canvas.light.middle, 0.45)
-        lamp_y = ground - size * 0.82
-        away = -1 if x > canvas.width / 2 else 1
-        far = x + away * canvas.width
-        canvas.polygon([(x, lamp_y - 2), (far, lamp_y - size * 0.30), (far, lamp_y + size * 0.04), (x, lamp_y + 2)],
-                       beam, None)  # fmt: skip
+        _beam(canvas, x, ground - size * 0.82, size * 0.2)
     _shadow(canvas, x, ground, low * 1.6)
     for k in range(5):
         lower, upper = k / 5, (k + 1) / 5
@@ -208,6 +205,15 @@ def _lighthouse(canvas: Canvas, paint: Colour, x: float, ground: float, size: fl
     canvas.rectangle(x - high * 0.8, top - size * 0.14, x + high * 0.8, top - size * 0.03, WINDOW_GLOW, lamp_region)
     canvas.polygon([(x - high * 1.3, top - size * 0.14), (x, ground - size), (x + high * 1.3, top - size * 0.14)],
                    shade, canvas.new_region("lighthouse"))  # fmt: skip
+
+
+def _beam(canvas: Canvas, x: float, y: float, spread: float) -> None:
+    """A soft cone of light from the lamp towards the emptier side of the picture."""
+    mask = Image.new("L", canvas.image.size, 0)
+    far = -10 if x > canvas.width / 2 else canvas.width + 10
+    cone = [(x, y - 2), (far, y - spread), (far, y + spread), (x, y + 2)]
+    ImageDraw.Draw(mask).polygon(cone, fill=104 if canvas.time == "night" else 72)
+    canvas.paste(rgb(WINDOW_GLOW), mask.filter(ImageFilter.GaussianBlur(3 * canvas.unit)), None)
 
 
 def _windmill(canvas: Canvas, paint: Colour, x: float, ground: float, size: float, region: int) -> None:

@@ -12,13 +12,13 @@ from PIL import Image, ImageDraw, ImageFilter
 from training.canvas import CLASSES, OBJECT_CLASSES, Canvas, mix, rgb
 from training.objects import paint_island, paint_object
 from training.scenes import SIZES, Scene
-from training.styles import apply_style
+from training.styles import PIXEL_BLOCK_PX, apply_style
 from training.terrain import paint_terrain
 
 CELL_PX = 8
 """Edge of one latent cell in picture pixels; a transformer token covers 2 x 2 cells."""
 
-_POSITION_X = {"left": 0.26, "center": 0.50, "right": 0.74}
+_POSITION_X = {"left": 0.28, "center": 0.50, "right": 0.72}
 _OBJECT_SIZE = {
     "house": 0.40, "boat": 0.48, "tree": 0.50, "balloon": 0.46, "castle": 0.50, "lighthouse": 0.56, "windmill": 0.52,
 }  # fmt: skip
@@ -47,10 +47,12 @@ class Painting:
 def paint(scene: Scene, size_name: str = "square") -> Painting:
     """Paint the scene at one of SIZES; the same scene and size always give the same pixels."""
     rng = random.Random(scene.seed)
-    canvas = Canvas(SIZES[size_name], time=scene.time, weather=scene.weather, rng=rng)
+    dot_grid_px = PIXEL_BLOCK_PX if scene.style == "pixel" else 1
+    canvas = Canvas(
+        SIZES[size_name], time=scene.time, weather=scene.weather, rng=rng, dot_grid_px=dot_grid_px
+    )
     horizon = canvas.height * (rng.uniform(0.48, 0.56) if scene.terrain == "sea" else rng.uniform(0.52, 0.60))
-    x, ground_share = _POSITION_X[scene.position] * canvas.width, rng.uniform(-0.03, 0.03)
-    x += ground_share * canvas.width
+    x = (_POSITION_X[scene.position] + rng.uniform(-0.03, 0.03)) * canvas.width
     sun_x = _paint_sky(canvas, scene, horizon, x)
     ground = paint_terrain(canvas, scene.terrain, horizon, sun_x)
     if scene.weather == "foggy":
@@ -90,7 +92,7 @@ def _paint_sky(canvas: Canvas, scene: Scene, horizon: float, object_x: float) ->
         sky += (np.asarray(light.glow, np.float32) - sky) * halo[..., None].astype(np.float32)
     canvas.set_pixels(sky)
     if scene.time == "night" or scene.celestial == "stars":
-        _paint_stars(canvas, horizon, 54 if scene.celestial == "stars" else 12)
+        _paint_stars(canvas, horizon, 54 if scene.celestial == "stars" else 10)
     if has_disc:
         _paint_disc(canvas, scene, disc_x, disc_y, radius)
     if scene.weather == "cloudy" or (scene.weather == "clear" and scene.time != "night" and rng.random() < 0.3):
@@ -100,11 +102,11 @@ def _paint_sky(canvas: Canvas, scene: Scene, horizon: float, object_x: float) ->
 
 def _paint_stars(canvas: Canvas, horizon: float, count: int) -> None:
     rng = canvas.rng
-    for _ in range(count):
+    for _ in range(count if canvas.dot_grid_px == 1 else count // 2):
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, horizon * 0.9)
         radius = rng.choice((1.3, 1.7, 2.4)) * canvas.unit
         colour = mix((255, 252, 232), canvas.light.zenith, rng.uniform(0, 0.3))
-        canvas.ellipse(x, y, radius, radius, colour, 0)
+        canvas.dot(x, y, radius, colour)
 
 
 def _paint_disc(canvas: Canvas, scene: Scene, x: float, y: float, radius: float) -> None:
@@ -151,10 +153,10 @@ def _paint_fog(canvas: Canvas, horizon: float) -> None:
 
 def _paint_snowfall(canvas: Canvas) -> None:
     rng = canvas.rng
-    for _ in range(60):
+    for _ in range(44 if canvas.dot_grid_px == 1 else 26):
         radius = rng.choice((1.8, 2.3, 3.0)) * canvas.unit
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
-        canvas.ellipse(x, y, radius, radius, (250, 252, 255), None)
+        canvas.dot(x, y, radius, (250, 252, 255))
 
 
 def _place_object(canvas: Canvas, scene: Scene, x: float, horizon: float, ground: float) -> None:

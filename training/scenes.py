@@ -98,3 +98,8 @@ def sample_scene(rng: random.Random, seed: int) -> Scene:
         )
         if not is_held_out(scene):
             return scene
+
+
+def scene_at(size_name: str, index: int) -> Scene:
+    """Scene number `index` of the endless training set of one size; nothing but the number needs to be stored."""
+    return sample_scene(random.Random(f"{size_name}-{index}"), seed=index)

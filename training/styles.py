@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 
 from training.canvas import CLASSES, OBJECT_CLASSES, Canvas
 
-_PIXEL_PX = 8
+PIXEL_BLOCK_PX = 8
 """Edge of one pixel-art block on the canvas, 4 px in the picture: it divides the autoencoder's cells."""
 _PALETTE_COLOURS = 20
 
@@ -63,7 +63,7 @@ def _lineart(canvas: Canvas) -> NDArray[np.uint8]:
 
 def _pixel(canvas: Canvas) -> NDArray[np.uint8]:
     """Coarse square pixels in a palette of a few colours."""
-    small = canvas.image.reduce(_PIXEL_PX)
+    small = canvas.image.reduce(PIXEL_BLOCK_PX)
     indexed = small.quantize(_PALETTE_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     return np.asarray(indexed.convert("RGB").resize(canvas.image.size, Image.Resampling.NEAREST))
 

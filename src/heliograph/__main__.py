@@ -1,6 +1,6 @@
 """`python -m heliograph` is the `heliograph` command."""
 
-from heliograph.app import main
+from heliograph.cli import main
 
 if __name__ == "__main__":
     main()

@@ -4,17 +4,32 @@ It joins the stages for one request (prepare, route, submit) and answers questio
 here: a job or picture of another tenant is `NotFound`, exactly like one that never was.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from heliograph.domain.accounts import Caller
-from heliograph.domain.ids import JobId, OutputId
+from heliograph.delivery.blobs import BlobStore
+from heliograph.domain.accounts import Caller, Refusal
+from heliograph.domain.errors import CallerError, Conflict, InvalidRequest, NotFound, Timeout
+from heliograph.domain.ids import JobId, ModelId, OutputId
+from heliograph.domain.job import Job
+from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
+from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest
 from heliograph.domain.views import JobStatus, ModelStatus
-from heliograph.live import Update
+from heliograph.live import StatusUpdate, Update
+from heliograph.pipeline import Pipeline, closed_view
+from heliograph.prompts.prepare import prepare
+from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.routing.route import NoRoute, Route, expected_wait_s, route, why_not
+from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
+
+DEADLINE_S_MAX = 7 * 86_400.0
+TASK = "t2i"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +46,14 @@ class Submission:
     route: str = "cli"
     idempotency_key: str | None = None
     fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptReader:
+    """A model's own way of reading: how many tokens a text is, and which of its words the model never saw."""
+
+    count_tokens: Callable[[str], int]
+    unknown_words: Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +114,258 @@ class Service(Protocol):
     def readiness(self) -> Readiness:
         """Whether jobs can be taken now."""
         ...
+
+
+class PipelineService:
+    """`Service` over a pipeline in the same process."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        store: Store,
+        blobs: BlobStore,
+        catalogue: Catalogue,
+        engines: frozenset[EngineKind],
+        presets: Mapping[str, StylePreset],
+        readers: Mapping[ModelId, PromptReader],
+        last_sequence: int,
+        idempotency_ttl_s: float,
+        random_int: Callable[[int], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._pipeline = pipeline
+        self._store = store
+        self._blobs = blobs
+        self._catalogue = catalogue
+        self._engines = engines
+        self._presets = presets
+        self._readers = readers
+        self._sequence = last_sequence
+        self._idempotency_ttl_s = idempotency_ttl_s
+        self._random_int = random_int
+        self._new_id = new_id
+        self._in_flight: dict[tuple[str, str, str], asyncio.Future[JobId]] = {}
+
+    async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
+        """A durable job (or the earlier one of the same idempotency key)."""
+        if submission.idempotency_key is None:
+            return await self._accept(submission, caller)
+        scope = (caller.tenant_id, submission.route, submission.idempotency_key)
+        earlier = await self._earlier(submission, caller)
+        if earlier is not None:
+            return await self.status(earlier, caller=caller)
+        if scope in self._in_flight:
+            await asyncio.wait([self._in_flight[scope]])
+            return await self.submit(submission, caller=caller)
+        self._in_flight[scope] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._accept(submission, caller)
+        finally:
+            self._in_flight.pop(scope).cancel()
+
+    async def _earlier(self, submission: Submission, caller: Caller) -> JobId | None:
+        """The job this idempotency key made within its lifetime. Raises `Conflict` when the body was another."""
+        assert submission.idempotency_key is not None
+        record = await self._store.idempotency(caller.tenant_id, submission.route, submission.idempotency_key)
+        if record is None or self._pipeline.now_s() - record.created_at_s > self._idempotency_ttl_s:
+            return None
+        if record.fingerprint != submission.fingerprint:
+            raise Conflict(
+                "This Idempotency-Key was used with another request body; use a new key for a new request.",
+                code="idempotency_mismatch",
+                param="Idempotency-Key",
+            )
+        return record.job_id
+
+    async def _accept(self, submission: Submission, caller: Caller) -> JobStatus:
+        try:
+            request = self._checked(submission)
+            deadline_s = _checked_deadline(submission.deadline_s)
+        except CallerError as error:
+            self._pipeline.refuse(self._refusal(error, caller))
+            raise
+        now_s = self._pipeline.now_s()
+        self._sequence += 1
+        job = Job(
+            job_id=JobId(f"job_{self._new_id()}"),
+            tenant_id=caller.tenant_id,
+            end_user=submission.end_user,
+            tier=caller.tier,
+            request=request,
+            sequence=self._sequence,
+            created_at_s=now_s,
+            deadline_at_s=None if deadline_s is None else now_s + deadline_s,
+        )
+        await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
+        return await self.status(job.job_id, caller=caller)
+
+    def _checked(self, submission: Submission) -> GenerationRequest:
+        chosen = self._route(submission.raw.model)
+        card = chosen.card
+        reader = self._readers.get(card.model_id)
+        request = prepare(
+            submission.raw,
+            card,
+            presets=self._presets,
+            count_tokens=None if reader is None else reader.count_tokens,
+            unknown_words=None if reader is None else reader.unknown_words,
+            draw_seed=lambda: self._random_int(SEED_MAX + 1),
+        )
+        if chosen.alias is None:
+            return request
+        alias = Adjustment(
+            parameter="model", requested=chosen.alias, used=card.model_id, reason="the operator maps this name"
+        )
+        return replace(request, adjustments=(alias, *request.adjustments))
+
+    def _route(self, name: object) -> Route:
+        if name is not None and not isinstance(name, str):
+            raise InvalidRequest("model must be a string; GET /v1/models lists the names", param="model")
+        scheduler = self._pipeline.scheduler
+        found = route(
+            name,
+            task=TASK,
+            catalogue=self._catalogue,
+            engines=self._engines,
+            fleet=scheduler.fleet_view(),
+            queue=scheduler.queue_view(),
+        )
+        if isinstance(found, Route):
+            return found
+        raise _refused_route(found)
+
+    def _refusal(self, error: CallerError, caller: Caller) -> Refusal:
+        stage = "routing" if error.param == "model" else "prompts"
+        return Refusal(
+            refusal_id=f"ref_{self._new_id()}",
+            tenant_id=caller.tenant_id,
+            stage=stage,
+            category=error.code,
+            param=error.param,
+            at_s=self._pipeline.now_s(),
+        )
+
+    def _idempotency_writes(self, submission: Submission, job: Job) -> tuple[PutIdempotency, ...]:
+        if submission.idempotency_key is None:
+            return ()
+        record = IdempotencyRecord(
+            tenant_id=job.tenant_id,
+            route=submission.route,
+            key=submission.idempotency_key,
+            fingerprint=submission.fingerprint,
+            job_id=job.job_id,
+            created_at_s=job.created_at_s,
+        )
+        return (PutIdempotency(record=record),)
+
+    async def status(self, job_id: JobId, *, caller: Caller) -> JobStatus:
+        """The job as it is now."""
+        status = self._pipeline.status_of_open(job_id)
+        if status is None:
+            stored = await self._store.job(job_id)
+            status = None if stored is None else _status_of_stored(stored)
+        if status is None or status.view.job.tenant_id != caller.tenant_id:
+            raise NotFound(f"There is no job {job_id}.", param="job_id", code="job_not_found")
+        return status
+
+    async def jobs(self, *, caller: Caller, limit: int, before: int | None) -> tuple[JobStatus, ...]:
+        """The tenant's jobs, newest first, with a sequence below `before`."""
+        stored = await self._store.jobs(caller.tenant_id, limit=limit, before_sequence=before)
+        return tuple(self._pipeline.status_of_open(row.job.job_id) or _status_of_stored(row) for row in stored)
+
+    async def cancel(self, job_id: JobId, *, caller: Caller) -> JobStatus:
+        """The job after cancelling; one that has ended is left as it is."""
+        status = await self.status(job_id, caller=caller)
+        if not status.view.job.state.is_terminal:
+            await self._pipeline.cancel(job_id)
+        return await self.status(job_id, caller=caller)
+
+    @asynccontextmanager
+    async def watch(self, job_id: JobId, *, caller: Caller) -> AsyncGenerator[AsyncIterator[Update]]:
+        """Updates from now on: first a `StatusUpdate` with the present state; ends after the terminal one."""
+        watcher = self._pipeline.feed.subscribe(job_id)
+        try:
+            watcher.put(StatusUpdate(status=await self.status(job_id, caller=caller)))
+            yield aiter(watcher)
+        finally:
+            self._pipeline.feed.unsubscribe(job_id, watcher)
+
+    async def wait(self, job_id: JobId, *, caller: Caller, timeout_s: float) -> JobStatus:
+        """The job once it has ended. Raises `Timeout` when that takes longer."""
+        try:
+            async with asyncio.timeout(timeout_s), self.watch(job_id, caller=caller) as updates:
+                async for update in updates:
+                    if isinstance(update, StatusUpdate) and update.status.view.job.state.is_terminal:
+                        return update.status
+        except TimeoutError:
+            raise Timeout(
+                f"The job is not done after {timeout_s:g} s; it goes on. Ask for it at /v1/jobs/{job_id}.",
+                job_id=job_id,
+            ) from None
+        raise AssertionError("the stream of a job ended before the job")
+
+    async def output(self, output_id: OutputId, *, caller: Caller | None) -> Output:
+        """A delivered picture's record; `caller` is None when a signed link stands in for a key."""
+        output = await self._store.output(output_id)
+        if output is None or (caller is not None and output.tenant_id != caller.tenant_id):
+            raise NotFound(f"There is no output {output_id}.", param="output_id", code="output_not_found")
+        return output
+
+    async def read_blob(self, name: str, *, start: int, length: int | None) -> bytes:
+        """Bytes of a delivered picture or thumbnail."""
+        return await self._blobs.read(name, start=start, length=length)
+
+    async def blob_size(self, name: str) -> int:
+        """Number of bytes of a delivered picture or thumbnail."""
+        size = await self._blobs.size(name)
+        if size is None:
+            raise NotFound("The file of this output is gone.", param="output_id", code="output_gone")
+        return size
+
+    def models(self) -> tuple[ModelStatus, ...]:
+        """The catalogue as this installation sees it."""
+        fleet, queue = self._pipeline.scheduler.fleet_view(), self._pipeline.scheduler.queue_view()
+        resident = {replica.model_id for replica in fleet.replicas}
+
+        def status(card: ModelCard) -> ModelStatus:
+            is_available = why_not(card, engines=self._engines, fleet=fleet, queue=queue) is None
+            wait_s = expected_wait_s(card, fleet=fleet, queue=queue) if is_available else None
+            is_resident = card.model_id in resident
+            return ModelStatus(card=card, is_available=is_available, is_resident=is_resident, wait_s=wait_s)
+
+        return tuple(status(card) for card in self._catalogue.cards.values())
+
+    def style_names(self, model_id: str) -> tuple[str, ...]:
+        """Names of the style presets that suit a model."""
+        card = self._catalogue.resolve(model_id)
+        return () if card is None else styles_for(card, self._presets)
+
+    def readiness(self) -> Readiness:
+        """Whether jobs can be taken now."""
+        problems = dict(self._pipeline.problems)
+        return Readiness(is_ready=not problems, problems=problems)
+
+
+def _status_of_stored(stored: StoredJob) -> JobStatus:
+    return JobStatus(view=closed_view(stored.job), outputs=stored.outputs, cost_micros=Micros(stored.cost_micros))
+
+
+def _checked_deadline(deadline_s: object | None) -> float | None:
+    if deadline_s is None:
+        return None
+    if isinstance(deadline_s, bool) or not isinstance(deadline_s, int | float) or not 0 < deadline_s <= DEADLINE_S_MAX:
+        raise InvalidRequest(
+            f"deadline_s must be a number of seconds above 0 and at most {DEADLINE_S_MAX:.0f}",
+            param="deadline_s",
+            code="invalid_deadline",
+        )
+    return float(deadline_s)
+
+
+def _refused_route(refused: NoRoute) -> CallerError:
+    offers = ", ".join(refused.alternatives)
+    message = f"{refused.reason} You can use: {offers}." if offers else refused.reason
+    if refused.code == "model_not_found":
+        return NotFound(message, param="model", code=refused.code)
+    return InvalidRequest(message, param="model", code=refused.code)

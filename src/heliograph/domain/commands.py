@@ -13,14 +13,15 @@ from heliograph.domain.run import RunOrder
 class RecordJob:
     """Make the job's new state durable and tell everybody who watches.
 
-    `cause` is a stable code such as `submitted`, `worker_lost` or `gate_regenerate`. `ended_attempt` is metered and
-    charged in the same transaction; `outputs` come with `completed` only. `must_wait` is False where nothing acts on
-    the record, so that it may ride along with the next transaction.
+    `cause` is a stable code such as `submitted`, `worker_lost` or `gate_regenerate`. `ended_attempt` is metered in the
+    same transaction. `outputs`, and the `charged_attempt` the tenant pays for, come with `completed` only. `must_wait`
+    is False where nothing acts on the record, so that it may ride along with the next transaction.
     """
 
     job: Job
     cause: str
     ended_attempt: Attempt | None = None
+    charged_attempt: Attempt | None = None
     outputs: tuple[Output, ...] = ()
     must_wait: bool = True
 

@@ -157,6 +157,11 @@ class PostProcessingFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrainRequested:
+    """The server is going down: what runs may finish, what waits stays where it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockTicked:
     """Time passed: deadlines, back-off and idle limits are looked at."""
 
@@ -178,5 +183,6 @@ Event = (
     | OutputsStored
     | GateRejected
     | PostProcessingFailed
+    | DrainRequested
     | ClockTicked
 )

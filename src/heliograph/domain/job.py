@@ -11,6 +11,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 
 from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
 from heliograph.domain.request import GenerationRequest
@@ -99,6 +100,13 @@ class Job:
     def finished_at_s(self) -> float | None:
         """When it ended, or None while it is open."""
         return self.timeline[-1].at_s if self.timeline and self.state.is_terminal else None
+
+    def stage_seconds(self) -> dict[JobState, float]:
+        """Seconds spent in each state it has left; a state entered twice counts both stays."""
+        seconds: dict[JobState, float] = {}
+        for entered, left in pairwise(self.timeline):
+            seconds[entered.state] = seconds.get(entered.state, 0.0) + left.at_s - entered.at_s
+        return seconds
 
     def moved(self, to: JobState, *, now_s: float, failure: Failure | None = None) -> "Job":
         """This job in state `to`; a move that is not in the table is our bug."""

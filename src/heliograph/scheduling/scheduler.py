@@ -26,6 +26,7 @@ from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind, O
 from heliograph.domain.events import (
     CancelRequested,
     ClockTicked,
+    DrainRequested,
     Event,
     GateRejected,
     ImagesReady,
@@ -78,6 +79,7 @@ class _Open:
     estimate_s: float
     worker_id: WorkerId | None = None
     dispatched_at_s: float = 0.0
+    succeeded: Attempt | None = None
     step: int = 0
     steps: int = 0
     step_at_s: float = 0.0
@@ -110,6 +112,7 @@ class Scheduler:
         self._load_failures: Counter[ModelId] = Counter()
         self._load_failed_at_s: dict[ModelId, float] = {}
         self._post_processing = 0
+        self._is_draining = False
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -149,6 +152,9 @@ class Scheduler:
             case PostProcessingFailed(job_id=job_id, attempt=attempt, message=message):
                 entry = self._current(job_id, attempt, JobState.POST_PROCESSING)
                 return [] if entry is None else self._retry_or_fail(entry, "post_processing_failed", message, now_s)
+            case DrainRequested():
+                self._is_draining = True
+                return []
             case ClockTicked():
                 return self._tick(now_s)
             case _:
@@ -297,7 +303,7 @@ class Scheduler:
         self._profiles.observe_run(entry.job.request, event.run_s)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
-        entry.worker_id = None
+        entry.worker_id, entry.succeeded = None, ended
         self._post_processing += 1
         record = RecordJob(job=entry.job, cause="images_ready", ended_attempt=ended, must_wait=False)
         return [*started, record, PostProcess(job=entry.job), *self._free(run, now_s)]
@@ -324,7 +330,9 @@ class Scheduler:
         self._profiles.observe_finish(entry.job.request.model_id, now_s - entry.job.timeline[-1].at_s)
         done = entry.job.moved(JobState.COMPLETED, now_s=now_s)
         self._leave(entry)
-        record = RecordJob(job=done, cause="completed", outputs=event.outputs)
+        record = RecordJob(
+            job=done, cause="completed", charged_attempt=entry.succeeded, outputs=event.outputs
+        )
         return [record, *self._fill(done.request.model_id, now_s)]
 
     def _gate_rejected(self, event: GateRejected, now_s: float) -> list[Command]:
@@ -379,7 +387,7 @@ class Scheduler:
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
-        if not line:
+        if not line or self._is_draining:
             return []
         commands: list[Command] = []
         for worker in self._workers.values():

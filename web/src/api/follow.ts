@@ -8,7 +8,7 @@
  */
 
 import { ApiError, type Api, Unreachable } from './client'
-import { type Job, type JobEvent, isOver } from './types'
+import { type JobEvent, isOver } from './types'
 
 const STREAMS_MAX = 3
 const SILENCE_MS = 25_000

@@ -1,0 +1,75 @@
+# One command file, the same for people and for CI. Every target sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+STAMPS := $(VENV)/stamps
+PAGE   := src/heliograph/gateway/page/index.html
+PROMPT ?= a red boat on the sea at sunset
+PYTEST_ARGS ?=
+
+.PHONY: help demo test check fix bench web lock clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(STAMPS)/core  ## One real prompt through the whole pipeline, with the picture forming in the terminal
+	@$(VENV)/bin/heliograph generate "$(PROMPT)" --data-dir build/demo/data --out build/demo
+
+test: $(STAMPS)/dev web chromium  ## Set up everything and run all tests
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: $(STAMPS)/dev  ## Lint, formatting and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/basedpyright
+
+fix: $(STAMPS)/dev  ## Mend what the linter and the formatter can
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+bench: $(STAMPS)/dev  ## Measure what the README promises; ratios within one run
+	@$(PYTHON) -m benchmarks
+
+web:  ## Build the page; without Node everything else works and / says what to do
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PAGE); \
+	else echo "make web: Node.js is not installed, so the page is not built (apt install nodejs npm)"; fi
+
+$(PAGE): $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
+	@touch $@
+
+lock: | $(PYTHON)  ## Pin every dependency anew
+	@$(PYTHON) -m pip install --quiet uv
+	@for extra in core dev; do \
+	  flag=""; [ $$extra = core ] || flag="--extra $$extra"; \
+	  $(VENV)/bin/uv pip compile pyproject.toml $$flag --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" -o requirements/$$extra.lock; \
+	done
+
+clean:  ## Remove everything that was built
+	rm -rf $(VENV) build dist web/node_modules src/heliograph/gateway/page
+
+# --- set-up ----------------------------------------------------------------------------------------------------------
+
+$(PYTHON):
+	@tools/make_venv.sh $(VENV)
+	@mkdir -p $(STAMPS)
+
+$(STAMPS)/core: requirements/core.lock pyproject.toml | $(PYTHON)
+	@echo "setting up: installing the dependencies"
+	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements/core.lock
+	@$(PYTHON) -m pip install --quiet --no-deps -e .
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.lock pyproject.toml | $(PYTHON)
+	@echo "setting up: installing the dependencies and the tools of the tests"
+	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements/dev.lock
+	@$(PYTHON) -m pip install --quiet --no-deps -e .
+	@touch $@ $(STAMPS)/core
+
+.PHONY: chromium
+chromium:
+	@tools/install_chromium.sh

@@ -1,0 +1,422 @@
+"""Wiring: the only place that picks technologies and builds objects together.
+
+`installation` is the embedded way to run: everything in one process tree on one machine. Whatever it starts it also
+ends, in reverse order, when the context is left.
+"""
+
+import asyncio
+import errno
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from typing_extensions import override
+
+from heliograph.billing.prices import PriceBook
+from heliograph.delivery.disk import DiskBlobStore
+from heliograph.domain.errors import InvalidRequest, Unavailable
+from heliograph.domain.ids import GpuId, ModelId
+from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.views import Gpu
+from heliograph.fleet.driver import EmitEvent
+from heliograph.fleet.local import LocalFleet, LocalLimits
+from heliograph.fleet.plan import FleetPolicy
+from heliograph.gateway.app import create_app
+from heliograph.gateway.binding import refuse_open_binding
+from heliograph.gateway.keys import KeyRing
+from heliograph.inference.tokenizer import Tokenizer
+from heliograph.live import LiveFeed
+from heliograph.observability import Metrics, log_lifecycle
+from heliograph.pipeline import Pipeline
+from heliograph.postprocess import PostProcessPool
+from heliograph.prompts.presets import StylePreset, parse_presets
+from heliograph.quality.gates import GatePolicy
+from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
+from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.service import PipelineService, PromptReader
+from heliograph.settings import Settings
+from heliograph.storage.data_dir import DataDirLock
+from heliograph.storage.sqlite import SqliteStore
+from heliograph.storage.store import Store
+
+PACKAGE_DIR = Path(__file__).parent
+WEIGHTS_DIR = PACKAGE_DIR / "weights"
+DATA_FILES_DIR = PACKAGE_DIR / "data"
+PAGE_DIR = PACKAGE_DIR / "gateway" / "page"
+KEY_RELOAD_S = 2.0
+WORKERS_DEFAULT_MAX = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """A running system: `app` to serve, `pipeline` to drain, `closing` to set when nothing more will happen to a job.
+
+    `working` ends only when the pipeline broke.
+    """
+
+    settings: Settings
+    pipeline: Pipeline
+    working: asyncio.Task[None]
+    app: FastAPI
+    keys: KeyRing
+    lock: DataDirLock
+    closing: asyncio.Event
+
+
+@asynccontextmanager
+async def installation(settings: Settings, *, is_private: bool = False) -> AsyncGenerator[Installation]:
+    """Everything running on this machine, until the context is left.
+
+    With `is_private` the app ignores API keys: for a command that serves only itself over a socket of its own. Raises
+    `Unavailable` when another process runs on the same data directory, `InvalidRequest` for settings that cannot work.
+    """
+    catalogue = read_catalogue(settings)
+    presets = _presets(settings)
+    engines = frozenset({EngineKind.ONNX, EngineKind.FAKE} if settings.fleet.testing_models else {EngineKind.ONNX})
+    cards = {card.model_id: card for card in catalogue.runnable(engines)}
+    gpus = _slots(settings)
+    prices = PriceBook().overridden(gpu_hour_usd=settings.prices.gpu_hour_usd, tier_factor=settings.prices.tier_factor)
+    prices.require(gpu.gpu_class for gpu in gpus)
+    clock = _monotonic_epoch_clock()
+    data_dir = _made_data_dir(settings.data_dir)
+    log = structlog.get_logger()
+    async with AsyncExitStack() as stack:
+        lock = stack.enter_context(DataDirLock.acquire(data_dir))
+        store = await SqliteStore.open(data_dir / "heliograph.sqlite")
+        stack.push_async_callback(store.close)
+        blobs = DiskBlobStore(data_dir / "blobs")
+        stack.push_async_callback(blobs.close)
+        gates = GatePolicy(reseeds_max=settings.queue.reseeds_max)
+        post = PostProcessPool(processes=settings.delivery.processes, policy=gates)
+        stack.push_async_callback(post.close)
+        await post.warm_up()
+        feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
+        for card in cards.values():
+            profiles.set_prior(card)
+        pipeline = Pipeline(
+            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
+            store=store,
+            blobs=blobs,
+            post=post,
+            make_fleet=lambda emit: _fleet(settings, emit),
+            gpus=gpus,
+            cards=cards,
+            fleet_policy=_fleet_policy(settings, cards),
+            prices=prices,
+            feed=feed,
+            sinks=(metrics, log_lifecycle(log)),
+            clock=clock,
+            new_id=_new_id,
+        )
+        service = PipelineService(
+            pipeline=pipeline,
+            store=store,
+            blobs=blobs,
+            catalogue=catalogue,
+            engines=engines,
+            presets=presets,
+            readers={model_id: _reader(card) for model_id, card in cards.items() if card.weights is not None},
+            last_sequence=await store.last_sequence(),
+            idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
+            random_int=secrets.randbelow,
+            new_id=_new_id,
+        )
+        keys = KeyRing() if is_private else KeyRing(await store.api_keys())
+        working = await stack.enter_async_context(_background(pipeline.run()))
+        if not is_private:
+            await stack.enter_async_context(_background(_reload_keys(store, keys)))
+        closing = asyncio.Event()
+        app = create_app(
+            service,
+            keys=keys,
+            settings=settings.gateway,
+            metrics=lambda: metrics.scrape(pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view()),
+            link_secret=_link_secret(data_dir / "link.key"),
+            page_dir=PAGE_DIR,
+            clock=clock,
+            new_id=_new_id,
+            closing=closing,
+        )
+        yield Installation(
+            settings=settings,
+            pipeline=pipeline,
+            working=working,
+            app=app,
+            keys=keys,
+            lock=lock,
+            closing=closing,
+        )
+
+
+# --- serving ---------------------------------------------------------------------------------------------------------
+
+
+async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then drain and end; a second signal ends at once.
+
+    `announce` is told the URL once the server listens.
+    """
+    async with installation(settings) as running:
+        problem = refuse_open_binding(settings.server.host, has_keys=not running.keys.is_open)
+        if problem is not None:
+            raise InvalidRequest(problem, param="server.host", code="keys_required")
+        with _listening_socket(settings.server.host, settings.server.port) as listener:
+            url = _url_of(listener)
+            running.lock.publish(url)
+            await _serve_until_told(running, listener, on_started=lambda: announce(url))
+
+
+@asynccontextmanager
+async def serve_privately(settings: Settings, socket_path: Path) -> AsyncGenerator[None]:
+    """Serve one command over a Unix socket that only this user can open, until the context is left."""
+    async with installation(settings, is_private=True) as running:
+        with _private_socket(socket_path) as listener:
+            server = _Server(running.app)
+            task = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                await server.is_listening.wait()
+                yield
+            finally:
+                running.closing.set()
+                server.should_exit = True
+                await task
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that tells when it listens, without its own signal handling: what a signal means is decided here."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2
+            )
+        )
+        self.is_listening = asyncio.Event()
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_listening.set()
+
+    @contextmanager
+    @override
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def _serve_until_told(running: Installation, listener: socket.socket, *, on_started: Callable[[], None]) -> None:
+    server = _Server(running.app)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            server.force_exit = True
+            server.should_exit = True
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await server.is_listening.wait()
+    on_started()
+    told = asyncio.create_task(stop.wait())
+    await asyncio.wait((told, serving, running.working), return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        log = structlog.get_logger()
+        log.info("draining", seconds=running.settings.server.drain_s)
+        draining = asyncio.create_task(running.pipeline.drain(timeout_s=running.settings.server.drain_s))
+        await asyncio.wait((draining, serving), return_when=asyncio.FIRST_COMPLETED)
+        draining.cancel()
+    told.cancel()
+    running.closing.set()
+    server.should_exit = True
+    await serving
+    if running.working.done():
+        running.working.result()  # raises what broke the pipeline
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises `Unavailable` when the address is taken or not ours."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        reason = "another program listens there" if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
+        raise Unavailable(
+            f"Cannot listen on {host}:{port}: {reason}. Choose another with --port, or --port 0 for a free one.",
+            code="address_in_use",
+            param="server.port",
+        ) from error
+    listener.set_inheritable(False)
+    return listener
+
+
+@contextmanager
+def _private_socket(path: Path) -> Generator[socket.socket]:
+    """A Unix socket bound to `path` that only this user can open; its file goes with it."""
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def read_catalogue(settings: Settings) -> Catalogue:
+    """The shipped catalogue, the testing models if wanted, then the operator's file and aliases on top."""
+    paths = [DATA_FILES_DIR / "catalogue.toml"]
+    if settings.fleet.testing_models:
+        paths.append(DATA_FILES_DIR / "catalogue-testing.toml")
+    if settings.catalogue.file is not None:
+        paths.append(settings.catalogue.file)
+    files = [parse_catalogue(_text_of(path), origin=str(path)) for path in paths]
+    aliases = CatalogueFile(origin="gateway.model_aliases", aliases=settings.gateway.model_aliases)
+    return merge(*files, aliases)
+
+
+def _presets(settings: Settings) -> Mapping[str, StylePreset]:
+    shipped = DATA_FILES_DIR / "presets.toml"
+    presets = dict(parse_presets(_text_of(shipped), origin=str(shipped)))
+    if settings.catalogue.presets is not None:
+        presets |= parse_presets(_text_of(settings.catalogue.presets), origin=str(settings.catalogue.presets))
+    return presets
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequest(f"Cannot read {path}: {error.strerror}.", param=str(path)) from error
+
+
+def _slots(settings: Settings) -> tuple[Gpu, ...]:
+    """One slot per worker: on a laptop a CPU core stands where a cluster has a GPU."""
+    count = settings.fleet.workers or min(os.cpu_count() or 1, WORKERS_DEFAULT_MAX)
+    memory_bytes = settings.fleet.slot_memory_bytes
+    return tuple(Gpu(gpu_id=GpuId(f"cpu-{i}"), gpu_class="cpu", memory_bytes=memory_bytes) for i in range(count))
+
+
+def _fleet(settings: Settings, emit: EmitEvent) -> LocalFleet:
+    fleet = settings.fleet
+    limits = LocalLimits(
+        load_timeout_s=fleet.load_timeout_s,
+        step_timeout_s=fleet.step_timeout_s,
+        abort_grace_s=fleet.abort_grace_s,
+        memory_bytes_max=fleet.slot_memory_bytes,
+    )
+    return LocalFleet(emit=emit, worker_command=lambda card: _worker_command(settings, card), limits=limits)
+
+
+def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
+    assert card.engine is not None, f"{card.model_id} has no engine and is never dispatched"
+    command = [sys.executable, "-m", "heliograph.inference.worker"]
+    command += ["--engine", card.engine.value, "--model-id", card.model_id]
+    match card.engine:
+        case EngineKind.ONNX:
+            assert card.weights is not None, f"{card.model_id} runs on ONNX and names its weights"
+            return [*command, "--weights", str(WEIGHTS_DIR / card.weights)]
+        case EngineKind.FAKE:
+            return [*command, "--fake-options", settings.fleet.fake_engine_options]
+
+
+def _fleet_policy(settings: Settings, cards: Mapping[ModelId, ModelCard]) -> FleetPolicy:
+    always_warm = tuple(ModelId(name) for name in settings.fleet.always_warm)
+    unknown = [name for name in always_warm if name not in cards]
+    if unknown:
+        raise InvalidRequest(
+            f"fleet.always_warm names {', '.join(unknown)}, which this installation cannot run. "
+            f"It can run: {', '.join(cards)}.",
+            param="fleet.always_warm",
+        )
+    return FleetPolicy(always_warm=always_warm, idle_ttl_s=settings.fleet.idle_ttl_s)
+
+
+def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
+    queue = settings.queue
+    return SchedulerPolicy(
+        tier_head_start_s=queue.tier_head_start_s,
+        cost_weight=queue.cost_weight,
+        pending_max=queue.pending_max,
+        pending_max_per_tenant=queue.pending_max_per_tenant,
+        attempts_max=queue.attempts_max,
+        backoff_s=queue.backoff_s,
+        reseeds_max=queue.reseeds_max,
+        preview_every=settings.fleet.preview_every,
+    )
+
+
+def _reader(card: ModelCard) -> PromptReader:
+    assert card.weights is not None, f"{card.model_id} is built in"
+    assert card.token_limit is not None, f"{card.model_id} is built in and states its token limit"
+    tokenizer = Tokenizer.from_files(WEIGHTS_DIR / card.weights, context_length=card.token_limit)
+    return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
+
+
+def _made_data_dir(data_dir: Path) -> Path:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot make the data directory {data_dir}: {error.strerror}. Set HELIOGRAPH_DATA_DIR or --data-dir.",
+            param="data_dir",
+        ) from error
+    return data_dir
+
+
+def _link_secret(path: Path) -> bytes:
+    """The key that signs picture links; made once, readable by this user only."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def _monotonic_epoch_clock() -> Callable[[], float]:
+    """Seconds since the Unix epoch that never go backwards while this process lives."""
+    offset_s = time.time() - time.monotonic()
+    return lambda: offset_s + time.monotonic()
+
+
+def _new_id() -> str:
+    """96 random bits as hexadecimal: an id that cannot be guessed."""
+    return secrets.token_hex(12)
+
+
+async def _reload_keys(store: Store, keys: KeyRing) -> None:
+    """Notice keys made or revoked by `heliograph keys` within two seconds."""
+    while True:
+        await asyncio.sleep(KEY_RELOAD_S)
+        keys.replace(await store.api_keys())
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[None, None, None]) -> AsyncGenerator[asyncio.Task[None]]:
+    """Run `work` beside the body and end it with the body."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))

@@ -1,0 +1,419 @@
+"""The `heliograph` command. It uses the public API only: a running server's, or that of one it starts for itself.
+
+Exit codes: 0 done, 1 the job failed, 2 the request is wrong, 3 something needed is missing or broken, 130 interrupted.
+"""
+
+import asyncio
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar, cast
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from heliograph import __version__, app
+from heliograph.client import Client, JsonObject
+from heliograph.domain.accounts import ApiKey
+from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound
+from heliograph.domain.ids import TenantId
+from heliograph.domain.money import Micros, format_usd
+from heliograph.domain.tiers import Tier
+from heliograph.gateway.keys import mint
+from heliograph.observability import configure_logging
+from heliograph.settings import Settings
+from heliograph.storage.data_dir import holder
+from heliograph.storage.sqlite import SqliteStore
+from heliograph.storage.store import PutApiKey
+from heliograph.terminal import ProgressView
+
+EXIT_JOB_FAILED = 1
+EXIT_BAD_REQUEST = 2
+EXIT_BROKEN = 3
+EXIT_INTERRUPTED = 130
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+jobs_cli = typer.Typer(invoke_without_command=True, help="List, show and cancel jobs of a running server.")
+cli.add_typer(keys_cli, name="keys")
+cli.add_typer(jobs_cli, name="jobs")
+
+_T = TypeVar("_T")
+
+DataDir = Annotated[Path | None, typer.Option(help="Where jobs, ledger and pictures are kept.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Key = Annotated[str | None, typer.Option("--api-key", envvar="HELIOGRAPH_API_KEY", help="For a running server.")]
+
+
+@cli.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    """Heliograph: prompt in, delivered picture out."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@cli.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the picture should show.")],
+    model: Annotated[str | None, typer.Option(help="Model id; see `heliograph models`.")] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
+    aspect_ratio: Annotated[str | None, typer.Option(help="W:H, instead of a size.")] = None,
+    seed: Annotated[int | None, typer.Option(help="0 to 4294967295; the same seed makes the same picture.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    n: Annotated[int | None, typer.Option(help="Number of pictures, 1 to 10.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How strictly to follow the prompt.")] = None,
+    negative: Annotated[str | None, typer.Option(help="What the picture should not show.")] = None,
+    quality: Annotated[str | None, typer.Option(help="draft, standard or high.")] = None,
+    style: Annotated[str | None, typer.Option(help="A style preset of the model.")] = None,
+    file_format: Annotated[str | None, typer.Option("--format", help="png, jpeg or webp.")] = None,
+    out: Annotated[Path, typer.Option(help="File or directory to write to.")] = Path(),
+    data_dir: DataDir = None,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a picture and say where it is. Needs no server; uses one that runs on the same data directory."""
+    wishes: dict[str, object | None] = {
+        "prompt": prompt,
+        "model": model,
+        "size": size,
+        "aspect_ratio": aspect_ratio,
+        "seed": seed,
+        "steps": steps,
+        "n": n,
+        "guidance_scale": guidance,
+        "negative_prompt": negative,
+        "quality": quality,
+        "style": style,
+        "output_format": file_format,
+    }
+    body = {name: value for name, value in wishes.items() if value is not None}
+    settings = _settings(data_dir)
+    configure_logging(level="error", json_lines=False)
+    job, paths = _run(_generate(settings, api_key, body, out))
+    if as_json:
+        typer.echo(json.dumps(_report(job, paths)))
+    else:
+        _tell(job, paths)
+    if job["status"] != "completed":
+        raise typer.Exit(EXIT_JOB_FAILED)
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to bind; anything but loopback needs keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve the API and the page until Ctrl-C."""
+    settings = _settings(data_dir)
+    changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=changes)})
+    configure_logging(level=settings.log.level, json_lines=settings.log.json_lines)
+
+    def announce(url: str) -> None:
+        typer.echo(f"Heliograph {__version__} serves on {url}  (data in {settings.data_dir}; Ctrl-C drains and stops)")
+
+    _run(app.serve(settings, announce=announce))
+
+
+@cli.command()
+def models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Print the catalogue: what each model is, needs and can do."""
+    settings = _settings(data_dir)
+    catalogue = _or_stop(lambda: app.read_catalogue(settings))
+    cards = list(catalogue.cards.values())
+    if as_json:
+        rows = [
+            {
+                "id": card.model_id,
+                "name": card.name,
+                "family": card.family,
+                "tasks": sorted(card.tasks),
+                "engine": card.engine,
+                "vram_bytes": card.vram_bytes,
+                "default_steps": card.steps.standard,
+                "licence": card.licence,
+                "alternatives": list(card.alternatives),
+                "limits": card.limits,
+            }
+            for card in cards
+        ]
+        typer.echo(json.dumps({"models": rows, "aliases": dict(catalogue.aliases)}))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("model", "runs here", "tasks", "GPU memory", "steps", "default size", "licence"):
+        table.add_column(column)
+    for card in cards:
+        memory = "" if card.vram_bytes is None else f"{card.vram_bytes / 1e9:.1f} GB"
+        size = "x".join(map(str, card.sizes.default))
+        tasks = " ".join(sorted(card.tasks))
+        runs = card.engine.value if card.engine is not None else ""
+        table.add_row(card.model_id, runs, tasks, memory, str(card.steps.standard), size, card.licence or "")
+    Console().print(table)
+
+
+@keys_cli.command("create")
+def keys_create(
+    tenant: Annotated[str, typer.Option(help="Whose jobs and pictures the key opens.")],
+    tier: Annotated[Tier, typer.Option(help="Service tier.")] = Tier.STANDARD,
+    name: Annotated[str, typer.Option(help="A name to tell keys apart.")] = "",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print its secret, once."""
+    if not tenant.strip():
+        _stop(InvalidRequest("--tenant must not be empty", param="tenant"))
+    tenant_id = TenantId(tenant.strip())
+    secret, key = mint(entropy=secrets.token_bytes(32), tenant_id=tenant_id, tier=tier, name=name, now_s=time.time())
+    _run(_with_store(_settings(data_dir), lambda store: store.commit([PutApiKey(key=key)])))
+    if as_json:
+        typer.echo(json.dumps({"id": key.key_id, "secret": secret, "tenant": tenant_id, "tier": tier.value}))
+    else:
+        typer.echo(f"{secret}\n\nKey {key.key_id} of tenant {tenant_id} ({tier.value}). It is not shown again.")
+
+
+@keys_cli.command("list")
+def keys_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List keys without their secrets."""
+    keys = _run(_with_store(_settings(data_dir), lambda store: store.api_keys()))
+    if as_json:
+        typer.echo(json.dumps({"keys": [_key_row(key) for key in keys]}))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "begins with", "tenant", "tier", "name", "state"):
+        table.add_column(column)
+    for key in keys:
+        state = "active" if key.revoked_at_s is None else "revoked"
+        table.add_row(key.key_id, key.hint, key.tenant_id, key.tier.value, key.name, state)
+    Console().print(table)
+
+
+@keys_cli.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument()], data_dir: DataDir = None) -> None:
+    """Revoke a key; a running server notices within two seconds."""
+
+    async def revoke(store: SqliteStore) -> None:
+        found = [key for key in await store.api_keys() if key.key_id == key_id]
+        if not found:
+            raise NotFound(f"There is no key {key_id}; see `heliograph keys list`.", param="key_id")
+        if found[0].revoked_at_s is None:
+            await store.commit([PutApiKey(key=replace(found[0], revoked_at_s=time.time()))])
+
+    _run(_with_store(_settings(data_dir), revoke))
+    typer.echo(f"{key_id} is revoked.")
+
+
+@jobs_cli.callback()
+def jobs_list(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(help="How many of the newest.", min=1, max=100)] = 20,
+    data_dir: DataDir = None,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the newest jobs."""
+    if context.invoked_subcommand is not None:
+        return
+    jobs = _run(_ask(_settings(data_dir), api_key, lambda client: client.jobs(limit=limit)))
+    if as_json:
+        typer.echo(json.dumps({"jobs": jobs}))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("job", "status", "model", "pictures", "seconds", "cost", "prompt"):
+        table.add_column(column, overflow="ellipsis", no_wrap=column == "prompt")
+    for job in jobs:
+        request, timings = cast(JsonObject, job["request"]), cast(JsonObject, job["timings"])
+        cost = format_usd(Micros(int(str(job["cost_micros"]))))
+        seconds = f"{float(str(timings.get('total_s', 0))):.2f}"
+        cells = (job["id"], job["status"], job["model"], request["n"], seconds, cost, request["prompt"])
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    Console().print(table)
+
+
+@jobs_cli.command("show")
+def jobs_show(job_id: Annotated[str, typer.Argument()], data_dir: DataDir = None, api_key: Key = None) -> None:
+    """Print one job as JSON."""
+    typer.echo(json.dumps(_run(_ask(_settings(data_dir), api_key, lambda client: client.job(job_id))), indent=2))
+
+
+@jobs_cli.command("cancel")
+def jobs_cancel(job_id: Annotated[str, typer.Argument()], data_dir: DataDir = None, api_key: Key = None) -> None:
+    """Cancel a job."""
+    job = _run(_ask(_settings(data_dir), api_key, lambda client: client.cancel(job_id)))
+    typer.echo(f"{job_id} is {job['status']}.")
+
+
+# --- generate --------------------------------------------------------------------------------------------------------
+
+
+async def _generate(
+    settings: Settings, api_key: str | None, body: JsonObject, out: Path
+) -> tuple[JsonObject, list[Path]]:
+    """The finished job and where its pictures were written."""
+    async with _client(settings, api_key) as client:
+        job = await client.submit(body)
+        job_id = str(job["id"])
+        try:
+            with ProgressView(Console(stderr=True)) as view:
+                async for event in client.events(job_id):
+                    view.show(event)
+                    if event.name == "done":
+                        job = event.data
+        except asyncio.CancelledError:
+            await client.cancel(job_id)
+            raise
+        return job, [await _save(client, job, output, out) for output in _outputs(job)]
+
+
+async def _save(client: Client, job: JsonObject, output: JsonObject, out: Path) -> Path:
+    """Write one picture: into a directory under a name of its own, or to the file named."""
+    data = await client.download(str(output["url"]))
+    path = await asyncio.to_thread(_path_for, job, output, out)
+    try:
+        await asyncio.to_thread(path.write_bytes, data)
+    except OSError as error:
+        raise InvalidRequest(f"Cannot write {path}: {error.strerror}.", param="out") from error
+    return path.absolute()
+
+
+def _path_for(job: JsonObject, output: JsonObject, out: Path) -> Path:
+    suffix, index = str(output["format"]), int(str(output["index"]))
+    if out.is_dir() or not out.suffix:
+        out.mkdir(parents=True, exist_ok=True)
+        return out / f"{job['model']}-{output['seed']}-{str(job['id'])[-6:]}.{suffix}"
+    return out if index == 0 else out.with_stem(f"{out.stem}-{index + 1}")
+
+
+def _outputs(job: JsonObject) -> list[JsonObject]:
+    return cast("list[JsonObject]", job["outputs"])
+
+
+def _report(job: JsonObject, paths: list[Path]) -> JsonObject:
+    """What `--json` prints."""
+    kept = ("width", "height", "format", "seed", "sha256")
+    outputs = zip(_outputs(job), paths, strict=True)
+    timings = cast("dict[str, float]", job["timings"])
+    return {
+        "job_id": job["id"],
+        "status": job["status"],
+        "outputs": [{"path": str(path), **{name: output[name] for name in kept}} for output, path in outputs],
+        "timings": {name.removesuffix("_s"): seconds for name, seconds in timings.items()},
+        "adjustments": job["adjustments"],
+        "cost_micros": job["cost_micros"],
+        "error": job["error"],
+    }
+
+
+def _tell(job: JsonObject, paths: list[Path]) -> None:
+    """The result for a person."""
+    console = Console(highlight=False)
+    if job["status"] != "completed":
+        error = cast(JsonObject, job["error"])
+        Console(stderr=True).print(f"The job {job['status']}: {error['message']}", style="red", markup=False)
+        return
+    for output, path in zip(_outputs(job), paths, strict=True):
+        console.print(Text(f"{path}  {output['width']}x{output['height']}  seed {output['seed']}"), soft_wrap=True)
+    timings = cast("dict[str, float]", job["timings"])
+    stages = "  ".join(f"{name.removesuffix('_s')} {seconds:.2f} s" for name, seconds in timings.items())
+    console.print(Text(f"{stages}  cost {format_usd(Micros(int(str(job['cost_micros']))))}", style="dim"))
+    for change in cast("list[dict[str, str]]", job["adjustments"]):
+        line = f"{change['parameter']}: {change['requested']} -> {change['used']}. {change['reason']}"
+        console.print(Text(line, style="dim"))
+
+
+# --- shared ----------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _client(settings: Settings, api_key: str | None) -> AsyncGenerator[Client]:
+    """A client of the server that runs on the data directory, or of one that lives as long as the context."""
+    running = await asyncio.to_thread(holder, settings.data_dir)
+    if running is not None and running.url is not None:
+        async with _closing(Client(base_url=running.url, api_key=api_key)) as client:
+            yield client
+        return
+    with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
+        socket_path = Path(folder) / "api.sock"
+        async with app.serve_privately(settings, socket_path):
+            own = Client(base_url="http://localhost", api_key=None, socket=socket_path)
+            async with _closing(own) as client:
+                yield client
+
+
+@asynccontextmanager
+async def _closing(client: Client) -> AsyncGenerator[Client]:
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _ask(settings: Settings, api_key: str | None, question: Callable[[Client], Awaitable[_T]]) -> _T:
+    async with _client(settings, api_key) as client:
+        return await question(client)
+
+
+async def _with_store(settings: Settings, work: Callable[[SqliteStore], Awaitable[_T]]) -> _T:
+    """Work on the store directly: keys can be managed whether a server runs or not."""
+    await asyncio.to_thread(settings.data_dir.mkdir, parents=True, exist_ok=True, mode=0o700)
+    store = await SqliteStore.open(settings.data_dir / "heliograph.sqlite")
+    try:
+        return await work(store)
+    finally:
+        await store.close()
+
+
+def _key_row(key: ApiKey) -> JsonObject:
+    return {
+        "id": key.key_id,
+        "hint": key.hint,
+        "tenant": key.tenant_id,
+        "tier": key.tier.value,
+        "name": key.name,
+        "revoked": key.revoked_at_s is not None,
+    }
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    try:
+        return Settings() if data_dir is None else Settings(data_dir=data_dir)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(map(str, problem["loc"]))
+        _stop(InvalidRequest(f"Setting {field}: {problem['msg']}.", param=field))
+
+
+def _run(work: Coroutine[None, None, _T]) -> _T:
+    return _or_stop(lambda: asyncio.run(work))
+
+
+def _or_stop(work: Callable[[], _T]) -> _T:
+    """The result, or a message and an exit code."""
+    try:
+        return work()
+    except HeliographError as error:
+        _stop(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _stop(error: HeliographError) -> NoReturn:
+    where = f" ({error.param})" if error.param else ""
+    typer.echo(f"heliograph: {error.message}{where}", err=True)
+    raise typer.Exit(EXIT_BAD_REQUEST if isinstance(error, CallerError) else EXIT_BROKEN)
+
+
+def main() -> None:
+    """Entry point of the `heliograph` command."""
+    cli(prog_name="heliograph")

@@ -1,0 +1,116 @@
+"""A small client of the native API, for the command line: over TCP to a running server, or over a Unix socket to one
+that lives only as long as the command.
+"""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import httpx
+
+from heliograph.domain.errors import CallerError, HeliographError, WorldError
+
+JsonObject = dict[str, object]
+
+CONNECT_S = 10.0
+SILENCE_S_MAX = 60.0
+"""The server sends a comment at least every ten seconds; a stream silent for so long is broken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEvent:
+    """One server-sent event: its name and its JSON."""
+
+    name: str
+    data: JsonObject
+
+
+class Client:
+    """Raises `CallerError` for 4xx answers and `WorldError` for everything else that goes wrong."""
+
+    def __init__(self, *, base_url: str, api_key: str | None, socket: Path | None = None) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(SILENCE_S_MAX, connect=CONNECT_S),
+            transport=httpx.AsyncHTTPTransport(uds=str(socket)) if socket is not None else None,
+            trust_env=False,
+        )
+
+    async def submit(self, body: Mapping[str, object]) -> JsonObject:
+        """Submit a job."""
+        return await self._json("POST", "/v1/jobs", body)
+
+    async def job(self, job_id: str) -> JsonObject:
+        """One job."""
+        return await self._json("GET", f"/v1/jobs/{job_id}")
+
+    async def jobs(self, *, limit: int) -> list[JsonObject]:
+        """The newest jobs."""
+        page = await self._json("GET", f"/v1/jobs?limit={limit}")
+        return cast("list[JsonObject]", page["data"])
+
+    async def cancel(self, job_id: str) -> JsonObject:
+        """Cancel a job."""
+        return await self._json("POST", f"/v1/jobs/{job_id}/cancel")
+
+    async def models(self) -> list[JsonObject]:
+        """The catalogue as the server sees it."""
+        page = await self._json("GET", "/v1/models")
+        return cast("list[JsonObject]", page["data"])
+
+    async def events(self, job_id: str) -> AsyncIterator[StreamEvent]:
+        """The job's events until it has ended."""
+        try:
+            async with self._http.stream("GET", f"/v1/jobs/{job_id}/events") as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise _error_of(answer)
+                name = ""
+                async for line in answer.aiter_lines():
+                    if line.startswith("event: "):
+                        name = line.removeprefix("event: ")
+                    elif line.startswith("data: "):
+                        yield StreamEvent(name=name, data=json.loads(line.removeprefix("data: ")))
+        except httpx.HTTPError as error:
+            raise WorldError(f"The connection to the server broke: {error or type(error).__name__}.") from error
+
+    async def download(self, url: str) -> bytes:
+        """The bytes behind a relative URL of the API."""
+        answer = await self._request("GET", url)
+        return answer.content
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> JsonObject:
+        answer = await self._request(method, path, body)
+        return cast(JsonObject, answer.json())
+
+    async def _request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
+        try:
+            answer = await self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise WorldError(f"The server cannot be reached: {error or type(error).__name__}.") from error
+        if answer.is_error:
+            raise _error_of(answer)
+        return answer
+
+
+def preview_bytes(event: StreamEvent) -> bytes:
+    """The picture in a `preview` event."""
+    return base64.b64decode(str(event.data["b64"]))
+
+
+def _error_of(answer: httpx.Response) -> HeliographError:
+    try:
+        error = cast("dict[str, str | None]", answer.json()["error"])
+        message, code, param = error["message"] or "", error["code"], error["param"]
+    except (ValueError, KeyError, TypeError):
+        message, code, param = f"The server answered {answer.status_code}.", None, None
+    kind = CallerError if answer.is_client_error else WorldError
+    return kind(message, code=code, param=param)

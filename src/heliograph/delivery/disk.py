@@ -1,0 +1,142 @@
+"""Pictures in a local directory: `<root>/ab/abcd….png`, each written once and named by its SHA-256.
+
+A blob appears under its name whole or not at all, and `put` returns once it survives power loss: write beside the
+target, fsync the file, rename, fsync the folder. The 256 folders are made at start, so no write has a new folder to
+make durable. A handful of threads write at once, because concurrent fsyncs share one commit of the file system's
+journal.
+"""
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from heliograph.delivery.names import blob_name, is_blob_name
+from heliograph.domain.errors import NotFound, Unavailable
+
+THREADS = 8
+_TEMPORARY_SUFFIX = ".tmp"
+_ABANDONED_AFTER_S = 600.0
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_T = TypeVar("_T")
+
+
+class DiskBlobStore:
+    """A `BlobStore` below `root`, which is made if it is missing. Raises `Unavailable` where `root` cannot be written.
+
+    Temporary files that a killed process left behind are removed at start, once no living process can still be writing
+    them (10 minutes). Call `close` to let go of the threads.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._numbers = itertools.count()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
+        with _medium_errors(root):
+            for number in range(256):
+                (root / f"{number:02x}").mkdir(parents=True, exist_ok=True)
+            _fsync_folder(root)
+            self._sweep()
+
+    async def put(self, data: bytes, *, suffix: str) -> str:
+        """Store `data` and return its name once it survives power loss."""
+        return await self._run(lambda: self._put(data, suffix))
+
+    async def size(self, name: str) -> int | None:
+        """Number of bytes of the object, or None if there is none of that name."""
+        return await self._run(lambda: self._size(name))
+
+    async def read(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """`length` bytes from `start` (to the end when None). Raises `NotFound` for an unknown name."""
+        assert start >= 0, "a range starts at 0 or later"
+        return await self._run(lambda: self._read(name, start, length))
+
+    def path(self, name: str) -> Path:
+        """Where the object of that name is, or would be. Raises `NotFound` for what cannot be a name."""
+        if not is_blob_name(name):
+            raise NotFound("there is no such picture", param="name")
+        return self._root / name[:2] / name
+
+    async def close(self) -> None:
+        """Finish the writes under way and end the threads."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _put(self, data: bytes, suffix: str) -> str:
+        name = blob_name(hashlib.sha256(data).hexdigest(), suffix)
+        target = self.path(name)
+        with _medium_errors(self._root):
+            if not target.exists():
+                self._write(data, target)
+            # Also for a blob that was there: another thread may have renamed it a moment ago and not synced yet.
+            _fsync_folder(target.parent)
+        return name
+
+    def _write(self, data: bytes, target: Path) -> None:
+        temporary = target.parent / f".{os.getpid()}-{next(self._numbers)}{_TEMPORARY_SUFFIX}"
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def _size(self, name: str) -> int | None:
+        if not is_blob_name(name):
+            return None
+        with _medium_errors(self._root):
+            try:
+                return self.path(name).stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def _read(self, name: str, start: int, length: int | None) -> bytes:
+        path = self.path(name)
+        with _medium_errors(self._root):
+            try:
+                with path.open("rb") as file:
+                    file.seek(start)
+                    return file.read(-1 if length is None else length)
+            except FileNotFoundError as missing:
+                raise NotFound("there is no such picture", param="name") from missing
+
+    def _sweep(self) -> None:
+        oldest_kept_s = time.time() - _ABANDONED_AFTER_S
+        for path in self._root.glob(f"*/.*{_TEMPORARY_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):  # another process sweeps, too
+                if path.stat().st_mtime < oldest_kept_s:
+                    path.unlink()
+
+
+@contextlib.contextmanager
+def _medium_errors(root: Path) -> Generator[None, None, None]:
+    """Say in words of the operator what the file system refused."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            message = f"the disk or quota below {root} is full ({error.strerror}); free some space"
+            raise Unavailable(message, code="storage_full", retry_after_s=30) from error
+        message = f"the picture store {root} failed: {error.strerror}"
+        raise Unavailable(message, code="storage_unavailable", retry_after_s=10) from error
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,36 @@
+"""Pictures in memory: the twin of `disk.py` for tests, demos and the simulator. Unbounded; gone with the process."""
+
+import hashlib
+
+from heliograph.delivery.names import blob_name
+from heliograph.domain.errors import NotFound
+
+
+class MemoryBlobStore:
+    """A `BlobStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._blobs: dict[str, bytes] = {}
+
+    async def put(self, data: bytes, *, suffix: str) -> str:
+        """Store `data` and return its name."""
+        name = blob_name(hashlib.sha256(data).hexdigest(), suffix)
+        self._blobs[name] = data
+        return name
+
+    async def size(self, name: str) -> int | None:
+        """Number of bytes of the object, or None if there is none of that name."""
+        data = self._blobs.get(name)
+        return None if data is None else len(data)
+
+    async def read(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """`length` bytes from `start` (to the end when None). Raises `NotFound` for an unknown name."""
+        assert start >= 0, "a range starts at 0 or later"
+        data = self._blobs.get(name)
+        if data is None:
+            raise NotFound("there is no such picture", param="name")
+        return data[start:] if length is None else data[start : start + length]
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._blobs.clear()

@@ -1,0 +1,77 @@
+"""Which files a picture becomes, and how each is encoded.
+
+The picture itself in the requested format, and a small WebP for lists. Effort follows size: the codecs' slow settings
+cost little on a small picture and would hold up the pool on a large one.
+"""
+
+from dataclasses import dataclass
+
+from heliograph.domain.request import GenerationRequest, OutputFormat
+
+THUMBNAIL_SIDE_PX = 256
+DEFAULT_QUALITY = 90
+_FULL_CHROMA_QUALITY = 90
+_SMALL_PIXELS = 256 * 256
+_MEDIUM_PIXELS = 512 * 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PngEncoding:
+    """Lossless. `compress_level` is zlib's, 1 (fast) to 9 (small)."""
+
+    compress_level: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JpegEncoding:
+    """Progressive JPEG of `quality` 1-100. With `has_full_chroma` colour is kept at full resolution (4:4:4)."""
+
+    quality: int
+    has_full_chroma: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebpEncoding:
+    """Lossy WebP of `quality` 1-100. `effort` is libwebp's method, 0 (fast) to 6 (small)."""
+
+    quality: int
+    effort: int
+
+
+Encoding = PngEncoding | JpegEncoding | WebpEncoding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantPlan:
+    """The files to make. `thumbnail_size_px` is (width, height), never larger than the picture."""
+
+    main: Encoding
+    thumbnail: WebpEncoding
+    thumbnail_size_px: tuple[int, int]
+
+
+def plan_variants(request: GenerationRequest, *, width_px: int, height_px: int) -> VariantPlan:
+    """The plan for one picture of `request` that came out `width_px` x `height_px`."""
+    return VariantPlan(
+        main=_encoding(request.output_format, request.output_quality or DEFAULT_QUALITY, width_px * height_px),
+        thumbnail=WebpEncoding(quality=80, effort=2),
+        thumbnail_size_px=size_within(width_px, height_px, THUMBNAIL_SIDE_PX),
+    )
+
+
+def _encoding(output_format: OutputFormat, quality: int, pixels: int) -> Encoding:
+    match output_format:
+        case OutputFormat.PNG:
+            return PngEncoding(compress_level=6 if pixels <= _SMALL_PIXELS else 1)
+        case OutputFormat.JPEG:
+            return JpegEncoding(quality=quality, has_full_chroma=quality >= _FULL_CHROMA_QUALITY)
+        case OutputFormat.WEBP:
+            return WebpEncoding(quality=quality, effort=4 if pixels <= _MEDIUM_PIXELS else 2)
+
+
+def size_within(width_px: int, height_px: int, side_px: int) -> tuple[int, int]:
+    """The size scaled down, never up, so that its longest side is at most `side_px`; no side becomes 0."""
+    longest = max(width_px, height_px)
+    if longest <= side_px:
+        return width_px, height_px
+    return max(1, round(width_px * side_px / longest)), max(1, round(height_px * side_px / longest))

@@ -1,0 +1,402 @@
+"""Workers as child processes of this machine, one loaded model each, at the end of a socket pair.
+
+Each worker has two tasks here. Its *listener* turns frames into events, awaiting `emit` for each: a slow listener slows
+the worker down through the full socket and loses nothing. Its *keeper* looks at the process a few times a second,
+kills what `judge` condemns, and when the process has ended emits the one `WorkerLost`, after everything the worker had
+still said.
+
+A worker is stopped by half-closing its socket; if that does not help within `stop_grace_s`, by SIGKILL. Workers run in
+sessions of their own, so that Ctrl-C in a terminal reaches the server alone, and end with the socket when the server
+is killed.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from heliograph.domain.events import (
+    Event,
+    ImagesReady,
+    LossReason,
+    RunAborted,
+    RunFailed,
+    RunStarted,
+    StepDone,
+    WorkerLost,
+    WorkerReady,
+)
+from heliograph.domain.ids import JobId, WorkerId
+from heliograph.domain.model_card import ModelCard
+from heliograph.domain.run import RunOrder
+from heliograph.domain.views import Gpu
+from heliograph.fleet.driver import EmitEvent, FleetDriver
+from heliograph.worker_wire import (
+    PREFIX_BYTES,
+    Abort,
+    FromWorker,
+    LoadFailed,
+    Ping,
+    Pong,
+    Ready,
+    Run,
+    ToWorker,
+    WireError,
+    decode,
+    encode,
+    lengths,
+)
+
+WorkerCommand = Callable[[ModelCard], Sequence[str]]
+"""The command line of a worker for a model. The driver appends `--fd N`, the number of the inherited socket."""
+
+STDERR_BYTES_KEPT = 4096
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""A slot is one core; libraries that start a thread per core would fight over it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalLimits:
+    """How long to wait for a worker, in seconds, and how much memory it may hold.
+
+    `step_timeout_s` is the longest silence within a run; the time in which our own side does not listen does not count.
+    An idle worker is pinged every `ping_interval_s`. `memory_bytes_max` is resident memory. The worker is looked at
+    every `poll_interval_s`, and condemned for silence only in two looks running.
+    """
+
+    load_timeout_s: float = 120.0
+    step_timeout_s: float = 60.0
+    abort_grace_s: float = 2.0
+    stop_grace_s: float = 2.0
+    ping_interval_s: float = 10.0
+    ping_timeout_s: float = 5.0
+    poll_interval_s: float = 0.2
+    memory_bytes_max: int = 2 * 1024**3
+
+
+class Phase(Enum):
+    """What a worker is doing."""
+
+    LOADING = auto()
+    IDLE = auto()
+    RUNNING = auto()
+    STOPPING = auto()
+
+
+@dataclass(slots=True, kw_only=True)
+class Vitals:
+    """What is known of a worker's health. Times are seconds of one monotonic clock.
+
+    `heard_s`: the last frame, or the last command that calls for one. `abort_s`: when the run was told to abort.
+    `ping_s`: when an unanswered ping was sent.
+    """
+
+    phase: Phase = Phase.LOADING
+    heard_s: float
+    abort_s: float | None = None
+    ping_s: float | None = None
+
+
+def judge(vitals: Vitals, limits: LocalLimits, now_s: float) -> tuple[LossReason, str] | None:
+    """Why a worker must be killed for its silence, or None while it has time left."""
+    silence_s = now_s - vitals.heard_s
+    if vitals.phase is Phase.LOADING and silence_s > limits.load_timeout_s:
+        return LossReason.LOAD_FAILED, f"the model was not loaded within {limits.load_timeout_s:g} s"
+    if vitals.phase is Phase.RUNNING and silence_s > limits.step_timeout_s:
+        return LossReason.SILENT, f"no step for {limits.step_timeout_s:g} s"
+    if vitals.abort_s is not None and now_s - vitals.abort_s > limits.abort_grace_s:
+        return LossReason.SILENT, f"the run did not stop within {limits.abort_grace_s:g} s"
+    if vitals.ping_s is not None and now_s - vitals.ping_s > limits.ping_timeout_s:
+        return LossReason.SILENT, f"no answer to a ping for {limits.ping_timeout_s:g} s"
+    if vitals.phase is Phase.STOPPING and silence_s > limits.stop_grace_s:
+        return LossReason.SILENT, f"the process did not end within {limits.stop_grace_s:g} s"
+    return None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Worker:
+    """One child process. `run` is the attempt in hand; `sentence` is why it is being ended, None while it may live.
+
+    `is_emitting`: we are handing on a frame, so the worker cannot be heard.
+    """
+
+    worker_id: WorkerId
+    process: Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    started_s: float
+    vitals: Vitals
+    run: tuple[JobId, int] | None = None
+    was_ready: bool = False
+    is_emitting: bool = False
+    sentence: tuple[LossReason, str] | None = None
+    listener: asyncio.Task[None] | None = None
+
+    def send(self, message: ToWorker) -> None:
+        """Queue a frame. Not drained: at most one run, one abort and one ping are outstanding."""
+        self.writer.write(encode(message))
+
+    def hang_up(self, now_s: float) -> None:
+        """Tell the worker to end. What it has sent can still be read."""
+        self.vitals = Vitals(phase=Phase.STOPPING, heard_s=now_s)
+        if not self.writer.is_closing():
+            self.writer.write_eof()
+
+    def kill(self) -> None:
+        """SIGKILL the worker and whatever it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+class LocalFleet(FleetDriver):
+    """Child processes on this machine.
+
+    A worker that ends before it was ready is reported as `load_failed`, unless it was stopped or held too much memory;
+    one that ignores an abort as `silent`. From the moment `close` is called nothing more is emitted: whoever listened
+    is shutting down too, and might never take another event.
+    """
+
+    def __init__(self, *, emit: EmitEvent, worker_command: WorkerCommand, limits: LocalLimits) -> None:
+        self._emit = emit
+        self._worker_command = worker_command
+        self._limits = limits
+        self._workers: dict[WorkerId, _Worker] = {}
+        self._keepers: dict[asyncio.Task[None], WorkerId] = {}
+        self._is_closed = False
+
+    async def start(self, worker_id: WorkerId, gpu: Gpu, card: ModelCard) -> None:
+        """Start a worker. The card's memory limit is `LocalLimits.memory_bytes_max`, whatever the GPU says."""
+        if self._is_closed:
+            return
+        assert worker_id not in self._workers, f"worker {worker_id} was started twice"
+        try:
+            worker = await _spawn(worker_id, self._worker_command(card))
+        except OSError as error:
+            reason, detail = LossReason.LOAD_FAILED, f"the process cannot be started: {error.strerror}"
+            self._keep(worker_id, self._report(WorkerLost(worker_id=worker_id, reason=reason, detail=detail)))
+            return
+        self._workers[worker_id] = worker
+        self._keep(worker_id, self._live(worker))
+
+    async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
+        """Hand an idle worker an order."""
+        worker = self._workers.get(worker_id)
+        if worker is None or worker.vitals.phase is Phase.STOPPING:
+            return
+        assert worker.vitals.phase is Phase.IDLE, f"worker {worker_id} is {worker.vitals.phase} and cannot run a job"
+        worker.run = (order.job_id, order.attempt)
+        worker.vitals = Vitals(phase=Phase.RUNNING, heard_s=_now_s())
+        worker.send(Run(order=order))
+
+    async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
+        """Tell the worker to stop the attempt, if it is the one in hand."""
+        worker = self._workers.get(worker_id)
+        if worker is None or worker.vitals.phase is not Phase.RUNNING or worker.run != (job_id, attempt):
+            return
+        if worker.vitals.abort_s is None:
+            worker.vitals.abort_s = _now_s()
+            worker.send(Abort(job_id=job_id, attempt=attempt))
+
+    async def stop(self, worker_id: WorkerId) -> None:
+        """Hang up on the worker."""
+        worker = self._workers.get(worker_id)
+        if worker is None or worker.sentence is not None:
+            return
+        worker.sentence = (LossReason.STOPPED, "")
+        worker.hang_up(_now_s())
+
+    async def close(self) -> None:
+        """End every worker; takes at most the stop grace."""
+        self._is_closed = True
+        keepers = dict(self._keepers)
+        for keeper, worker_id in keepers.items():
+            worker = self._workers.get(worker_id)
+            if worker is None:
+                keeper.cancel()  # its process has ended, only the news of it is under way
+                continue
+            await self.stop(worker_id)
+            if worker.listener is not None:
+                worker.listener.cancel()
+        if keepers:
+            await asyncio.wait(keepers)
+
+    def _keep(self, worker_id: WorkerId, life: Coroutine[Any, Any, None]) -> None:
+        keeper = asyncio.create_task(life, name=f"keeper of {worker_id}")
+        self._keepers[keeper] = worker_id
+        keeper.add_done_callback(self._keepers.pop)
+
+    async def _live(self, worker: _Worker) -> None:
+        """Look after the process until it has ended, then report the loss."""
+        assert worker.process.stderr is not None
+        async with asyncio.TaskGroup() as tasks:
+            worker.listener = tasks.create_task(self._listen(worker))
+            stderr = tasks.create_task(_last_bytes(worker.process.stderr))
+            ended = tasks.create_task(worker.process.wait())
+            is_suspect = False
+            while worker.process.returncode is None:
+                await asyncio.wait({ended}, timeout=self._limits.poll_interval_s)
+                is_suspect = self._look_after(worker, is_suspect=is_suspect)
+            worker.kill()  # children it left behind hold on to its socket and its stderr
+        worker.writer.close()
+        del self._workers[worker.worker_id]
+        await self._report(_loss(worker, stderr.result()))
+
+    async def _report(self, event: Event) -> None:
+        if not self._is_closed:
+            await self._emit(event)
+
+    async def _listen(self, worker: _Worker) -> None:
+        """Turn frames into events until the stream ends; a worker that talks nonsense is killed."""
+        try:
+            while (message := await _receive(worker.reader)) is not None:
+                event = _note(worker, message)
+                if event is not None:
+                    await self._hand_on(worker, event)
+        except WireError as error:
+            worker.sentence = worker.sentence or (LossReason.CRASHED, str(error))
+            worker.kill()
+        if worker.vitals.phase is not Phase.STOPPING:
+            worker.hang_up(_now_s())
+
+    async def _hand_on(self, worker: _Worker, event: Event) -> None:
+        """Emit, and do not hold the time it takes against the worker."""
+        before_s = _now_s()
+        worker.is_emitting = True
+        try:
+            await self._report(event)
+        finally:
+            worker.is_emitting = False
+            if worker.vitals.abort_s is not None:
+                worker.vitals.abort_s += _now_s() - before_s
+            if worker.vitals.phase is not Phase.STOPPING:
+                worker.vitals.heard_s = _now_s()
+
+    def _look_after(self, worker: _Worker, *, is_suspect: bool) -> bool:
+        """Ping or kill the worker where that is due; True when it is to be killed if nothing changes.
+
+        Silence needs two looks because after a pause of our own (Ctrl-Z, a busy loop) its frames lie here unread.
+        """
+        now_s = _now_s()
+        limits, vitals = self._limits, worker.vitals
+        resident_bytes = _resident_bytes(worker.process.pid)
+        if resident_bytes > limits.memory_bytes_max:
+            detail = f"{resident_bytes >> 20} MiB resident, {limits.memory_bytes_max >> 20} MiB allowed"
+            worker.sentence = worker.sentence or (LossReason.OUT_OF_MEMORY, detail)
+            worker.kill()
+        verdict = None if worker.is_emitting else judge(vitals, limits, now_s)
+        if verdict is not None and is_suspect:
+            worker.sentence = worker.sentence or verdict
+            worker.kill()
+        if vitals.phase is Phase.IDLE and vitals.ping_s is None and now_s - vitals.heard_s > limits.ping_interval_s:
+            vitals.ping_s = now_s
+            worker.send(Ping())
+        return verdict is not None
+
+
+async def _spawn(worker_id: WorkerId, command: Sequence[str]) -> _Worker:
+    """Start the process and connect to it; raises OSError."""
+    started_s = _now_s()
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                "--fd",
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                stdin=DEVNULL,
+                stdout=DEVNULL,
+                stderr=PIPE,
+                env={**os.environ, **_ONE_THREAD},
+                start_new_session=True,
+            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+    except BaseException:
+        ours.close()
+        raise
+    vitals = Vitals(heard_s=started_s)
+    return _Worker(
+        worker_id=worker_id, process=process, reader=reader, writer=writer, started_s=started_s, vitals=vitals
+    )
+
+
+async def _receive(reader: asyncio.StreamReader) -> ToWorker | FromWorker | None:
+    """The next message, or None when the stream has ended; raises WireError."""
+    try:
+        header_bytes, payload_bytes = lengths(await reader.readexactly(PREFIX_BYTES))
+        header = await reader.readexactly(header_bytes)
+        return decode(header, await reader.readexactly(payload_bytes))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
+
+
+def _note(worker: _Worker, message: ToWorker | FromWorker) -> Event | None:
+    """Update what is known of the worker; returns the event to hand on, if the message is one."""
+    vitals = worker.vitals
+    vitals.ping_s = None
+    match message:
+        case Ready(memory_bytes=memory_bytes):
+            worker.was_ready = True
+            _become_idle(worker)
+            load_s = _now_s() - worker.started_s
+            return WorkerReady(worker_id=worker.worker_id, load_s=load_s, memory_bytes=memory_bytes)
+        case LoadFailed(kind=kind, message=text):
+            worker.sentence = worker.sentence or (LossReason.LOAD_FAILED, f"{kind}: {text}")
+            return None
+        case Pong():
+            vitals.heard_s = _now_s()
+            return None
+        case RunStarted() | StepDone():
+            return message
+        case ImagesReady() | RunFailed() | RunAborted():
+            worker.run = None
+            _become_idle(worker)
+            return message
+        case Run() | Abort() | Ping():
+            raise WireError(f"a worker does not send {type(message).__name__}")
+
+
+def _become_idle(worker: _Worker) -> None:
+    if worker.vitals.phase is not Phase.STOPPING:
+        worker.vitals = Vitals(phase=Phase.IDLE, heard_s=_now_s())
+
+
+def _loss(worker: _Worker, stderr: bytes) -> WorkerLost:
+    """The news of a process that has ended: why, and the last it wrote to stderr unless it was told to end."""
+    code = worker.process.returncode
+    assert code is not None
+    ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    by_itself = LossReason.CRASHED if worker.was_ready else LossReason.LOAD_FAILED
+    reason, detail = worker.sentence or (by_itself, ending)
+    last_words = stderr.decode(errors="replace").strip()
+    if last_words and reason is not LossReason.STOPPED:
+        detail = f"{detail}; stderr: {last_words}"
+    return WorkerLost(worker_id=worker.worker_id, reason=reason, detail=detail)
+
+
+async def _last_bytes(stream: asyncio.StreamReader) -> bytes:
+    """Read to the end, so that the writer never blocks, and keep the last `STDERR_BYTES_KEPT`."""
+    kept = b""
+    while chunk := await stream.read(STDERR_BYTES_KEPT):
+        kept = (kept + chunk)[-STDERR_BYTES_KEPT:]
+    return kept
+
+
+def _resident_bytes(pid: int) -> int:
+    """Resident memory of a process; 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,145 @@
+"""The HTTP API as one ASGI application, built from what `heliograph.app` hands over."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Lifespan
+
+import heliograph
+from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway.context import Context
+from heliograph.gateway.errors import ProtocolError
+from heliograph.gateway.jobs import jobs_router
+from heliograph.gateway.keys import KeyRing
+from heliograph.gateway.middleware import BodyLimit, Envelope, OpenDoorGuard, problem_response
+from heliograph.gateway.openai_images import openai_images_router
+from heliograph.gateway.openapi import describe
+from heliograph.gateway.operations import operations_router
+from heliograph.gateway.outputs import outputs_router
+from heliograph.gateway.web_page import add_page
+from heliograph.service import Service
+from heliograph.settings import GatewaySettings
+
+_DOCS_HEADERS = {
+    # Swagger UI is a page of its own making: a script from its CDN, started by an inline one.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; "
+        "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(
+    service: Service,
+    *,
+    keys: KeyRing,
+    settings: GatewaySettings,
+    metrics: Callable[[], tuple[bytes, str]],
+    link_secret: bytes,
+    page_dir: Path | None,
+    clock: Callable[[], float],
+    new_id: Callable[[], str],
+    closing: asyncio.Event,
+    lifespan: Lifespan[FastAPI] | None = None,
+) -> FastAPI:
+    """The application.
+
+    `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
+    that never come twice. `link_secret` signs picture links and outlives the process. `page_dir` holds the built page.
+    Setting `closing` ends event streams and held calls politely: set it when jobs have been drained, before the HTTP
+    server waits for its connections.
+    """
+    app = FastAPI(
+        title="Heliograph",
+        version=heliograph.__version__,
+        summary="Prompt in, delivered picture out.",
+        description="`docs/reference/api.md` tells the same in prose.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    context = Context(
+        service=service,
+        keys=keys,
+        settings=settings,
+        metrics=metrics,
+        link_secret=link_secret,
+        clock=clock,
+        closing=closing,
+    )
+    for router in (
+        jobs_router(context),
+        outputs_router(context),
+        openai_images_router(context),
+        operations_router(context),
+    ):
+        app.include_router(router)
+    add_page(app, page_dir)
+    app.add_route("/docs", _docs, include_in_schema=False)
+    app.openapi = partial(describe, app)
+    app.add_exception_handler(HeliographError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    # Added last is outermost.
+    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    app.add_middleware(OpenDoorGuard, keys=keys)
+    app.add_middleware(Envelope, new_id=new_id)
+    return app
+
+
+async def _docs(_request: Request) -> Response:
+    page = get_swagger_ui_html(openapi_url="/openapi.json", title="Heliograph API")
+    page.headers.update(_DOCS_HEADERS)
+    return page
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    return problem_response(error, request.scope)
+
+
+async def _answer_bad_parameter(request: Request, error: Exception) -> Response:
+    first = cast(RequestValidationError, error).errors()[0]
+    name = str(first["loc"][-1])
+    message = f"{name} in the {first['loc'][0]} is not valid: {first['msg']}."
+    return problem_response(InvalidRequest(message, param=name, code=f"invalid_{name}"), request.scope)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """What the router says: no such path, or another method."""
+    status = HTTPStatus(cast(HTTPException, error).status_code)
+    what = f"{request.method} {request.url.path}"
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            refusal = ProtocolError(
+                status, f"There is no {what}. /openapi.json lists what there is.", code="no_such_path"
+            )
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = ", ".join(_methods_of(request))
+            refusal = ProtocolError(
+                status, f"{what} is not possible; {allowed} is.", code="method_not_allowed", headers={"Allow": allowed}
+            )
+        case _:
+            refusal = ProtocolError(status, status.phrase, code=status.name.lower())
+    return problem_response(refusal, request.scope)
+
+
+def _methods_of(request: Request) -> list[str]:
+    app = cast(FastAPI, request.app)
+    methods: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.path_regex.match(request.url.path):
+            methods |= route.methods or set()
+    return sorted(methods)

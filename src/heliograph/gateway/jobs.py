@@ -1,0 +1,119 @@
+"""The native API: submit, look, list, watch and cancel jobs."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Annotated, assert_never
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from heliograph.domain.ids import JobId
+from heliograph.domain.views import JobStatus
+from heliograph.gateway import openapi
+from heliograph.gateway.context import Context
+from heliograph.gateway.errors import JOB_ID_HEADER
+from heliograph.gateway.event_stream import EventStream, Frame, Weight, base64_text, frame
+from heliograph.gateway.submissions import read_submission
+from heliograph.gateway.wire import OutputUrl, job_json, progress_json, to_json
+from heliograph.live import PreviewUpdate, ProgressUpdate, StatusUpdate, Update
+
+_FAREWELL = b": the server is shutting down; watch again\n\n"
+
+LIST_MAX = 100
+
+
+def jobs_router(context: Context) -> APIRouter:
+    """Routes below `/v1/jobs`."""
+    router = APIRouter(prefix="/v1/jobs", tags=["Jobs"])
+    service = context.service
+
+    def answer(status: JobStatus, code: HTTPStatus = HTTPStatus.OK) -> Response:
+        job_id = status.view.job.job_id
+        headers: dict[str, str] = {JOB_ID_HEADER: job_id}
+        if code is HTTPStatus.CREATED:
+            headers["Location"] = f"/v1/jobs/{job_id}"
+        body = to_json(job_json(status, output_url=context.output_url))
+        return Response(body, status_code=code, headers=headers, media_type="application/json")
+
+    @router.post("", **openapi.SUBMIT)
+    async def submit(request: Request) -> Response:
+        caller = context.caller(request)
+        status = await service.submit(await read_submission(request), caller=caller)
+        return answer(status, HTTPStatus.CREATED)
+
+    @router.get("", **openapi.LIST)
+    async def list_jobs(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 20,
+        before: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
+    ) -> Response:
+        found = await service.jobs(caller=context.caller(request), limit=limit + 1, before=before)
+        page = found[:limit]
+        has_more = len(found) > limit
+        body = {
+            "object": "list",
+            "data": [job_json(status, output_url=context.output_url) for status in page],
+            "has_more": has_more,
+            "next_before": str(page[-1].view.job.sequence) if has_more else None,
+        }
+        return Response(to_json(body), media_type="application/json")
+
+    @router.get("/{job_id}", **openapi.GET)
+    async def get_job(request: Request, job_id: str) -> Response:
+        return answer(await service.status(JobId(job_id), caller=context.caller(request)))
+
+    @router.post("/{job_id}/cancel", **openapi.CANCEL)
+    async def cancel(request: Request, job_id: str) -> Response:
+        return answer(await service.cancel(JobId(job_id), caller=context.caller(request)))
+
+    @router.get("/{job_id}/events", **openapi.EVENTS)
+    async def events(request: Request, job_id: str) -> Response:
+        caller = context.caller(request)
+        stack = AsyncExitStack()
+        updates = await stack.enter_async_context(service.watch(JobId(job_id), caller=caller))
+        return EventStream(
+            job_frames(updates, output_url=context.output_url),
+            heartbeat_s=context.settings.heartbeat_s,
+            progress_interval_s=context.settings.progress_interval_s,
+            closing=context.closing,
+            farewell=_FAREWELL,
+            release=stack.aclose,
+            headers={JOB_ID_HEADER: job_id},
+        )
+
+    return router
+
+
+async def job_frames(updates: AsyncIterator[Update], *, output_url: OutputUrl) -> AsyncGenerator[Frame]:
+    """The native events of a job: the snapshot first, `done` last."""
+    is_first = True
+    async for update in updates:
+        if is_first and not isinstance(update, StatusUpdate):
+            continue  # older than the snapshot
+        match update:
+            case StatusUpdate(status=status):
+                job = job_json(status, output_url=output_url)
+                has_ended = status.view.job.state.is_terminal
+                if is_first:
+                    yield frame("snapshot", job)
+                elif not has_ended:
+                    yield frame("status", job)
+                if has_ended:
+                    yield frame("done", job)
+                is_first = False
+            case ProgressUpdate(status=status):
+                yield frame("progress", progress_json(status), Weight.PROGRESS)
+            case PreviewUpdate():
+                yield frame("preview", _preview(update), Weight.PICTURE)
+            case _:
+                assert_never(update)
+
+
+def _preview(update: PreviewUpdate) -> dict[str, object]:
+    return {
+        "index": update.index,
+        "step": update.step,
+        "mime_type": "image/jpeg",
+        "b64": base64_text(update.jpeg),
+    }

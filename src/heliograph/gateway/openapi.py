@@ -1,0 +1,583 @@
+"""The machine-readable description of the API: what each route takes and answers, with an example of everything.
+
+Written by hand rather than derived from models, because the routes read their bodies themselves: values are checked in
+`prompts.prepare`, so that every protocol gives the same errors. Examples of errors are made as real errors are.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from heliograph.domain.errors import (
+    AuthenticationError,
+    Conflict,
+    EngineError,
+    EngineErrorKind,
+    HeliographError,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    Timeout,
+    Unavailable,
+)
+from heliograph.domain.job import JobState
+from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
+from heliograph.domain.views import Phase
+from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+
+_Schema = dict[str, Any]
+_Route = dict[str, Any]
+
+_JOB_ID = "job_01k9x3v7c2m8"
+_OUTPUT_ID = "out_01k9x3v9fq4t"
+
+_ERRORS: Mapping[str, HeliographError] = {
+    "invalid": InvalidRequest(
+        "steps must be a whole number from 1 to 50 for helio-base, not 0.", param="steps", code="invalid_steps"
+    ),
+    "unauthenticated": AuthenticationError(
+        "The API key is unknown or revoked. `heliograph keys` lists and makes keys."
+    ),
+    "denied": PermissionDenied(
+        "The link has expired or was changed. Get a fresh one from the job it belongs to.", code="link_not_valid"
+    ),
+    "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
+    "too_large": ProtocolError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 1048576 bytes.", code="body_too_large"
+    ),
+    "not_json": ProtocolError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body must be JSON with `Content-Type: application/json`, not 'text/plain'.",
+        code="unsupported_media_type",
+    ),
+    "beyond": ProtocolError(
+        HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+        "The picture has 17700 bytes and the range begins beyond them.",
+        code="range_not_satisfiable",
+    ),
+    "conflict": Conflict(
+        "This Idempotency-Key was used with another request body; use a new key for a new request.",
+        code="idempotency_mismatch",
+        param="Idempotency-Key",
+    ),
+    "overloaded": Overloaded("10000 jobs are waiting already. Try again later.", retry_after_s=12.0),
+    "failed": EngineError(EngineErrorKind.CRASH, "The worker died three times. The job was given up."),
+    "unavailable": Unavailable("The disk is full.", code="disk_full", retry_after_s=30.0),
+    "overrun": Timeout(
+        f"The job is not done after 95 s; it goes on. Ask for it at /v1/jobs/{_JOB_ID}.", job_id=_JOB_ID
+    ),
+}
+
+_SUBMIT_ERRORS = ("invalid", "unauthenticated", "too_large", "not_json", "conflict", "overloaded", "unavailable")
+
+
+def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
+    answers: dict[int | str, _Schema] = {}
+    for name in names:
+        answer = problem(_ERRORS[name], instance=instance, request_id="req_01k9x3v7c0aa")
+        content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": answer.body}
+        headers = {each: {"schema": {"type": "string"}, "example": value} for each, value in answer.headers.items()}
+        answers[answer.status.value] = {
+            "description": answer.status.phrase,
+            "content": {MEDIA_TYPE: content},
+            "headers": headers,
+        }
+    return answers
+
+
+def _json(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}},
+        "headers": {name: {"schema": {"type": "string"}, "example": value} for name, value in headers.items()},
+    }
+
+
+def _body(schema: str, example: object) -> _Schema:
+    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def _events(example: str, description: str) -> _Schema:
+    return {
+        "description": description,
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": example}},
+    }
+
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body within 24 hours gives the same job, with another body 422.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "example": '"3f1c9a52-order-17"',
+}
+
+_JOB_EXAMPLE: _Schema = {
+    "id": _JOB_ID,
+    "object": "job",
+    "status": "completed",
+    "phase": "done",
+    "model": "helio-base",
+    "created_at": 1790000000.0,
+    "started_at": 1790000000.01,
+    "completed_at": 1790000000.24,
+    "queue_position": None,
+    "eta_s": None,
+    "progress": {"step": 8, "steps": 8, "fraction": 1.0},
+    "attempt": 1,
+    "request": {
+        "prompt": "a red boat on the sea at sunset",
+        "negative_prompt": "",
+        "width": 128,
+        "height": 128,
+        "steps": 8,
+        "guidance_scale": 3.5,
+        "seed": 7,
+        "n": 1,
+        "quality": "standard",
+        "style": None,
+        "output_format": "png",
+        "output_quality": None,
+    },
+    "adjustments": [
+        {"parameter": "size", "requested": "unset", "used": "128x128", "reason": "The default size of helio-base."}
+    ],
+    "outputs": [
+        {
+            "id": _OUTPUT_ID,
+            "index": 0,
+            "url": f"/v1/outputs/{_OUTPUT_ID}",
+            "thumbnail_url": f"/v1/outputs/{_OUTPUT_ID}?variant=thumbnail",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "bytes": 17700,
+            "format": "png",
+            "width": 128,
+            "height": 128,
+            "seed": 7,
+            "thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI",
+            "verdict": {"decision": "accept", "reasons": []},
+        }
+    ],
+    "error": None,
+    "timings": {"queue_s": 0.01, "dispatch_s": 0.0, "run_s": 0.2, "post_processing_s": 0.02, "total_s": 0.23},
+    "cost_micros": 12,
+    "urls": {
+        "self": f"/v1/jobs/{_JOB_ID}",
+        "events": f"/v1/jobs/{_JOB_ID}/events",
+        "cancel": f"/v1/jobs/{_JOB_ID}/cancel",
+    },
+}
+
+_PENDING_EXAMPLE: _Schema = _JOB_EXAMPLE | {
+    "status": "pending",
+    "phase": "waiting",
+    "started_at": None,
+    "completed_at": None,
+    "queue_position": 3,
+    "eta_s": 4.2,
+    "progress": {"step": 0, "steps": 8, "fraction": 0.0},
+    "attempt": 0,
+    "outputs": [],
+    "timings": {},
+    "cost_micros": 0,
+}
+
+_CANCELLED_EXAMPLE: _Schema = _PENDING_EXAMPLE | {
+    "status": "cancelled",
+    "phase": "done",
+    "completed_at": 1790000001.5,
+    "queue_position": None,
+    "eta_s": None,
+    "error": {"code": "cancelled", "message": "Cancelled on request."},
+    "timings": {"queue_s": 1.5, "total_s": 1.5},
+}
+
+_MODEL_EXAMPLE: _Schema = {
+    "id": "helio-base",
+    "object": "model",
+    "created": 0,
+    "owned_by": "heliograph",
+    "name": "Helio base",
+    "family": "helio",
+    "tasks": ["t2i"],
+    "available": True,
+    "resident": True,
+    "est_seconds": 0.3,
+    "sizes": {
+        "default": "128x128",
+        "multiple": 8,
+        "side_min": 96,
+        "side_max": 160,
+        "pixels_max": 16384,
+        "only": ["128x128", "160x96"],
+    },
+    "steps": {"min": 1, "max": 50, "draft": 4, "standard": 8, "high": 20},
+    "guidance": {"min": 1.0, "max": 10.0, "default": 3.5},
+    "supports_negative_prompt": True,
+    "token_limit": 32,
+    "styles": ["watercolor", "pixel-art"],
+    "licence": "Apache-2.0",
+    "limits": "Small pictures of simple scenes.",
+    "alternatives": [],
+    "vram_bytes": 200_000_000,
+    "load_s": 0.4,
+}
+
+_EVENTS_EXAMPLE = (
+    'event: snapshot\ndata: {"id": "job_…", "status": "running", …}\n\n'
+    'event: progress\ndata: {"step": 2, "steps": 8, "fraction": 0.25, "eta_s": 0.2, "phase": "generating", '
+    '"queue_position": null}\n\n'
+    'event: preview\ndata: {"index": 0, "step": 2, "mime_type": "image/jpeg", "b64": "/9j/4AAQ…"}\n\n'
+    ": keep-alive\n\n"
+    'event: done\ndata: {"id": "job_…", "status": "completed", …}\n\n'
+)
+
+_IMAGES_EXAMPLE: _Schema = {
+    "created": 1790000000,
+    "data": [{"seed": 7, "b64_json": "iVBORw0KGgo…"}],
+    "size": "128x128",
+    "quality": "medium",
+    "background": "opaque",
+    "output_format": "png",
+    "usage": {
+        "input_tokens": 9,
+        "input_tokens_details": {"text_tokens": 9, "image_tokens": 0},
+        "output_tokens": 0,
+        "total_tokens": 9,
+    },
+    "heliograph": {
+        "job_id": _JOB_ID,
+        "model": "helio-base",
+        "adjustments": [],
+        "timings": _JOB_EXAMPLE["timings"],
+        "cost_micros": 12,
+    },
+}
+
+SUBMIT: _Route = {
+    "summary": "Submit a job",
+    "status_code": 201,
+    "responses": {
+        201: _json(
+            "Job",
+            _PENDING_EXAMPLE,
+            "The job; it is durable.",
+            Location=f"/v1/jobs/{_JOB_ID}",
+        ),
+        **_errors("/v1/jobs", *_SUBMIT_ERRORS),
+    },
+    "openapi_extra": {
+        **_body("JobRequest", {"prompt": "a red boat on the sea at sunset", "seed": 7}),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+LIST: _Route = {
+    "summary": "List jobs, newest first",
+    "responses": {
+        200: _json(
+            "JobList",
+            {"object": "list", "data": [_JOB_EXAMPLE], "has_more": True, "next_before": "41"},
+            "A page of jobs.",
+        ),
+        **_errors("/v1/jobs", "invalid", "unauthenticated", "unavailable"),
+    },
+}
+
+GET: _Route = {
+    "summary": "Look at a job",
+    "responses": {
+        200: _json("Job", _JOB_EXAMPLE, "The job as it is now."),
+        **_errors(f"/v1/jobs/{_JOB_ID}", "unauthenticated", "missing", "unavailable"),
+    },
+}
+
+CANCEL: _Route = {
+    "summary": "Cancel a job",
+    "description": "Stops the worker at once. Repeating it, or cancelling a job that has ended, changes nothing.",
+    "responses": {
+        200: _json(
+            "Job",
+            _CANCELLED_EXAMPLE,
+            "The job afterwards.",
+        ),
+        **_errors(f"/v1/jobs/{_JOB_ID}/cancel", "unauthenticated", "missing", "unavailable"),
+    },
+}
+
+EVENTS: _Route = {
+    "summary": "Watch a job",
+    "description": "`snapshot` first, then `status`, `progress` and `preview` as they happen, `done` last.",
+    "responses": {
+        200: _events(_EVENTS_EXAMPLE, "Server-sent events."),
+        **_errors(f"/v1/jobs/{_JOB_ID}/events", "unauthenticated", "missing", "overloaded", "unavailable"),
+    },
+}
+
+_PICTURE = {
+    media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
+    for media_type in ("image/png", "image/jpeg", "image/webp")
+}
+
+OUTPUT: _Route = {
+    "summary": "Fetch a picture",
+    "description": "With a key, or by the signed link in the job. Honours `Range`, `If-Range` and `If-None-Match`.",
+    "responses": {
+        200: {"description": "The picture.", "content": _PICTURE},
+        206: {"description": "The part asked for.", "content": _PICTURE},
+        304: {"description": "The client's copy is still good."},
+        **_errors(
+            f"/v1/outputs/{_OUTPUT_ID}", "invalid", "unauthenticated", "denied", "missing", "beyond", "unavailable"
+        ),
+    },
+}
+
+MODELS: _Route = {
+    "summary": "List models",
+    "tags": ["Models"],
+    "responses": {
+        200: _json("ModelList", {"object": "list", "data": [_MODEL_EXAMPLE]}, "The catalogue."),
+        **_errors("/v1/models", "unauthenticated"),
+    },
+}
+
+HEALTHZ: _Route = {
+    "summary": "Alive",
+    "tags": ["Operations"],
+    "responses": {200: _json("Health", {"status": "ok"}, "The process answers.")},
+}
+
+READYZ: _Route = {
+    "summary": "Ready to take jobs",
+    "tags": ["Operations"],
+    "responses": {
+        200: _json("Health", {"status": "ready", "problems": {}}, "Jobs are taken."),
+        503: _json("Health", {"status": "not_ready", "problems": {"store": "the disk is full"}}, "What is wrong."),
+    },
+}
+
+METRICS: _Route = {
+    "summary": "Prometheus metrics",
+    "tags": ["Operations"],
+    "responses": {
+        200: {
+            "description": "Prometheus's text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": "heliograph_jobs_total 3"}},
+        },
+        **_errors("/metrics", "unauthenticated"),
+    },
+}
+
+IMAGES: _Route = {
+    "summary": "Make pictures, as OpenAI clients ask for them",
+    "description": (
+        "Answers when the pictures are there, or with `stream: true` as they form. A client that hangs up cancels its "
+        "job, unless it sent an `Idempotency-Key`."
+    ),
+    "responses": {
+        200: {
+            **_json("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/Images"}, "example": _IMAGES_EXAMPLE},
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": 'event: image_generation.partial_image\ndata: {"b64_json": "…", …}\n\n'
+                    'event: image_generation.completed\ndata: {"b64_json": "…", …}\n\n',
+                },
+            },
+        },
+        **_errors("/v1/images/generations", *_SUBMIT_ERRORS, "failed", "overrun"),
+    },
+    "openapi_extra": {
+        **_body("ImagesRequest", {"prompt": "a red boat on the sea at sunset", "quality": "medium"}),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+
+def _object(properties: _Schema, required: tuple[str, ...] | None = None, *, is_closed: bool = False) -> _Schema:
+    schema: _Schema = {"type": "object", "properties": properties}
+    if required is None:
+        required = tuple(properties)
+    if required:
+        schema["required"] = list(required)
+    if is_closed:
+        schema["additionalProperties"] = False
+    return schema
+
+
+def _nullable(kind: str) -> _Schema:
+    return {"type": [kind, "null"]}
+
+
+def _like(example: object) -> _Schema:
+    """The schema of a value like this one; None stands for anything."""
+    match example:
+        case None:
+            return {}
+        case bool():
+            return {"type": "boolean"}
+        case int():
+            return {"type": "integer"}
+        case float():
+            return {"type": "number"}
+        case str():
+            return {"type": "string"}
+        case dict():
+            return _object({name: _like(value) for name, value in cast(_Schema, example).items()})
+        case list():
+            items = cast("list[object]", example)
+            return {"type": "array", "items": _like(items[0]) if items else {}}
+        case _:
+            raise AssertionError(f"no schema for {type(example)}")
+
+
+_TEXT: _Schema = {"type": "string"}
+_COUNT: _Schema = {"type": "integer", "minimum": 1}
+_SHARED_PARAMETERS: _Schema = {
+    "prompt": {"type": "string", "minLength": 1, "description": "What the picture should show."},
+    "model": _TEXT | {"description": "A model of `GET /v1/models`, or an alias; chosen for you when left out."},
+    "negative_prompt": _TEXT | {"description": "What it should not show; for models that support it."},
+    "size": _TEXT | {"pattern": "^(auto|[0-9]+x[0-9]+)$", "description": "`WIDTHxHEIGHT` in pixels, or `auto`."},
+    "aspect_ratio": _TEXT | {"pattern": "^[0-9]+:[0-9]+$", "description": "Instead of `size`."},
+    "steps": _COUNT,
+    "guidance_scale": {"type": "number", "minimum": 0},
+    "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
+    "n": _COUNT | {"maximum": 10, "default": 1},
+    "output_format": {"enum": [each.value for each in OutputFormat], "default": "png"},
+    "style": _TEXT | {"description": "A style preset of the model."},
+    "user": _TEXT | {"maxLength": 256, "description": "Your own name for the person behind the request."},
+}
+
+_JOB = _like(_JOB_EXAMPLE)
+_JOB["properties"] |= {
+    "status": {"enum": [each.value for each in JobState]},
+    "phase": {"enum": [each.value for each in Phase]},
+    "started_at": _nullable("number") | {"description": "When a worker began the current attempt."},
+    "completed_at": _nullable("number"),
+    "queue_position": _nullable("integer"),
+    "eta_s": _nullable("number") | {"description": "Seconds until the pictures are there."},
+    "error": {"anyOf": [_object({"code": _TEXT, "message": _TEXT}), {"type": "null"}]},
+    "timings": {
+        "type": "object",
+        "additionalProperties": {"type": "number"},
+        "description": "Seconds by stage passed.",
+    },
+    "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
+}
+
+_MODEL = _like(_MODEL_EXAMPLE)
+_MODEL["properties"] |= {
+    "est_seconds": _nullable("number"),
+    "guidance": {"anyOf": [_like(_MODEL_EXAMPLE["guidance"]), {"type": "null"}]},
+    "token_limit": _nullable("integer"),
+    "licence": _nullable("string"),
+    "limits": _nullable("string"),
+    "vram_bytes": _nullable("integer"),
+    "load_s": _nullable("number"),
+    "alternatives": {"type": "array", "items": _TEXT},
+}
+
+_SCHEMAS: _Schema = {
+    "JobRequest": _object(
+        _SHARED_PARAMETERS
+        | {
+            "quality": {"enum": [each.value for each in Quality], "default": "standard"},
+            "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+            "deadline_s": {"type": "number", "exclusiveMinimum": 0, "description": "Give up after so many seconds."},
+        },
+        ("prompt",),
+        is_closed=True,
+    ),
+    "Job": _JOB,
+    "JobList": _object(
+        {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Job"}},
+            "has_more": {"type": "boolean"},
+            "next_before": _nullable("string"),
+        }
+    ),
+    "Model": _MODEL,
+    "ModelList": _object(
+        {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}},
+        }
+    ),
+    "ImagesRequest": _object(
+        _SHARED_PARAMETERS
+        | {
+            "quality": {
+                "enum": ["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd", "draft"],
+                "default": "auto",
+            },
+            "response_format": {"enum": ["b64_json", "url"], "default": "b64_json"},
+            "output_compression": {"type": "integer", "minimum": 0, "maximum": 100},
+            "stream": {"type": "boolean", "default": False},
+            "partial_images": {"type": "integer", "minimum": 0, "maximum": 3, "default": 0},
+            "safety_identifier": _TEXT | {"maxLength": 256, "description": "The newer name of `user`."},
+            "background": {"enum": ["auto", "opaque"], "default": "auto"},
+            "moderation": {"enum": ["auto", "low"], "default": "auto"},
+        },
+        ("prompt",),
+        is_closed=True,
+    ),
+    "Images": _like(_IMAGES_EXAMPLE)
+    | {"description": "`data` holds `b64_json`, or `url` where `response_format` asked for it."},
+    "Health": _object({"status": _TEXT, "problems": {"type": "object", "additionalProperties": _TEXT}}, ("status",)),
+    "Problem": _object(
+        {
+            "error": _object(
+                {
+                    "message": _TEXT,
+                    "type": _TEXT,
+                    "param": _nullable("string"),
+                    "code": _TEXT,
+                    "job_id": _TEXT | {"description": "Where a job is behind the error."},
+                },
+                ("message", "type", "param", "code"),
+            ),
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "detail": _TEXT,
+            "instance": _TEXT,
+            "request_id": _TEXT,
+        }
+    ),
+}
+
+_IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
+_IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT}
+_IMAGE_DATA["required"] = ["seed"]
+
+_OPEN_PATHS = ("/healthz", "/readyz")
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
+        )
+        document["components"] = {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `hg_…`."}},
+        }
+        document["security"] = [{"key": []}]
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                # FastAPI announces its own 422 for parameters that are wrong; here that is a 400 like every other.
+                if MEDIA_TYPE not in operation["responses"].get("422", {}).get("content", {}):
+                    operation["responses"].pop("422", None)
+                if path in _OPEN_PATHS:
+                    operation["security"] = []
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,47 @@
+"""The catalogue, and what operators and their machines ask: alive, ready, how much."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from heliograph.gateway import openapi
+from heliograph.gateway.context import Context
+from heliograph.gateway.wire import model_json, to_json
+
+
+def operations_router(context: Context) -> APIRouter:
+    """`/v1/models`, `/healthz`, `/readyz` and `/metrics`."""
+    router = APIRouter()
+    service = context.service
+
+    @router.get("/v1/models", **openapi.MODELS)
+    async def models(request: Request) -> Response:
+        context.caller(request)
+        data = [model_json(model, styles=service.style_names(model.card.model_id)) for model in service.models()]
+        return Response(to_json({"object": "list", "data": data}), media_type="application/json")
+
+    @router.get("/healthz", **openapi.HEALTHZ)
+    async def healthz() -> Response:
+        return Response(to_json({"status": "ok"}), media_type="application/json")
+
+    @router.get("/readyz", **openapi.READYZ)
+    async def readyz() -> Response:
+        readiness = service.readiness()
+        is_ready = readiness.is_ready and not context.closing.is_set()
+        problems = dict(readiness.problems)
+        if context.closing.is_set():
+            problems["server"] = "shutting down"
+        return Response(
+            to_json({"status": "ready" if is_ready else "not_ready", "problems": problems}),
+            status_code=HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE,
+            media_type="application/json",
+        )
+
+    @router.get("/metrics", **openapi.METRICS)
+    async def metrics(request: Request) -> Response:
+        context.caller(request)
+        body, content_type = context.metrics()
+        return Response(body, headers={"Content-Type": content_type})
+
+    return router

@@ -1,0 +1,191 @@
+"""How jobs and models look on the wire; `docs/reference/api.md` is the contract."""
+
+import json
+from collections.abc import Callable, Mapping
+
+from heliograph.domain.ids import OutputId
+from heliograph.domain.job import Job, JobState
+from heliograph.domain.model_card import ModelCard
+from heliograph.domain.pictures import Output
+from heliograph.domain.request import Adjustment, GenerationRequest
+from heliograph.domain.views import JobStatus, ModelStatus
+
+OutputUrl = Callable[[OutputId, bool], str]
+"""The address of a picture, or of its thumbnail when the second argument is true."""
+
+_STAGE_OF: Mapping[JobState, str] = {
+    JobState.PENDING: "queue_s",
+    JobState.DISPATCHED: "dispatch_s",
+    JobState.RUNNING: "run_s",
+    JobState.POST_PROCESSING: "post_processing_s",
+}
+
+
+def to_json(value: object, *, is_ascii: bool = False) -> bytes:
+    """Compact JSON, with `is_ascii` in ASCII alone. A number that is not finite would be our bug."""
+    return json.dumps(value, ensure_ascii=is_ascii, allow_nan=False, separators=(",", ":")).encode()
+
+
+def job_json(status: JobStatus, *, output_url: OutputUrl) -> dict[str, object]:
+    """The native job object."""
+    view, job = status.view, status.view.job
+    path = f"/v1/jobs/{job.job_id}"
+    return {
+        "id": job.job_id,
+        "object": "job",
+        "status": job.state.value,
+        "phase": view.phase.value,
+        "model": job.request.model_id,
+        "created_at": job.created_at_s,
+        "started_at": started_at_s(job),
+        "completed_at": job.finished_at_s,
+        "queue_position": view.queue_position,
+        "eta_s": view.eta_s,
+        "progress": _progress(status),
+        "attempt": job.attempt,
+        "request": _request_json(job.request),
+        "adjustments": adjustments_json(job.request.adjustments),
+        "outputs": [output_json(output, output_url=output_url) for output in status.outputs],
+        "error": None if job.failure is None else {"code": job.failure.code, "message": job.failure.message},
+        "timings": stage_timings(job),
+        "cost_micros": status.cost_micros,
+        "urls": {"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+    }
+
+
+def progress_json(status: JobStatus) -> dict[str, object]:
+    """The data of a `progress` event."""
+    view = status.view
+    return _progress(status) | {
+        "eta_s": view.eta_s,
+        "phase": view.phase.value,
+        "queue_position": view.queue_position,
+    }
+
+
+def _progress(status: JobStatus) -> dict[str, object]:
+    view = status.view
+    is_completed = view.job.state is JobState.COMPLETED
+    fraction = 1.0 if is_completed else view.step / view.steps if view.steps else 0.0
+    return {"step": view.step, "steps": view.steps, "fraction": fraction}
+
+
+def _request_json(request: GenerationRequest) -> dict[str, object]:
+    return {
+        "prompt": request.raw_prompt,
+        "negative_prompt": request.negative_prompt,
+        "width": request.width_px,
+        "height": request.height_px,
+        "steps": request.steps,
+        "guidance_scale": request.guidance,
+        "seed": request.seed,
+        "n": request.image_count,
+        "quality": request.quality.value,
+        "style": request.style,
+        "output_format": request.output_format.value,
+        "output_quality": request.output_quality,
+    }
+
+
+def adjustments_json(adjustments: tuple[Adjustment, ...]) -> list[dict[str, object]]:
+    """What differs from what was sent."""
+    return [
+        {"parameter": each.parameter, "requested": each.requested, "used": each.used, "reason": each.reason}
+        for each in adjustments
+    ]
+
+
+def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
+    """One delivered picture."""
+    return {
+        "id": output.output_id,
+        "index": output.index,
+        "url": output_url(output.output_id, False),
+        "thumbnail_url": output_url(output.output_id, True),
+        "sha256": output.sha256,
+        "bytes": output.size_bytes,
+        "format": output.output_format.value,
+        "width": output.width_px,
+        "height": output.height_px,
+        "seed": output.seed,
+        "thumbhash": output.thumbhash,
+        "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
+    }
+
+
+def started_at_s(job: Job) -> float | None:
+    """When a worker began the current attempt; None before that, and again after a return to the queue."""
+    started_at: float | None = None
+    for moment in job.timeline:
+        if moment.state is JobState.RUNNING:
+            started_at = moment.at_s
+        elif moment.state is JobState.PENDING:
+            started_at = None
+    return started_at
+
+
+def stage_timings(job: Job) -> dict[str, float]:
+    """Seconds spent in each stage passed so far, every stay counted, and `total_s` once the job has ended."""
+    timings: dict[str, float] = {}
+    state, since_s = JobState.PENDING, job.created_at_s
+    for moment in job.timeline:
+        if moment.state is not state:
+            stage = _STAGE_OF[state]
+            timings[stage] = round(timings.get(stage, 0.0) + moment.at_s - since_s, 6)
+            state, since_s = moment.state, moment.at_s
+    if job.finished_at_s is not None:
+        timings["total_s"] = round(job.finished_at_s - job.created_at_s, 6)
+    return timings
+
+
+def model_json(model: ModelStatus, *, styles: tuple[str, ...]) -> dict[str, object]:
+    """One catalogue entry, readable by OpenAI clients."""
+    card = model.card
+    return {
+        "id": card.model_id,
+        "object": "model",
+        "created": 0,  # OpenAI's type wants a number; the catalogue does not know release dates
+        "owned_by": card.repository.partition("/")[0] if card.repository else "heliograph",
+        "name": card.name,
+        "family": card.family,
+        "tasks": sorted(card.tasks),
+        "available": model.is_available,
+        "resident": model.is_resident,
+        "est_seconds": model.wait_s,
+        "sizes": _sizes_json(card),
+        "steps": {
+            "min": card.steps.minimum,
+            "max": card.steps.maximum,
+            "draft": card.steps.draft,
+            "standard": card.steps.standard,
+            "high": card.steps.high,
+        },
+        "guidance": card.guidance
+        and {"min": card.guidance.minimum, "max": card.guidance.maximum, "default": card.guidance.default},
+        "supports_negative_prompt": card.supports_negative_prompt,
+        "token_limit": card.token_limit,
+        "styles": list(styles),
+        "licence": card.licence,
+        "limits": card.limits,
+        "alternatives": list(card.alternatives),
+        "vram_bytes": card.vram_bytes,
+        "load_s": card.load_s,
+    }
+
+
+def _sizes_json(card: ModelCard) -> dict[str, object]:
+    rule = card.sizes
+    return {
+        "default": size_text(rule.default),
+        "multiple": rule.multiple,
+        "side_min": rule.side_min,
+        "side_max": rule.side_max,
+        "pixels_max": rule.pixels_max,
+        "only": [size_text(size) for size in rule.only],
+    }
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """For example `128x96`: width, then height."""
+    width, height = size
+    return f"{width}x{height}"

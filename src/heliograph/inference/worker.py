@@ -1,0 +1,229 @@
+"""The worker process: one loaded model, orders in on a socket, progress and pictures out.
+
+    python -m heliograph.inference.worker --fd 3 --engine onnx --model-id helio-base --weights PATH
+
+Two threads. The main one loads the engine, then takes one order at a time and is the only one that writes to the
+socket. The reader keeps an eye on the driver: it queues orders, marks the run to abort (looked at between steps), and
+ends the process the moment the stream ends, be it while loading or in the middle of a step. So a worker never outlives
+its driver, not even one that was killed. `PR_SET_PDEATHSIG` covers a worker that cannot run its reader: stopped by a
+signal, or stuck in native code that holds the interpreter.
+
+Whatever an engine raises becomes a `RunFailed` and the worker lives on. Prompts appear in no argument, message or log
+line: of unexpected exceptions only the type and the place are told, since their text may quote anything.
+"""
+
+import argparse
+import ctypes
+import faulthandler
+import io
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from heliograph.domain.errors import EngineError, EngineErrorKind
+from heliograph.domain.events import ImagesReady, RunAborted, RunFailed, RunStarted, StepDone
+from heliograph.domain.ids import JobId, ModelId
+from heliograph.domain.model_card import EngineKind
+from heliograph.domain.pictures import RawImage
+from heliograph.domain.run import RunOrder
+from heliograph.inference.engine import Engine, EngineImages, EngineStep
+from heliograph.worker_wire import (
+    PREFIX_BYTES,
+    Abort,
+    FromWorker,
+    LoadFailed,
+    Ping,
+    Pong,
+    Ready,
+    Run,
+    RunEvent,
+    ToWorker,
+    WireError,
+    decode,
+    encode,
+    lengths,
+)
+
+PREVIEW_JPEG_QUALITY = 75
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the driver is gone."""
+    options = _parse(arguments)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the server decides what drains
+    faulthandler.enable()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    driver = socket.socket(fileno=options.fd)
+    Worker(driver, ModelId(options.model_id)).serve(lambda: _build_engine(options))
+
+
+class Worker:
+    """One model at the end of one socket."""
+
+    def __init__(self, driver: socket.socket, model_id: ModelId) -> None:
+        self._driver = driver
+        self._model_id = model_id
+        self._inbox: SimpleQueue[RunOrder | Ping] = SimpleQueue()
+        self._abort: tuple[JobId, int] | None = None
+
+    def serve(self, build_engine: Callable[[], Engine]) -> NoReturn:
+        """Load the engine, then work for ever; ends with the process."""
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+        try:
+            engine = build_engine()
+            engine.load()
+        except Exception as error:  # top of the process: whatever went wrong, the driver is told
+            self._send(LoadFailed(kind=_kind_of(error), message=_text_of(error)))
+            sys.exit(1)
+        self._send(Ready(memory_bytes=_resident_bytes()))
+        while True:
+            match self._inbox.get():
+                case RunOrder() as order:
+                    self._send(self._run(engine, order))
+                case Ping():
+                    self._send(Pong())
+
+    def _run(self, engine: Engine, order: RunOrder) -> RunEvent:
+        """Carry the order out, reporting steps; returns how it ended."""
+        self._send(RunStarted(job_id=order.job_id, attempt=order.attempt))
+        started_s = time.monotonic()
+        try:
+            pixels = self._generate(engine, order)
+            if pixels is None:
+                return RunAborted(job_id=order.job_id, attempt=order.attempt)
+            run_s = time.monotonic() - started_s
+            images = tuple(map(_raw_image, pixels, order.seeds))
+            return ImagesReady(job_id=order.job_id, attempt=order.attempt, run_s=run_s, images=images)
+        except Exception as error:  # top of the worker: whatever went wrong, the scheduler is told
+            kind, message = _kind_of(error), _text_of(error)
+            return RunFailed(job_id=order.job_id, attempt=order.attempt, kind=kind, message=message)
+
+    def _generate(self, engine: Engine, order: RunOrder) -> NDArray[np.uint8] | None:
+        """The finished pictures, or None when told to abort."""
+        if order.model_id != self._model_id:
+            raise EngineError(EngineErrorKind.BAD_INPUT, f"this worker runs {self._model_id}, not {order.model_id}")
+        progress = engine.generate(order)
+        try:
+            while self._abort != (order.job_id, order.attempt):
+                match next(progress):
+                    case EngineStep(step=step, steps=steps, previews=previews):
+                        jpegs = () if previews is None else tuple(map(_jpeg, previews))
+                        self._send(
+                            StepDone(job_id=order.job_id, attempt=order.attempt, step=step, steps=steps, previews=jpegs)
+                        )
+                    case EngineImages(pixels=pixels):
+                        return pixels
+            return None
+        finally:
+            assert isinstance(progress, Generator), "an engine's iterator can be closed"
+            progress.close()
+
+    def _send(self, message: FromWorker) -> None:
+        self._driver.sendall(encode(message))
+
+    def _read(self) -> NoReturn:
+        """The reader thread: obeys until the stream ends, then ends the process."""
+        try:
+            with self._driver.makefile("rb") as stream:
+                while frame := _read_frame(stream):
+                    self._obey(decode(*frame))
+        except Exception:  # top of the thread: a driver that talks nonsense is as good as gone
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+
+    def _obey(self, message: ToWorker | FromWorker) -> None:
+        match message:
+            case Run(order=order):
+                self._inbox.put(order)
+            case Abort(job_id=job_id, attempt=attempt):
+                self._abort = (job_id, attempt)
+            case Ping():
+                self._inbox.put(message)
+            case _:
+                raise WireError(f"a driver does not send {type(message).__name__}")
+
+
+def _read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
+    """Header and payload of the next frame, or None at the end of the stream, even within a frame."""
+    prefix = stream.read(PREFIX_BYTES)
+    if len(prefix) < PREFIX_BYTES:
+        return None
+    header_bytes, payload_bytes = lengths(prefix)
+    header, payload = stream.read(header_bytes), stream.read(payload_bytes)
+    return (header, payload) if len(header) + len(payload) == header_bytes + payload_bytes else None
+
+
+def _build_engine(options: argparse.Namespace) -> Engine:
+    """The engine that was asked for. It alone is imported, so that a worker holds no library it does not use."""
+    match EngineKind(options.engine):
+        case EngineKind.ONNX:
+            from heliograph.inference.onnx import OnnxEngine
+
+            return OnnxEngine(options.weights)
+        case EngineKind.FAKE:
+            from heliograph.inference.fake import FakeEngine, FakeOptions
+
+            return FakeEngine(FakeOptions.parse(options.fake_options))
+
+
+def _kind_of(error: Exception) -> EngineErrorKind:
+    match error:
+        case EngineError(kind=kind):
+            return kind
+        case MemoryError():
+            return EngineErrorKind.OUT_OF_MEMORY
+        case _:
+            return EngineErrorKind.INTERNAL
+
+
+def _text_of(error: Exception) -> str:
+    """A short account for operators that cannot contain a prompt; engines word their own errors with care."""
+    if isinstance(error, EngineError):
+        return error.message
+    innermost_first = reversed(traceback.extract_tb(error.__traceback__)[-3:])
+    places = ", called from ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in innermost_first)
+    return f"{type(error).__name__} at {places}"
+
+
+def _raw_image(pixels: NDArray[np.uint8], seed: int) -> RawImage:
+    height_px, width_px, _ = pixels.shape
+    return RawImage(width_px=width_px, height_px=height_px, seed=seed, rgb=pixels.tobytes())
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=PREVIEW_JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="heliograph.inference.worker", description="One loaded model on a socket.")
+    parser.add_argument("--fd", type=int, required=True, help="inherited socket to the driver")
+    parser.add_argument("--engine", choices=[kind.value for kind in EngineKind], required=True)
+    parser.add_argument("--model-id", required=True, help="the only model whose orders are taken")
+    parser.add_argument("--weights", type=Path, help="folder with model.json (onnx)")
+    parser.add_argument("--fake-options", default="{}", help='JSON such as {"step_s": 0.05, "faults": ["crash@3#1"]}')
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

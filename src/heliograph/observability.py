@@ -1,0 +1,154 @@
+"""Lifecycle events become metrics and log lines. Neither ever holds a prompt, a key or a job's pictures.
+
+Metric names and units follow Prometheus' conventions; labels are bounded by the catalogue, the tiers and the code's own
+enumerations, never by what a user sends. `docs/reference/metrics.md` lists them; a test keeps it complete.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from structlog.typing import FilteringBoundLogger
+
+from heliograph.domain.job import JobState
+from heliograph.domain.lifecycle import (
+    JobMoved,
+    JobStepped,
+    LifecycleEvent,
+    ReplicaLoaded,
+    ReplicaLost,
+    ReplicaStarted,
+    RequestRefused,
+)
+from heliograph.domain.views import FleetView, QueueView
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+"""Histogram bounds in seconds, from a cache-warm toy model to a long video."""
+
+
+def configure_logging(*, level: str, json_lines: bool) -> None:
+    """Send log lines to stderr from `level` up, as text for people or as one JSON object per line."""
+    renderer = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+class Metrics:
+    """Prometheus metrics fed by lifecycle events; gauges are read from the live views at each scrape."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._jobs = self._counter("jobs_ended", "Jobs that ended.", "model", "tier", "state")
+        self._submitted = self._counter("jobs_submitted", "Jobs accepted.", "model", "tier")
+        self._refused = self._counter("requests_refused", "Requests refused before they became a job.", "stage")
+        self._retries = self._counter("job_retries", "Moves back to the queue.", "model", "cause")
+        self._stage_s = self._histogram("job_stage_seconds", "Time a job spent in a state.", "model", "state")
+        self._total_s = self._histogram("job_seconds", "Time from acceptance to completion.", "model", "tier")
+        self._gpu_s = self._counter("gpu_seconds", "Seconds a GPU was held by an attempt.", "model", "outcome")
+        self._charged = self._counter("charged_micros", "Micro-dollars charged to tenants.", "tier")
+        self._steps = self._counter("steps", "Denoising steps done.", "model")
+        self._outputs = self._counter("outputs", "Pictures delivered.", "model", "format", "verdict")
+        self._loads_s = self._histogram("model_load_seconds", "Time a worker took to load its model.", "model")
+        self._lost = self._counter("workers_lost", "Workers gone, by reason.", "model", "reason")
+        self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
+        self._pending_s = self._gauge("queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
+        self._replicas = self._gauge("replicas", "Workers by state.", "model", "state")
+
+    def __call__(self, event: LifecycleEvent) -> None:
+        """Count one event."""
+        match event:
+            case JobMoved():
+                self._count_move(event)
+            case JobStepped(model_id=model_id):
+                self._steps.labels(model_id).inc()
+            case RequestRefused(refusal=refusal):
+                self._refused.labels(refusal.stage).inc()
+            case ReplicaLoaded(model_id=model_id, load_s=load_s):
+                self._loads_s.labels(model_id).observe(load_s)
+            case ReplicaLost(model_id=model_id, reason=reason):
+                self._lost.labels(model_id, reason.value).inc()
+            case ReplicaStarted():
+                pass
+
+    def scrape(self, fleet: FleetView, queue: QueueView) -> tuple[bytes, str]:
+        """The exposition and its content type."""
+        for gauge in (self._pending, self._pending_s, self._replicas):
+            gauge.clear()
+        for model_id, line in queue.models.items():
+            self._pending.labels(model_id).set(line.pending)
+            self._pending_s.labels(model_id).set(line.pending_s)
+        for replica in fleet.replicas:
+            self._replicas.labels(replica.model_id, replica.state.value).inc()
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _count_move(self, event: JobMoved) -> None:
+        record = event.record
+        job, model = record.job, record.job.request.model_id
+        if event.previous is None:
+            self._submitted.labels(model, job.tier.value).inc()
+        if job.state is JobState.PENDING and event.previous not in (None, JobState.PENDING):
+            self._retries.labels(model, record.cause).inc()
+        if record.ended_attempt is not None:
+            self._gpu_s.labels(model, record.ended_attempt.outcome.value).inc(record.ended_attempt.gpu_s)
+        if event.cost_micros:
+            self._charged.labels(job.tier.value).inc(event.cost_micros)
+        for output in record.outputs:
+            self._outputs.labels(model, output.output_format.value, output.verdict.decision.value).inc()
+        if job.state.is_terminal:
+            self._jobs.labels(model, job.tier.value, job.state.value).inc()
+            for state, seconds in job.stage_seconds().items():
+                self._stage_s.labels(model, state.value).observe(seconds)
+            if job.state is JobState.COMPLETED:
+                self._total_s.labels(model, job.tier.value).observe(job.timeline[-1].at_s - job.created_at_s)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"heliograph_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"heliograph_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"heliograph_{name}", text, labels, buckets=SECONDS, registry=self.registry)
+
+
+def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]:
+    """A sink that writes one line per job move and worker change, without prompts."""
+
+    def write(event: LifecycleEvent) -> None:
+        match event:
+            case JobMoved(record=record):
+                job = record.job
+                emit = log.warning if job.state is JobState.FAILED else log.info
+                emit(
+                    f"job {job.state.value}",
+                    job_id=job.job_id,
+                    cause=record.cause,
+                    model=job.request.model_id,
+                    attempt=job.attempt,
+                )
+            case JobStepped():
+                pass
+            case RequestRefused(refusal=refusal):
+                log.info("request refused", stage=refusal.stage, category=refusal.category, param=refusal.param)
+            case ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id):
+                log.info("worker loading", worker_id=worker_id, gpu=gpu_id, model=model_id)
+            case ReplicaLoaded(worker_id=worker_id, model_id=model_id, load_s=load_s, memory_bytes=memory_bytes):
+                mib = memory_bytes // 2**20
+                log.info("worker ready", worker_id=worker_id, model=model_id, load_s=round(load_s, 3), mib=mib)
+            case ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail):
+                log.warning("worker lost", worker_id=worker_id, model=model_id, reason=reason.value, detail=detail)
+
+    return write

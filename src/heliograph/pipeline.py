@@ -1,0 +1,507 @@
+"""The asynchronous loop: take events, ask for decisions, store what changed, then act.
+
+Theory of operation. One task owns the scheduler and works in turns. A turn takes every event that has arrived, folds
+each into the scheduler, asks the fleet plan, makes all changed records durable in one transaction (concurrent callers
+share an fsync), and only then carries the commands out and answers the submitters. Everybody else talks to it through
+`emit` and `submit`, both bounded.
+
+When the store fails, the turn's submissions are refused, everything else of the turn is retried until the store is
+back, and new submissions are refused at once meanwhile: memory never runs ahead of what is durable by more than a turn.
+Post-processing runs beside the loop, one task per job; a full disk parks it there until there is room.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from heliograph.billing.ledger import charge, record_cost
+from heliograph.billing.prices import PriceBook
+from heliograph.delivery.blobs import BlobStore
+from heliograph.domain.accounts import Refusal
+from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.domain.commands import (
+    AbortRun,
+    Command,
+    Dispatch,
+    PostProcess,
+    RecordJob,
+    RefuseJob,
+    StartReplica,
+    StopReplica,
+)
+from heliograph.domain.errors import HeliographError, Overloaded, Unavailable
+from heliograph.domain.events import (
+    CancelRequested,
+    ClockTicked,
+    DrainRequested,
+    Event,
+    GateRejected,
+    ImagesReady,
+    JobRecovered,
+    JobSubmitted,
+    OutputsStored,
+    PostProcessingFailed,
+    ReplicaRequested,
+    ReplicaStopRequested,
+    StepDone,
+    SubmissionAbandoned,
+    WorkerLost,
+    WorkerReady,
+)
+from heliograph.domain.ids import JobId, ModelId, OutputId, WorkerId
+from heliograph.domain.job import Job, JobState
+from heliograph.domain.lifecycle import (
+    JobMoved,
+    JobStepped,
+    LifecycleEvent,
+    ReplicaLoaded,
+    ReplicaLost,
+    ReplicaStarted,
+    RequestRefused,
+)
+from heliograph.domain.model_card import ModelCard
+from heliograph.domain.money import Micros
+from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
+from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
+from heliograph.fleet.driver import EmitEvent, FleetDriver
+from heliograph.fleet.plan import FleetPolicy, plan
+from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
+from heliograph.postprocess import FinishedPicture, PostProcessPool
+from heliograph.scheduling import Scheduler
+from heliograph.storage.store import PostLedger, PutAttempt, PutIdempotency, PutJob, PutOutput, PutRefusal, Store, Write
+
+INBOX_MAX = 4_096
+TURN_MAX = 512
+TICK_S = 0.2
+STORE_RETRY_S = 0.5
+STORE_RETRY_HINT_S = 5.0
+DEFERRED_MAX = 1_024
+
+LifecycleSink = Callable[[LifecycleEvent], None]
+
+
+@dataclass(slots=True)
+class _Letter:
+    """An event on its way to the loop; whoever sent it may wait for `reply`, a submission brings records of its own."""
+
+    event: Event
+    reply: asyncio.Future[None] | None = None
+    writes: tuple[Write, ...] = ()
+
+    def answer(self, error: HeliographError | None = None) -> None:
+        """Let a waiting submitter go on, or tell it why not; harmless when it has left or was answered."""
+        if self.reply is None or self.reply.done():
+            return
+        if error is None:
+            self.reply.set_result(None)
+        else:
+            self.reply.set_exception(error)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What one turn decided. `submissions` are the letters whose job must become durable or be refused."""
+
+    submissions: dict[JobId, _Letter]
+    commands: list[Command] = field(default_factory=list[Command])
+
+    def drop(self, job_ids: Iterable[JobId]) -> None:
+        """Forget these submissions and every command about them."""
+        dropped = frozenset(job_ids)
+        self.submissions = {job_id: letter for job_id, letter in self.submissions.items() if job_id not in dropped}
+        self.commands = [command for command in self.commands if _job_of(command) not in dropped]
+
+
+class Pipeline:
+    """Owns the scheduler; everything it needs from the world is handed in."""
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        store: Store,
+        blobs: BlobStore,
+        post: PostProcessPool,
+        make_fleet: Callable[[EmitEvent], FleetDriver],
+        gpus: Sequence[Gpu],
+        cards: Mapping[ModelId, ModelCard],
+        fleet_policy: FleetPolicy,
+        prices: PriceBook,
+        feed: LiveFeed,
+        sinks: Sequence[LifecycleSink],
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.scheduler = scheduler
+        self.feed = feed
+        self.now_s = clock
+        self._store = store
+        self._blobs = blobs
+        self._post = post
+        self._fleet = make_fleet(self.emit)
+        self._gpus = {gpu.gpu_id: gpu for gpu in gpus}
+        self._cards = cards
+        self._fleet_policy = fleet_policy
+        self._prices = prices
+        self._sinks = sinks
+        self._new_id = new_id
+        self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
+        self._deferred: list[Write] = []
+        self._states: dict[JobId, JobState] = {}
+        self._images: dict[tuple[JobId, int], tuple[RawImage, ...]] = {}
+        self._models_of_workers: dict[WorkerId, ModelId] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+        self._is_flush_due = False
+        self.problems: dict[str, str] = {}
+        """Parts that fail now, with the reason; while there are any, no job is taken."""
+
+    # --- what others call --------------------------------------------------------------------------------------------
+
+    async def emit(self, event: Event) -> None:
+        """Hand an event to the loop; waits while its inbox is full."""
+        await self._inbox.put(_Letter(event=event))
+
+    async def submit(self, job: Job, *, writes: tuple[PutIdempotency, ...] = ()) -> None:
+        """Return once the job is durable. Raises `Overloaded` or `Unavailable`; then the job never was."""
+        if self.problems:
+            reasons = "; ".join(self.problems.values())
+            raise Unavailable(f"No job can be taken now: {reasons}", retry_after_s=STORE_RETRY_HINT_S)
+        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._inbox.put_nowait(_Letter(event=JobSubmitted(job=job), reply=reply, writes=writes))
+        except asyncio.QueueFull:
+            raise Overloaded("Too many requests at once; try again in a second.", retry_after_s=1) from None
+        await reply
+
+    async def cancel(self, job_id: JobId) -> None:
+        """Return once the job's end is durable and its worker was told; a job that has ended stays as it is."""
+        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._inbox.put(_Letter(event=CancelRequested(job_id=job_id), reply=reply))
+        await reply
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Record a request that never became a job."""
+        if len(self._deferred) < DEFERRED_MAX:
+            self._deferred.append(PutRefusal(refusal=refusal))
+        self._publish(RequestRefused(refusal=refusal))
+
+    def status_of_open(self, job_id: JobId) -> JobStatus | None:
+        """An open job now, or None."""
+        view = self.scheduler.view(job_id, now_s=self.now_s())
+        return None if view is None else JobStatus(view=view, outputs=(), cost_micros=Micros(0))
+
+    async def run(self) -> None:
+        """Recover what the store holds, then work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tick(), name="tick")
+                jobs = await self._store.open_jobs()
+                self._states = {job.job_id: job.state for job in jobs}
+                recovered = [_Letter(event=JobRecovered(job=job)) for job in jobs]
+                await self._take_turn([*recovered, _Letter(event=ClockTicked())])
+                while True:
+                    letters = [await self._inbox.get()]
+                    with suppress(asyncio.QueueEmpty):
+                        while len(letters) < TURN_MAX:
+                            letters.append(self._inbox.get_nowait())
+                    await self._take_turn(letters)
+        finally:
+            for task in self._finishing:
+                task.cancel()
+            await asyncio.gather(*self._finishing, return_exceptions=True)
+            await self._fleet.close()
+
+    async def drain(self, *, timeout_s: float) -> bool:
+        """Take nothing new, let what runs finish; True when all of it did within `timeout_s` seconds."""
+        self._is_draining = True
+        self.problems["server"] = "the server is shutting down"
+        await self.emit(DrainRequested())
+        deadline_s = self.now_s() + timeout_s
+        while self.scheduler.running_jobs() or self._finishing:
+            if self.now_s() >= deadline_s:
+                return False
+            await asyncio.sleep(0.05)
+        return True
+
+    # --- one turn ----------------------------------------------------------------------------------------------------
+
+    async def _take_turn(self, letters: Sequence[_Letter]) -> None:
+        now_s = self.now_s()
+        turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
+        for letter in letters:
+            self._note(letter.event)
+            turn.commands += self.scheduler.handle(letter.event, now_s=now_s)
+        if not all(isinstance(letter.event, StepDone) for letter in letters):
+            turn.commands += self._planned(now_s)
+        self._refuse_overload(turn)
+        await self._make_durable(turn)
+        for command in turn.commands:
+            await self._carry_out(command)
+        for letter in letters:
+            letter.answer()
+            self._tell_watchers(letter.event)
+
+    def _refuse_overload(self, turn: _Turn) -> None:
+        refused = {command.job_id: command.error for command in turn.commands if isinstance(command, RefuseJob)}
+        for job_id, error in refused.items():
+            turn.submissions[job_id].answer(error)
+        turn.drop(refused)
+
+    def _planned(self, now_s: float) -> list[Command]:
+        """The fleet plan's wishes; a worker that is busy is stopped by the scheduler once it is free."""
+        if self._is_draining:
+            return []
+        wishes = plan(
+            self.scheduler.fleet_view(), self.scheduler.queue_view(), self._cards, self._fleet_policy, now_s=now_s
+        )
+        commands: list[Command] = []
+        for wish in wishes:
+            match wish:
+                case StartReplica():
+                    commands.append(wish)
+                case StopReplica(worker_id=worker_id, reason=reason):
+                    event = ReplicaStopRequested(worker_id=worker_id, reason=reason)
+                    commands += self.scheduler.handle(event, now_s=now_s)
+                case _:
+                    assert_never(wish)
+        return commands
+
+    async def _make_durable(self, turn: _Turn) -> None:
+        """Commit what the turn changed; while the store is down, refuse the turn's submissions and retry the rest."""
+        while True:
+            records = [command for command in turn.commands if isinstance(command, RecordJob)]
+            own = [write for letter in turn.submissions.values() for write in letter.writes]
+            writes = [*self._deferred, *_writes(records, self._prices), *own]
+            must_wait = any(record.must_wait for record in records) or len(writes) > DEFERRED_MAX
+            if not must_wait and not self._is_flush_due:
+                self._deferred = writes
+                return
+            self._is_flush_due = False
+            try:
+                if writes:
+                    await self._store.commit(writes)
+            except Unavailable as error:
+                self.problems["store"] = error.message
+                self._refuse_submissions(turn, error)
+                await asyncio.sleep(STORE_RETRY_S)
+            else:
+                self.problems.pop("store", None)
+                self._deferred = []
+                return
+
+    def _refuse_submissions(self, turn: _Turn, error: Unavailable) -> None:
+        abandoned = tuple(turn.submissions)
+        for letter in turn.submissions.values():
+            letter.answer(Unavailable(error.message, retry_after_s=STORE_RETRY_HINT_S))
+        turn.drop(abandoned)
+        for job_id in abandoned:
+            turn.commands += self.scheduler.handle(SubmissionAbandoned(job_id=job_id), now_s=self.now_s())
+
+    async def _carry_out(self, command: Command) -> None:
+        match command:
+            case RecordJob():
+                self._announce(command)
+            case RefuseJob():
+                pass  # its submitter was told before anything became durable
+            case Dispatch(worker_id=worker_id, order=order):
+                await self._fleet.run(worker_id, order)
+            case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+                await self._fleet.abort(worker_id, job_id, attempt)
+            case PostProcess(job=job):
+                images = self._images.pop((job.job_id, job.attempt))
+                task = asyncio.create_task(self._finish(job, images), name=f"finish {job.job_id}")
+                self._finishing.add(task)
+                task.add_done_callback(self._finishing.discard)
+            case StartReplica(gpu_id=gpu_id, model_id=model_id):
+                worker_id = WorkerId(f"worker_{self._new_id()}")
+                started = ReplicaRequested(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id)
+                self.scheduler.handle(started, now_s=self.now_s())
+                self._models_of_workers[worker_id] = model_id
+                self._publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
+                await self._fleet.start(worker_id, self._gpus[gpu_id], self._cards[model_id])
+            case StopReplica(worker_id=worker_id):
+                await self._fleet.stop(worker_id)
+            case _:
+                assert_never(command)
+
+    # --- after the last step -----------------------------------------------------------------------------------------
+
+    async def _finish(self, job: Job, images: tuple[RawImage, ...]) -> None:
+        """Judge, encode and store the pictures, then report; a job that has ended meanwhile is dropped."""
+        event = await self._finished(job, images)
+        if event is not None:
+            await self.emit(event)
+
+    async def _finished(self, job: Job, images: tuple[RawImage, ...]) -> Event | None:
+        job_id, attempt = job.job_id, job.attempt
+        try:
+            results = await asyncio.gather(
+                *(self._post.finish(image, job.request, reseeds=job.reseeds) for image in images)
+            )
+        except Unavailable as error:
+            if self._is_draining:
+                return None  # the pool has closed; the pictures are made again after the restart
+            return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message)
+        except HeliographError as error:
+            return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message)
+        pictures = [result for result in results if isinstance(result, FinishedPicture)]
+        rejected = [result for result in results if isinstance(result, Verdict)]
+        if rejected:
+            worst = max(rejected, key=lambda verdict: verdict.decision is Decision.BLOCK)
+            return GateRejected(job_id=job_id, attempt=attempt, verdict=worst)
+        outputs = [await self._deliver(job, index, picture) for index, picture in enumerate(pictures)]
+        stored = tuple(output for output in outputs if output is not None)
+        if len(stored) < len(outputs):
+            return None
+        return OutputsStored(job_id=job_id, attempt=attempt, outputs=stored)
+
+    async def _deliver(self, job: Job, index: int, picture: FinishedPicture) -> Output | None:
+        """Store one picture; waits while there is no room for it. None when the job has ended meanwhile."""
+        while self.scheduler.is_open(job.job_id):
+            try:
+                blob = await self._blobs.put(picture.data, suffix=picture.output_format.value)
+                thumbnail_blob = await self._blobs.put(picture.thumbnail, suffix="webp")
+            except Unavailable as error:
+                self.problems["pictures"] = error.message
+                await asyncio.sleep(STORE_RETRY_S)
+                continue
+            self.problems.pop("pictures", None)
+            return Output(
+                output_id=OutputId(f"out_{self._new_id()}"),
+                job_id=job.job_id,
+                tenant_id=job.tenant_id,
+                index=index,
+                blob=blob,
+                sha256=picture.sha256,
+                size_bytes=len(picture.data),
+                output_format=picture.output_format,
+                width_px=picture.width_px,
+                height_px=picture.height_px,
+                seed=picture.seed,
+                thumbnail_blob=thumbnail_blob,
+                thumbhash=picture.thumbhash,
+                verdict=picture.verdict,
+                created_at_s=self.now_s(),
+            )
+        return None
+
+    # --- telling others ----------------------------------------------------------------------------------------------
+
+    def _note(self, event: Event) -> None:
+        """Keep what the commands to come will need of the event."""
+        match event:
+            case ImagesReady(job_id=job_id, attempt=attempt, images=images):
+                self._images[(job_id, attempt)] = images
+            case ClockTicked():
+                self._is_flush_due = True
+            case _:
+                pass
+
+    def _tell_watchers(self, event: Event) -> None:
+        match event:
+            case StepDone(job_id=job_id):
+                status = self.status_of_open(job_id)
+                if status is not None:
+                    self.feed.publish(job_id, lambda: ProgressUpdate(status=status))
+                    self.feed.publish_previews(event)
+                    self._publish(JobStepped(model_id=status.view.job.request.model_id, step=event))
+            case WorkerReady(worker_id=worker_id, load_s=load_s, memory_bytes=memory_bytes):
+                model_id = self._models_of_workers.get(worker_id)
+                if model_id is not None:
+                    loaded = ReplicaLoaded(
+                        worker_id=worker_id, model_id=model_id, load_s=load_s, memory_bytes=memory_bytes
+                    )
+                    self._publish(loaded)
+            case WorkerLost(worker_id=worker_id, reason=reason, detail=detail):
+                model_id = self._models_of_workers.pop(worker_id, None)
+                if model_id is not None:
+                    self._publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
+            case ImagesReady(job_id=job_id, attempt=attempt):
+                self._images.pop((job_id, attempt), None)
+            case ClockTicked():
+                for job_id in self.feed.watched():
+                    status = self.status_of_open(job_id)
+                    if status is not None and status.view.job.state is JobState.PENDING:
+                        self.feed.publish(job_id, lambda status=status: ProgressUpdate(status=status))
+            case _:
+                pass
+
+    def _announce(self, record: RecordJob) -> None:
+        """Publish a state that is durable, or about to be where nothing depends on it."""
+        job = record.job
+        previous = self._states.get(job.job_id)
+        if job.state.is_terminal:
+            self._states.pop(job.job_id, None)
+        else:
+            self._states[job.job_id] = job.state
+        cost_micros = _charged(record, self._prices)
+        self._publish(JobMoved(record=record, previous=previous, cost_micros=cost_micros))
+        self.feed.publish(job.job_id, lambda: StatusUpdate(status=self._status_of(record, cost_micros)))
+
+    def _status_of(self, record: RecordJob, cost_micros: Micros) -> JobStatus:
+        status = self.status_of_open(record.job.job_id)
+        if status is not None and status.view.job.state is record.job.state:
+            return status
+        return JobStatus(view=closed_view(record.job), outputs=record.outputs, cost_micros=cost_micros)
+
+    def _publish(self, event: LifecycleEvent) -> None:
+        for sink in self._sinks:
+            sink(event)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self.emit(ClockTicked())
+
+
+def closed_view(job: Job) -> JobView:
+    """The view of a job that the scheduler no longer holds."""
+    phase = Phase.DONE if job.state.is_terminal else Phase.FINISHING
+    steps = job.request.steps
+    step = steps if job.state in (JobState.COMPLETED, JobState.POST_PROCESSING) else 0
+    return JobView(job=job, phase=phase, queue_position=None, eta_s=None, step=step, steps=steps)
+
+
+def _writes(records: Sequence[RecordJob], prices: PriceBook) -> list[Write]:
+    """What the records leave in the store; only a job's last state of the turn is written."""
+    last = {record.job.job_id: record.job for record in records}
+    writes: list[Write] = [PutJob(job=job) for job in last.values()]
+    for record in records:
+        if record.ended_attempt is not None:
+            writes.append(PutAttempt(attempt=record.ended_attempt))
+        writes += [PutOutput(output=output) for output in record.outputs]
+        writes += [PostLedger(lines=posting) for posting in _postings(record, prices)]
+    return writes
+
+
+def _postings(record: RecordJob, prices: PriceBook) -> list[tuple[LedgerLine, ...]]:
+    """The ledger postings that follow from the record; an attempt that cost nothing leaves none."""
+    postings: list[tuple[LedgerLine, ...]] = []
+    if record.ended_attempt is not None:
+        postings.append(record_cost(record.ended_attempt, record.job, prices))
+    if record.charged_attempt is not None:
+        postings.append(charge(record.charged_attempt, record.job, prices))
+    return [posting for posting in postings if posting]
+
+
+def _charged(record: RecordJob, prices: PriceBook) -> Micros:
+    """What the record charges the tenant."""
+    lines = [line for posting in _postings(record, prices) for line in posting]
+    return Micros(-sum(line.amount_micros for line in lines if line.account is Account.TENANT))
+
+
+def _job_of(command: Command) -> JobId | None:
+    match command:
+        case RecordJob(job=job) | PostProcess(job=job):
+            return job.job_id
+        case Dispatch(order=order):
+            return order.job_id
+        case RefuseJob(job_id=job_id) | AbortRun(job_id=job_id):
+            return job_id
+        case StartReplica() | StopReplica():
+            return None
+        case _:
+            assert_never(command)

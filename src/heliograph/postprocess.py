@@ -1,0 +1,286 @@
+"""From raw pixels to the files of a finished picture: judged, encoded, hashed, in processes of their own.
+
+Encoding is CPU work that would hold up the server's loop, so a few child processes do it. Each is a fresh interpreter
+that imports NumPy, Pillow and the two stages joined here, and nothing of the server. Parent and child share one socket:
+the child serves until its end closes, so it also ends when the parent is killed with SIGKILL. Ctrl-C does not reach it:
+it has a session of its own. The standard library's process pools would import the server's main module into every child
+and would outlive a killed parent.
+
+A child that dies or hangs costs only time: it is replaced, and the picture it held is tried again.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TypeAlias
+
+import numpy as np
+
+from heliograph.delivery import pillow, thumbhash
+from heliograph.delivery.parameters import PictureParameters, format_parameters, settings_line
+from heliograph.delivery.provenance import SOFTWARE, XMP_PACKET
+from heliograph.delivery.variants import plan_variants, size_within
+from heliograph.domain.errors import HeliographError, Unavailable
+from heliograph.domain.pictures import Decision, RawImage, Verdict
+from heliograph.domain.request import GenerationRequest, OutputFormat
+from heliograph.quality.facts import image_facts
+from heliograph.quality.gates import GatePolicy, judge
+
+RETRIES = 2
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedPicture:
+    """A picture ready to be stored. `sha256` is the hex digest of `data`; `thumbnail` is a WebP file."""
+
+    data: bytes
+    sha256: str
+    output_format: OutputFormat
+    width_px: int
+    height_px: int
+    seed: int
+    thumbnail: bytes
+    thumbhash: str
+    verdict: Verdict
+
+
+def finish_picture(
+    raw: RawImage, request: GenerationRequest, *, reseeds: int, policy: GatePolicy
+) -> FinishedPicture | Verdict:
+    """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not."""
+    pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.height_px, raw.width_px, 3)
+    verdict = judge(
+        image_facts(pixels),
+        expected_width_px=request.width_px,
+        expected_height_px=request.height_px,
+        reseeds=reseeds,
+        policy=policy,
+    )
+    if verdict.decision in (Decision.REGENERATE, Decision.BLOCK):
+        return verdict
+    plan = plan_variants(request, width_px=raw.width_px, height_px=raw.height_px)
+    image = pillow.image_of(pixels)
+    thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
+    placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, thumbhash.SIDE_MAX_PX))
+    data = pillow.encode(image, plan.main, _metadata(raw, request))
+    return FinishedPicture(
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        output_format=request.output_format,
+        width_px=raw.width_px,
+        height_px=raw.height_px,
+        seed=raw.seed,
+        thumbnail=pillow.encode(thumbnail, plan.thumbnail, pillow.Metadata(xmp=XMP_PACKET, software=SOFTWARE)),
+        thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
+        verdict=verdict,
+    )
+
+
+def _metadata(raw: RawImage, request: GenerationRequest) -> pillow.Metadata:
+    parameters = PictureParameters(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        steps=request.steps,
+        guidance=request.guidance,
+        seed=raw.seed,
+        width_px=raw.width_px,
+        height_px=raw.height_px,
+        model=request.model_id,
+        version=SOFTWARE,
+    )
+    return pillow.Metadata(
+        xmp=XMP_PACKET,
+        software=SOFTWARE,
+        parameters=format_parameters(parameters),
+        short_parameters=settings_line(parameters),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    raw: RawImage
+    request: GenerationRequest
+    reseeds: int
+    policy: GatePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Broken:
+    """The task raised: our bug, and the same again however often it is tried."""
+
+    traceback: str
+
+
+_Answer = FinishedPicture | Verdict | _Broken
+_ParentEnd: TypeAlias = "Connection[_Task, _Answer | None]"
+_ChildEnd: TypeAlias = "Connection[_Answer | None, _Task]"
+_CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]))"
+
+
+class PostProcessPool:
+    """`finish_picture` in child processes, at most one picture in each at a time; more wait in order of arrival.
+
+    A picture whose process died, or did not answer for 60 seconds, is tried 2 more times in a new one. Processes start
+    when they are first needed; `warm_up` starts them all. `close` ends them.
+    """
+
+    def __init__(self, *, processes: int = 1, policy: GatePolicy) -> None:
+        self._policy = policy
+        self._children = tuple(_Child() for _ in range(processes))
+        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        for child in self._children:
+            self._idle.put(child)
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="postprocess")
+        self._is_closed = False
+
+    async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
+        """The picture's files, or the verdict that stands in their way.
+
+        Raises `Unavailable` when the pool is closed or its processes keep dying, and `HeliographError` with code
+        `post_processing_failed` when this picture cannot be encoded, which no retry will change.
+        """
+        if self._is_closed:
+            raise _closed()
+        task = _Task(raw=raw, request=request, reseeds=reseeds, policy=self._policy)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._finish, task)
+
+    async def warm_up(self) -> None:
+        """Start every process, so that the first picture does not wait for one."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(self._threads, self._start_next) for _ in self._children))
+
+    async def close(self) -> None:
+        """Finish the pictures under way, refuse those that wait, and end the processes."""
+        self._is_closed = True
+        await asyncio.to_thread(self._threads.shutdown)
+        for child in self._children:
+            await asyncio.to_thread(child.stop)
+
+    def _start_next(self) -> None:
+        child = self._idle.get()
+        try:
+            child.start()
+        except (OSError, EOFError) as error:
+            child.stop(grace_s=0)
+            message = "the encoding process does not start; the log has its last words"
+            raise Unavailable(message, code="post_processing_unavailable") from error
+        finally:
+            self._idle.put(child)
+
+    def _finish(self, task: _Task) -> FinishedPicture | Verdict:
+        """Runs in a thread; there are as many threads as children, so an idle child is there at once."""
+        if self._is_closed:
+            raise _closed()
+        child = self._idle.get()
+        try:
+            return _finish_in(child, task)
+        finally:
+            self._idle.put(child)
+
+
+def _closed() -> Unavailable:
+    return Unavailable("the server is shutting down; the picture is made again after its restart", code="shutting_down")
+
+
+def _finish_in(child: "_Child", task: _Task) -> FinishedPicture | Verdict:
+    for _ in range(1 + RETRIES):
+        answer = child.ask(task)
+        match answer:
+            case None:
+                continue
+            case _Broken(traceback=trace):
+                last_line = trace.strip().rpartition("\n")[2]
+                message = f"a picture of model {task.request.model_id} could not be encoded: {last_line}"
+                error = HeliographError(message, code="post_processing_failed")
+                error.add_note(trace)
+                raise error
+            case _:
+                return answer
+    raise Unavailable(
+        f"the encoding process died {1 + RETRIES} times over one picture; see the log, and whether memory is short",
+        code="post_processing_unavailable",
+        retry_after_s=10,
+    )
+
+
+class _Child:
+    """One process and the parent's end of its socket, started anew when it is gone. Used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._live: tuple[subprocess.Popen[bytes], _ParentEnd] | None = None
+
+    def start(self) -> None:
+        """Start the process unless it runs, and wait until it is ready. Raises `OSError` or `EOFError`."""
+        if self._live is not None:
+            return
+        ours, theirs = socket.socketpair()
+        connection: _ParentEnd = Connection(ours.detach())
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter running our own code
+                [sys.executable, "-P", "-c", _CHILD_CODE, str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its matrices are tiny: threads would waste memory
+            )
+        self._live = (process, connection)
+        _received(connection)
+
+    def ask(self, task: _Task) -> _Answer | None:
+        """The process's answer, or None if it died or hung over it; then it is ended for good."""
+        try:
+            self.start()
+            assert self._live is not None
+            _, connection = self._live
+            connection.send(task)
+            return _received(connection)
+        except (OSError, EOFError):
+            self.stop(grace_s=0)
+            return None
+
+    def stop(self, *, grace_s: float = 5.0) -> None:
+        """End the process: its socket closes, and it is killed if it has not ended by itself after `grace_s`."""
+        if self._live is None:
+            return
+        process, connection = self._live
+        self._live = None
+        connection.close()
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _received(connection: _ParentEnd) -> _Answer | None:
+    if not connection.poll(TIMEOUT_S):
+        raise TimeoutError(f"no answer within {TIMEOUT_S:g} s")
+    return connection.recv()
+
+
+def serve(descriptor: int) -> None:
+    """The child's whole life: say that it is ready, then answer tasks until the parent's end of the socket closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection: _ChildEnd = Connection(descriptor)
+    with contextlib.suppress(EOFError, OSError):
+        connection.send(None)
+        while True:
+            connection.send(_answer(connection.recv()))
+
+
+def _answer(task: _Task) -> _Answer:
+    try:
+        return finish_picture(task.raw, task.request, reseeds=task.reseeds, policy=task.policy)
+    except Exception:  # the top of a worker: whatever it is, the parent hears of it
+        return _Broken(traceback=traceback.format_exc())

@@ -1,0 +1,251 @@
+"""From what arrived to what will run: every parameter checked against the model's card, every change listed.
+
+This is the one place of truth for parameter checks; the HTTP façades and the command line only carry values here.
+A value the model cannot honour is refused by name, never dropped. Defaults taken from the card are not changes, except
+where the user could be surprised by them: the size and the seed.
+"""
+
+from collections.abc import Callable, Mapping
+
+from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.model_card import ModelCard
+from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.prompts.presets import StylePreset, styles_for
+from heliograph.prompts.raw import RawRequest
+from heliograph.prompts.sizes import exact_size, size_of_shape, size_text
+from heliograph.prompts.text import clean_text, is_blank
+from heliograph.prompts.values import choice, invalid, number, shown, whole_number
+
+IMAGES_MAX = 10
+"""Most pictures one request may ask for; the bound OpenAI's clients know."""
+
+OUTPUT_QUALITY_DEFAULT = 90
+UNKNOWN_WORDS_SHOWN_MAX = 5
+NO_GUIDANCE = 0.0
+"""`GenerationRequest.guidance` for a model that has no such knob."""
+
+
+def prepare(
+    raw: RawRequest,
+    card: ModelCard,
+    *,
+    presets: Mapping[str, StylePreset],
+    count_tokens: Callable[[str], int] | None,
+    draw_seed: Callable[[], int],
+    unknown_words: Callable[[str], tuple[str, ...]] | None = None,
+) -> GenerationRequest:
+    """The checked request for the model of `card`, or `InvalidRequest` naming the parameter and the fix.
+
+    `count_tokens` counts as the card's `token_limit` does, start and end markers included; with None the limit is not
+    checked and `prompt_tokens` is 0. `draw_seed` gives a seed from 0 to `SEED_MAX`, asked only when none was sent.
+    `unknown_words` finds words the model never saw in training.
+    """
+    changes: list[Adjustment] = []
+    prompt = _prompt(raw.prompt, changes)
+    _note_unknown_words(prompt, unknown_words, changes)
+    negative_prompt = _negative_prompt(raw.negative_prompt, card, changes)
+    style = _style(raw.style, card, presets)
+    if style is not None:
+        prompt, negative_prompt = _styled(prompt, negative_prompt, style, card, changes)
+    prompt_tokens = _checked_tokens(prompt, card, count_tokens, param="prompt")
+    _checked_tokens(negative_prompt, card, count_tokens, param="negative_prompt")
+    width_px, height_px = _size(raw, card, changes)
+    steps, quality = _effort(raw, card, changes)
+    guidance = _guidance(raw.guidance_scale, card)
+    if negative_prompt and 0 < guidance <= 1:
+        changes.append(_without_effect(guidance))
+    output_format, output_quality = _encoding(raw)
+    return GenerationRequest(
+        model_id=card.model_id,
+        prompt=prompt,
+        raw_prompt=str(raw.prompt),
+        negative_prompt=negative_prompt,
+        width_px=width_px,
+        height_px=height_px,
+        steps=steps,
+        guidance=guidance,
+        seed=_seed(raw.seed, draw_seed, changes),
+        image_count=1 if raw.n is None else whole_number(raw.n, param="n", minimum=1, maximum=IMAGES_MAX),
+        quality=quality,
+        style=None if style is None else style.name,
+        output_format=output_format,
+        output_quality=output_quality,
+        prompt_tokens=prompt_tokens,
+        adjustments=tuple(changes),
+    )
+
+
+def _prompt(value: object, changes: list[Adjustment]) -> str:
+    if value is None:
+        raise invalid("prompt", "prompt is required: say what the picture should show.")
+    text = clean_text(value, param="prompt")
+    if is_blank(text):
+        raise invalid("prompt", "prompt is empty: say what the picture should show.")
+    _note_tidying("prompt", value, text, changes)
+    return text
+
+
+def _negative_prompt(value: object, card: ModelCard, changes: list[Adjustment]) -> str:
+    if value is None:
+        return ""
+    text = clean_text(value, param="negative_prompt")
+    if text and not card.supports_negative_prompt:
+        raise _unsupported(
+            "negative_prompt",
+            f"{card.model_id} has no negative prompt. Leave it out and describe what should be there.",
+        )
+    _note_tidying("negative_prompt", value, text, changes)
+    return text
+
+
+def _note_tidying(param: str, value: object, text: str, changes: list[Adjustment]) -> None:
+    if text != value:
+        changes.append(
+            Adjustment(
+                parameter=param,
+                requested=f"{len(str(value))} characters",
+                used=f"{len(text)} characters",
+                reason="White space became single spaces and characters took Unicode's composed form (NFC).",
+            )
+        )
+
+
+def _note_unknown_words(
+    prompt: str, unknown_words: Callable[[str], tuple[str, ...]] | None, changes: list[Adjustment]
+) -> None:
+    words = unknown_words(prompt) if unknown_words is not None else ()
+    if words:
+        named = ", ".join(shown(word) for word in words[:UNKNOWN_WORDS_SHOWN_MAX])
+        more = ", …" if len(words) > UNKNOWN_WORDS_SHOWN_MAX else ""
+        reason = f"The model was not trained on: {named}{more}. It may ignore them."
+        changes.append(
+            Adjustment(parameter="prompt", requested=f"{len(words)} unknown words", used="unchanged", reason=reason)
+        )
+
+
+def _style(value: object, card: ModelCard, presets: Mapping[str, StylePreset]) -> StylePreset | None:
+    if value is None:
+        return None
+    names = styles_for(card, presets)
+    if isinstance(value, str) and value in names:
+        return presets[value]
+    offered = f"it has {', '.join(names)}" if names else "it has no styles"
+    if isinstance(value, str) and value in presets:
+        raise InvalidRequest(
+            f"style {value} does not suit {card.model_id}; {offered}.", param="style", code="unsupported_style"
+        )
+    raise invalid("style", f"style {shown(value)} is not known to {card.model_id}; {offered}.")
+
+
+def _styled(
+    prompt: str, negative_prompt: str, style: StylePreset, card: ModelCard, changes: list[Adjustment]
+) -> tuple[str, str]:
+    """Prompt and negative prompt with the style's words."""
+    reason = f"The style {style.name} adds its words."
+    changes.append(Adjustment(parameter="prompt", requested="as typed", used=style.prompt, reason=reason))
+    if style.negative_prompt and card.supports_negative_prompt:
+        requested = "as typed" if negative_prompt else "unset"
+        negative_prompt = ", ".join(filter(None, (negative_prompt, style.negative_prompt)))
+        changes.append(
+            Adjustment(
+                parameter="negative_prompt", requested=requested, used=f"+ {style.negative_prompt}", reason=reason
+            )
+        )
+    return style.prompt.replace("{prompt}", prompt), negative_prompt
+
+
+def _checked_tokens(text: str, card: ModelCard, count_tokens: Callable[[str], int] | None, *, param: str) -> int:
+    if count_tokens is None or not text:
+        return 0
+    counted = count_tokens(text)
+    if card.token_limit is not None and counted > card.token_limit:
+        raise InvalidRequest(
+            f"{param} is {counted} tokens long, the words of a style included; {card.model_id} reads at most "
+            f"{card.token_limit}. Shorten it.",
+            param=param,
+            code="prompt_too_long",
+        )
+    return counted
+
+
+def _size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[int, int]:
+    if raw.size is not None and raw.aspect_ratio is not None:
+        raise invalid("aspect_ratio", "size and aspect_ratio exclude each other: send one of them.")
+    if raw.aspect_ratio is not None:
+        size = size_of_shape(raw.aspect_ratio, card.sizes, model=card.model_id)
+        requested, reason = str(raw.aspect_ratio), f"The size of {card.model_id} closest to this shape."
+        changes.append(Adjustment(parameter="aspect_ratio", requested=requested, used=size_text(size), reason=reason))
+        return size
+    if raw.size is None or raw.size == "auto":
+        size = card.sizes.default
+        requested, reason = "unset" if raw.size is None else "auto", f"The default size of {card.model_id}."
+        changes.append(Adjustment(parameter="size", requested=requested, used=size_text(size), reason=reason))
+        return size
+    return exact_size(raw.size, card.sizes, model=card.model_id)
+
+
+def _effort(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[int, Quality]:
+    """Steps and quality: a quality is a preset of steps, and steps that were sent win over it."""
+    quality = Quality.STANDARD
+    if raw.quality is not None:
+        quality = Quality(choice(raw.quality, param="quality", choices=Quality))
+    rule = card.steps
+    preset = {Quality.DRAFT: rule.draft, Quality.STANDARD: rule.standard, Quality.HIGH: rule.high}[quality]
+    if raw.steps is None:
+        return preset, quality
+    of = f" for {card.model_id}"
+    steps = whole_number(raw.steps, param="steps", minimum=rule.minimum, maximum=rule.maximum, of=of)
+    if raw.quality is not None and steps != preset:
+        reason = f"steps was sent as well and wins over the {preset} steps of this quality."
+        changes.append(Adjustment(parameter="quality", requested=quality, used=f"{steps} steps", reason=reason))
+    return steps, quality
+
+
+def _guidance(value: object, card: ModelCard) -> float:
+    rule = card.guidance
+    if rule is None:
+        if value is not None:
+            raise _unsupported("guidance_scale", f"{card.model_id} has no guidance to set. Leave it out.")
+        return NO_GUIDANCE
+    if value is None:
+        return rule.default
+    of = f" for {card.model_id}"
+    return number(value, param="guidance_scale", minimum=rule.minimum, maximum=rule.maximum, of=of)
+
+
+def _without_effect(guidance: float) -> Adjustment:
+    return Adjustment(
+        parameter="negative_prompt",
+        requested="set",
+        used="no effect",
+        reason=f"A negative prompt only works with guidance_scale above 1; it is {guidance:g}.",
+    )
+
+
+def _seed(value: object, draw_seed: Callable[[], int], changes: list[Adjustment]) -> int:
+    if value is not None:
+        return whole_number(value, param="seed", minimum=0, maximum=SEED_MAX)
+    seed = draw_seed()
+    assert 0 <= seed <= SEED_MAX, f"the seed source gave {seed}"
+    reason = "Drawn at random; send it to get the same picture again."
+    changes.append(Adjustment(parameter="seed", requested="unset", used=str(seed), reason=reason))
+    return seed
+
+
+def _encoding(raw: RawRequest) -> tuple[OutputFormat, int | None]:
+    output_format = OutputFormat.PNG
+    if raw.output_format is not None:
+        output_format = OutputFormat(choice(raw.output_format, param="output_format", choices=OutputFormat))
+    if output_format is OutputFormat.PNG:
+        if raw.output_quality is not None:
+            raise _unsupported(
+                "output_quality", "output_quality is for jpeg and webp; png loses nothing. Leave it out for png."
+            )
+        return output_format, None
+    if raw.output_quality is None:
+        return output_format, OUTPUT_QUALITY_DEFAULT
+    return output_format, whole_number(raw.output_quality, param="output_quality", minimum=1, maximum=100)
+
+
+def _unsupported(param: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, param=param, code="unsupported_parameter")

@@ -1,0 +1,393 @@
+"""The catalogue's file format: TOML text in, model cards out, with errors that name file, model and field.
+
+Reading takes two passes, because an operator's file may hold one field of a model and leave the rest to the shipped
+file. `parse_catalogue` reads one file and checks every value by itself; `merge` lays files over one another, field by
+field, and checks what only the whole can answer: is anything missing, do alternatives and aliases exist, does the
+default size obey its own rule. `docs/reference/catalogue.md` describes the format for people.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar, cast, get_origin
+
+from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.ids import ModelId
+from heliograph.domain.model_card import (
+    Catalogue,
+    EngineKind,
+    GuidanceRule,
+    ModelCard,
+    PromptDialect,
+    SizeRule,
+    StepRule,
+    Timing,
+)
+
+TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v")
+BYTES_PER_GB = 10**9
+
+Fields = Mapping[str, object]
+"""Checked values by field name: what a file says of one model, or of one of its tables."""
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+_MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueFile:
+    """What one file says: fields by model, each value checked by itself, and aliases. `origin` names it in errors."""
+
+    origin: str
+    models: Mapping[str, Fields] = field(default_factory=dict[str, Fields])
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def parse_catalogue(text: str, *, origin: str) -> CatalogueFile:
+    """Read one file. Raises `InvalidRequest` with the path of the field as `param`, like `models.sdxl-base.vram_gb`."""
+    try:
+        document: Fields = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidRequest(f"{origin} is not valid TOML: {error}.", code="invalid_catalogue") from error
+    where = _Where(origin)
+    for key in document:
+        if key not in ("models", "aliases"):
+            raise where.at(key).wrong("is not known; a catalogue has the tables models and aliases")
+    models = {
+        name: _model(name, value, where.at("models").at(name))
+        for name, value in _table(document.get("models", {}), where.at("models")).items()
+    }
+    aliases = {
+        name: _text(value, where.at("aliases").at(name))
+        for name, value in _table(document.get("aliases", {}), where.at("aliases")).items()
+    }
+    return CatalogueFile(origin=origin, models=models, aliases=aliases)
+
+
+def merge(*files: CatalogueFile) -> Catalogue:
+    """The catalogue of several files, later ones winning field by field; new models follow in file order."""
+    models: dict[str, Fields] = {}
+    origins: dict[str, str] = {}
+    aliases: dict[str, tuple[str, str]] = {}
+    for file in files:
+        for name, fields in file.models.items():
+            models[name] = _laid_over(models.get(name, {}), fields)
+            origins[name] = file.origin
+        aliases.update({name: (target, file.origin) for name, target in file.aliases.items()})
+    cards = {
+        ModelId(name): _card(name, fields, _Where(origins[name]).at("models").at(name))
+        for name, fields in models.items()
+    }
+    for card in cards.values():
+        _check_alternatives(card, cards, _Where(origins[card.model_id]).at("models").at(card.model_id))
+    for name, (target, origin) in aliases.items():
+        _check_alias(name, target, cards, _Where(origin).at("aliases").at(name))
+    return Catalogue(cards=cards, aliases={name: ModelId(target) for name, (target, _) in aliases.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """A place in a file, for error messages."""
+
+    origin: str
+    path: str = ""
+
+    def at(self, key: str) -> "_Where":
+        return _Where(self.origin, f"{self.path}.{key}" if self.path else key)
+
+    def wrong(self, problem: str) -> InvalidRequest:
+        return InvalidRequest(f"{self.origin}: {self.path} {problem}.", param=self.path, code="invalid_catalogue")
+
+
+_Reader = Callable[[object, _Where], object]
+
+
+def _model(name: str, value: object, where: _Where) -> Fields:
+    if not _MODEL_ID.fullmatch(name):
+        raise where.wrong("must be named in lower-case letters, digits, dots, hyphens and underscores")
+    return _read(value, _MODEL, where)
+
+
+def _read(value: object, readers: Mapping[str, _Reader], where: _Where) -> Fields:
+    """The table's values, each read by the reader of its key; an unknown key is an error."""
+    table = _table(value, where)
+    for key in table:
+        if key not in readers:
+            raise where.at(key).wrong(f"is not known; known here are {', '.join(readers)}")
+    return {key: readers[key](item, where.at(key)) for key, item in table.items()}
+
+
+def _table(value: object, where: _Where) -> Fields:
+    if not isinstance(value, dict):
+        raise where.wrong("must be a table")
+    return cast(Fields, value)  # TOML keys are always strings
+
+
+def _items(value: object, where: _Where) -> list[object]:
+    if not isinstance(value, list):
+        raise where.wrong("must be a list")
+    return cast(list[object], value)
+
+
+def _text(value: object, where: _Where) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise where.wrong("must be a string that is not empty")
+    return value
+
+
+def _flag(value: object, where: _Where) -> bool:
+    if not isinstance(value, bool):
+        raise where.wrong("must be true or false")
+    return value
+
+
+def _count(value: object, where: _Where) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise where.wrong("must be a whole number of at least 1")
+    return value
+
+
+def _positive(value: object, where: _Where) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise where.wrong("must be a number above 0; leave the field out where it is not known")
+    return float(value)
+
+
+def _not_negative(value: object, where: _Where) -> float:
+    return 0.0 if value == 0 and not isinstance(value, bool) else _positive(value, where)
+
+
+def _gigabytes(value: object, where: _Where) -> int:
+    return round(_positive(value, where) * BYTES_PER_GB)
+
+
+def _size(value: object, where: _Where) -> tuple[int, int]:
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise where.wrong('must be a size like "1024x768"')
+    return int(match[1]), int(match[2])
+
+
+def _sizes(value: object, where: _Where) -> tuple[tuple[int, int], ...]:
+    return _unique(tuple(_size(item, where) for item in _items(value, where)), where)
+
+
+def _names(value: object, where: _Where) -> tuple[str, ...]:
+    return _unique(tuple(_text(item, where) for item in _items(value, where)), where)
+
+
+_Item = TypeVar("_Item")
+
+
+def _unique(items: tuple[_Item, ...], where: _Where) -> tuple[_Item, ...]:
+    if len(set(items)) != len(items):
+        raise where.wrong("lists something twice")
+    return items
+
+
+def _tasks(value: object, where: _Where) -> frozenset[str]:
+    tasks = frozenset(_names(value, where))
+    if not tasks or not tasks <= frozenset(TASKS):
+        raise where.wrong(f"must list one or more of {', '.join(TASKS)}")
+    return tasks
+
+
+def _one_of(kind: type[_Choice]) -> Callable[[object, _Where], _Choice]:
+    def read(value: object, where: _Where) -> _Choice:
+        if not isinstance(value, str) or value not in list(kind):
+            raise where.wrong(f"must be one of {', '.join(kind)}")
+        return kind(value)
+
+    return read
+
+
+def _timings(value: object, where: _Where) -> tuple[Timing, ...]:
+    return tuple(_timing(item, where.at(str(index))) for index, item in enumerate(_items(value, where)))
+
+
+def _timing(value: object, where: _Where) -> Timing:
+    fields = _read(value, _TIMING, where)
+    width_px, height_px = _required(fields, "size", tuple[int, int], where)
+    return Timing(
+        gpu=_required(fields, "gpu", str, where),
+        gpu_count=_optional(fields, "gpus", int) or 1,
+        width_px=width_px,
+        height_px=height_px,
+        frames=_optional(fields, "frames", int) or 1,
+        steps=_required(fields, "steps", int, where),
+        seconds=_required(fields, "seconds", float, where),
+        source=_required(fields, "source", str, where),
+    )
+
+
+def _nested(readers: Mapping[str, _Reader]) -> _Reader:
+    return lambda value, where: _read(value, readers, where)
+
+
+_SIZES: Mapping[str, _Reader] = {
+    "default": _size,
+    "multiple": _count,
+    "side_min": _count,
+    "side_max": _count,
+    "pixels_max": _count,
+    "only": _sizes,
+}
+_STEPS: Mapping[str, _Reader] = {"min": _count, "max": _count, "draft": _count, "standard": _count, "high": _count}
+_GUIDANCE: Mapping[str, _Reader] = {"min": _not_negative, "max": _not_negative, "default": _not_negative}
+_TIMING: Mapping[str, _Reader] = {
+    "gpu": _text,
+    "gpus": _count,
+    "size": _size,
+    "frames": _count,
+    "steps": _count,
+    "seconds": _positive,
+    "source": _text,
+}
+_MODEL: Mapping[str, _Reader] = {
+    "name": _text,
+    "family": _text,
+    "tasks": _tasks,
+    "licence": _text,
+    "engine": _one_of(EngineKind),
+    "weights": _text,
+    "repository": _text,
+    "prompt_dialect": _one_of(PromptDialect),
+    "token_limit": _count,
+    "supports_negative_prompt": _flag,
+    "sizes": _nested(_SIZES),
+    "steps": _nested(_STEPS),
+    "guidance": _nested(_GUIDANCE),
+    "parameters_billion": _positive,
+    "vram_gb": _gigabytes,
+    "disk_gb": _gigabytes,
+    "load_s": _positive,
+    "timings": _timings,
+    "alternatives": _names,
+    "limits": _text,
+    "sources": _names,
+}
+
+
+def _laid_over(base: Fields, override: Fields) -> Fields:
+    """`base` with the fields of `override`; tables are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, value in override.items():
+        below = base.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _laid_over(cast(Fields, below), cast(Fields, value))
+        else:
+            merged[key] = value
+    return merged
+
+
+_Value = TypeVar("_Value")
+
+
+def _optional(fields: Fields, key: str, kind: type[_Value]) -> _Value | None:
+    """The field, or None; its reader has made it a `kind`."""
+    value = fields.get(key)
+    assert value is None or isinstance(value, get_origin(kind) or kind), f"{key} was read as {type(value)}"
+    return cast(_Value | None, value)
+
+
+def _required(fields: Fields, key: str, kind: type[_Value], where: _Where) -> _Value:
+    value = _optional(fields, key, kind)
+    if value is None:
+        raise where.at(key).wrong("is missing; every model needs it")
+    return value
+
+
+def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
+    guidance = _optional(fields, "guidance", dict[str, object])
+    if fields.get("engine") is EngineKind.ONNX and "weights" not in fields:
+        raise where.at("weights").wrong("is missing; the onnx engine needs the name of a folder below weights/")
+    return ModelCard(
+        model_id=ModelId(name),
+        name=_required(fields, "name", str, where),
+        family=_required(fields, "family", str, where),
+        tasks=_required(fields, "tasks", frozenset[str], where),
+        licence=_optional(fields, "licence", str),
+        engine=_optional(fields, "engine", EngineKind),
+        sizes=_size_rule(_required(fields, "sizes", dict[str, object], where), where.at("sizes")),
+        steps=_step_rule(_required(fields, "steps", dict[str, object], where), where.at("steps")),
+        guidance=None if guidance is None else _guidance_rule(guidance, where.at("guidance")),
+        supports_negative_prompt=_required(fields, "supports_negative_prompt", bool, where),
+        prompt_dialect=_required(fields, "prompt_dialect", PromptDialect, where),
+        token_limit=_optional(fields, "token_limit", int),
+        parameters_billion=_optional(fields, "parameters_billion", float),
+        vram_bytes=_optional(fields, "vram_gb", int),
+        disk_bytes=_optional(fields, "disk_gb", int),
+        load_s=_optional(fields, "load_s", float),
+        timings=_optional(fields, "timings", tuple[Timing, ...]) or (),
+        alternatives=tuple(map(ModelId, _optional(fields, "alternatives", tuple[str, ...]) or ())),
+        weights=_optional(fields, "weights", str),
+        repository=_optional(fields, "repository", str),
+        limits=_optional(fields, "limits", str),
+        source="; ".join(_optional(fields, "sources", tuple[str, ...]) or ()) or None,
+    )
+
+
+def _size_rule(fields: Fields, where: _Where) -> SizeRule:
+    rule = SizeRule(
+        default=_required(fields, "default", tuple[int, int], where),
+        multiple=_required(fields, "multiple", int, where),
+        side_min=_required(fields, "side_min", int, where),
+        side_max=_required(fields, "side_max", int, where),
+        pixels_max=_required(fields, "pixels_max", int, where),
+        only=_optional(fields, "only", tuple[tuple[int, int], ...]) or (),
+    )
+    if rule.only and rule.default not in rule.only:
+        raise where.at("default").wrong("must be one of the sizes in only")
+    for size in (rule.default, *rule.only):
+        key = "default" if size == rule.default else "only"
+        text = f"{size[0]}x{size[1]}"
+        if any(side % rule.multiple for side in size):
+            raise where.at(key).wrong(f"has {text}, whose sides are not multiples of {rule.multiple}")
+        if not all(rule.side_min <= side <= rule.side_max for side in size):
+            raise where.at(key).wrong(f"has {text}, whose sides are not from {rule.side_min} to {rule.side_max}")
+        if math.prod(size) > rule.pixels_max:
+            raise where.at(key).wrong(f"has {text}, which is more than the {rule.pixels_max} pixels of pixels_max")
+    return rule
+
+
+def _step_rule(fields: Fields, where: _Where) -> StepRule:
+    rule = StepRule(
+        minimum=_required(fields, "min", int, where),
+        maximum=_required(fields, "max", int, where),
+        draft=_required(fields, "draft", int, where),
+        standard=_required(fields, "standard", int, where),
+        high=_required(fields, "high", int, where),
+    )
+    if not rule.minimum <= rule.draft <= rule.standard <= rule.high <= rule.maximum:
+        raise where.wrong("must rise in the order min, draft, standard, high, max")
+    return rule
+
+
+def _guidance_rule(fields: Fields, where: _Where) -> GuidanceRule:
+    rule = GuidanceRule(
+        minimum=_required(fields, "min", float, where),
+        maximum=_required(fields, "max", float, where),
+        default=_required(fields, "default", float, where),
+    )
+    if not rule.minimum <= rule.default <= rule.maximum:
+        raise where.wrong("must rise in the order min, default, max")
+    return rule
+
+
+def _check_alternatives(card: ModelCard, cards: Mapping[ModelId, ModelCard], where: _Where) -> None:
+    for model_id in card.alternatives:
+        if model_id == card.model_id:
+            raise where.at("alternatives").wrong("names the model itself; leave it out")
+        if model_id not in cards:
+            raise where.at("alternatives").wrong(f"names {model_id}, which is not in the catalogue; add or remove it")
+
+
+def _check_alias(name: str, target: str, cards: Mapping[ModelId, ModelCard], where: _Where) -> None:
+    if ModelId(name) in cards:
+        raise where.wrong("is also the name of a model; rename one of the two")
+    if ModelId(target) not in cards:
+        raise where.wrong(f"points to {target}, which is not in the catalogue; name one of its models")

@@ -1,0 +1,164 @@
+"""The store in memory: for tests, demos and the simulator. It keeps everything until it is dropped.
+
+Values are frozen, so what was put in is handed out again without copying. All or nothing is an undo log: every change
+notes how to take itself back, and a failed call takes back what it had changed.
+"""
+
+import heapq
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar, assert_never
+
+from heliograph.domain.accounts import ApiKey, Refusal
+from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.domain.ids import JobId, KeyId, OutputId, TenantId
+from heliograph.domain.job import Attempt, Job
+from heliograph.domain.pictures import Output
+from heliograph.storage.postings import postings
+from heliograph.storage.store import (
+    IdempotencyRecord,
+    PostLedger,
+    PutApiKey,
+    PutAttempt,
+    PutIdempotency,
+    PutJob,
+    PutOutput,
+    PutRefusal,
+    StoredJob,
+    Write,
+)
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class MemoryStore:
+    """A `Store` that dies with its process. Closing it keeps its contents: a test can "restart" on it."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[JobId, Job] = {}
+        self._job_at: dict[int, JobId] = {}
+        self._attempts: dict[JobId, dict[int, Attempt]] = {}
+        self._outputs: dict[OutputId, Output] = {}
+        self._outputs_of: dict[JobId, tuple[Output, ...]] = {}
+        self._ledger_of: dict[JobId, tuple[LedgerLine, ...]] = {}
+        self._postings: dict[str, tuple[LedgerLine, ...]] = {}
+        self._idempotency: dict[tuple[TenantId, str, str], IdempotencyRecord] = {}
+        self._api_keys: dict[KeyId, ApiKey] = {}
+        self._refusals: dict[str, Refusal] = {}
+        self._undo: list[Callable[[], object]] = []
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """See `Store.commit`; durable means that the dictionaries have it."""
+        self._undo.clear()
+        try:
+            for write in writes:
+                self._apply(write)
+        except BaseException:
+            while self._undo:
+                self._undo.pop()()
+            raise
+
+    def _apply(self, write: Write) -> None:
+        match write:
+            case PutJob(job=job):
+                known = self._jobs.get(job.job_id)
+                assert known is None or (known.sequence, known.tenant_id) == (job.sequence, job.tenant_id), (
+                    f"the sequence or the tenant of job {job.job_id} changed"
+                )
+                holder = self._job_at.get(job.sequence, job.job_id)
+                assert holder == job.job_id, f"jobs {holder} and {job.job_id} have the same sequence {job.sequence}"
+                self._set(self._job_at, job.sequence, job.job_id)
+                self._set(self._jobs, job.job_id, job)
+            case PutAttempt(attempt=attempt):
+                self._check_job(attempt.job_id)
+                of_job = self._attempts.setdefault(attempt.job_id, {})
+                if attempt.number not in of_job:
+                    self._set(of_job, attempt.number, attempt)
+            case PutOutput(output=output):
+                self._check_job(output.job_id)
+                if output.output_id not in self._outputs:
+                    self._set(self._outputs, output.output_id, output)
+                    self._set(self._outputs_of, output.job_id, (*self._outputs_of.get(output.job_id, ()), output))
+            case PostLedger(lines=lines):
+                for posting_id, posting in postings(lines).items():
+                    if posting_id not in self._postings:
+                        self._post(posting_id, posting)
+            case PutIdempotency(record=record):
+                self._set(self._idempotency, (record.tenant_id, record.route, record.key), record)
+            case PutApiKey(key=key):
+                self._set(self._api_keys, key.key_id, key)
+            case PutRefusal(refusal=refusal):
+                if refusal.refusal_id not in self._refusals:
+                    self._set(self._refusals, refusal.refusal_id, refusal)
+            case _:
+                assert_never(write)
+
+    def _post(self, posting_id: str, posting: tuple[LedgerLine, ...]) -> None:
+        self._set(self._postings, posting_id, posting)
+        for line in posting:
+            self._set(self._ledger_of, line.job_id, (*self._ledger_of.get(line.job_id, ()), line))
+
+    def _check_job(self, job_id: JobId) -> None:
+        assert job_id in self._jobs, f"job {job_id} is written to before it exists"
+
+    def _set(self, table: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+        """Put one value and note how to take it back."""
+        undo = partial(table.__setitem__, key, table[key]) if key in table else partial(table.pop, key)
+        table[key] = value
+        self._undo.append(undo)
+
+    async def job(self, job_id: JobId) -> StoredJob | None:
+        """See `Store.job`."""
+        job = self._jobs.get(job_id)
+        return job and self._stored(job)
+
+    async def jobs(
+        self, tenant_id: TenantId, *, limit: int, before_sequence: int | None = None
+    ) -> tuple[StoredJob, ...]:
+        """See `Store.jobs`. Looks at every job there is."""
+        matching = (
+            job
+            for job in self._jobs.values()
+            if job.tenant_id == tenant_id and (before_sequence is None or job.sequence < before_sequence)
+        )
+        return tuple(self._stored(job) for job in heapq.nlargest(limit, matching, key=lambda job: job.sequence))
+
+    def _stored(self, job: Job) -> StoredJob:
+        paid_micros = sum(
+            line.amount_micros for line in self._ledger_of.get(job.job_id, ()) if line.account is Account.TENANT
+        )
+        outputs = sorted(self._outputs_of.get(job.job_id, ()), key=lambda output: output.index)
+        return StoredJob(job=job, outputs=tuple(outputs), cost_micros=-paid_micros)
+
+    async def open_jobs(self) -> tuple[Job, ...]:
+        """See `Store.open_jobs`."""
+        is_open = (job for job in self._jobs.values() if not job.state.is_terminal)
+        return tuple(sorted(is_open, key=lambda job: job.sequence))
+
+    async def last_sequence(self) -> int:
+        """See `Store.last_sequence`."""
+        return max(self._job_at, default=0)
+
+    async def output(self, output_id: OutputId) -> Output | None:
+        """See `Store.output`."""
+        return self._outputs.get(output_id)
+
+    async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
+        """See `Store.attempts`."""
+        return tuple(sorted(self._attempts.get(job_id, {}).values(), key=lambda attempt: attempt.number))
+
+    async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
+        """See `Store.ledger`."""
+        return self._ledger_of.get(job_id, ())
+
+    async def idempotency(self, tenant_id: TenantId, route: str, key: str) -> IdempotencyRecord | None:
+        """See `Store.idempotency`."""
+        return self._idempotency.get((tenant_id, route, key))
+
+    async def api_keys(self) -> tuple[ApiKey, ...]:
+        """See `Store.api_keys`."""
+        return tuple(sorted(self._api_keys.values(), key=lambda key: (key.created_at_s, key.key_id)))
+
+    async def close(self) -> None:
+        """See `Store.close`."""

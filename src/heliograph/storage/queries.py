@@ -1,0 +1,109 @@
+"""Every SQL statement of the store, by name.
+
+The SQL is what SQLite and PostgreSQL have in common; parameters are named, as `:job_id`. Rows are written with the
+parameters that `rows.py` makes and read back by its twins, so column names here and there are the same.
+"""
+
+PUT_JOB = """
+INSERT INTO jobs (sequence, job_id, tenant_id, tier, model_id, state, attempt, created_at_s, finished_at_s, data)
+VALUES (:sequence, :job_id, :tenant_id, :tier, :model_id, :state, :attempt, :created_at_s, :finished_at_s, :data)
+ON CONFLICT (job_id) DO UPDATE SET
+    tier = excluded.tier,
+    model_id = excluded.model_id,
+    state = excluded.state,
+    attempt = excluded.attempt,
+    finished_at_s = excluded.finished_at_s,
+    data = excluded.data
+"""
+"""A job's sequence, tenant and time of creation never change, and leaving them out spares their indexes the update."""
+
+PUT_ATTEMPT = """
+INSERT INTO attempts
+    (job_id, number, worker_id, gpu_id, gpu_class, model_id, dispatched_at_s, ended_at_s, gpu_s, outcome)
+VALUES
+    (:job_id, :number, :worker_id, :gpu_id, :gpu_class, :model_id, :dispatched_at_s, :ended_at_s, :gpu_s, :outcome)
+ON CONFLICT (job_id, number) DO NOTHING
+"""
+
+PUT_OUTPUT = """
+INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, data)
+VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :data)
+ON CONFLICT (output_id) DO NOTHING
+"""
+
+HAS_POSTING = "SELECT 1 FROM ledger_lines WHERE posting_id = :posting_id LIMIT 1"
+
+POST_LEDGER_LINE = """
+INSERT INTO ledger_lines (posting_id, line, job_id, tenant_id, account, component, amount_micros, at_s)
+VALUES (:posting_id, :line, :job_id, :tenant_id, :account, :component, :amount_micros, :at_s)
+"""
+
+PUT_IDEMPOTENCY = """
+INSERT INTO idempotency_keys (tenant_id, route, key, fingerprint, job_id, created_at_s)
+VALUES (:tenant_id, :route, :key, :fingerprint, :job_id, :created_at_s)
+ON CONFLICT (tenant_id, route, key) DO UPDATE SET
+    fingerprint = excluded.fingerprint,
+    job_id = excluded.job_id,
+    created_at_s = excluded.created_at_s
+"""
+
+PUT_API_KEY = """
+INSERT INTO api_keys (key_id, secret_sha256, hint, tenant_id, tier, name, created_at_s, revoked_at_s)
+VALUES (:key_id, :secret_sha256, :hint, :tenant_id, :tier, :name, :created_at_s, :revoked_at_s)
+ON CONFLICT (key_id) DO UPDATE SET
+    secret_sha256 = excluded.secret_sha256,
+    hint = excluded.hint,
+    tenant_id = excluded.tenant_id,
+    tier = excluded.tier,
+    name = excluded.name,
+    created_at_s = excluded.created_at_s,
+    revoked_at_s = excluded.revoked_at_s
+"""
+
+PUT_REFUSAL = """
+INSERT INTO refusals (refusal_id, tenant_id, stage, category, param, at_s)
+VALUES (:refusal_id, :tenant_id, :stage, :category, :param, :at_s)
+ON CONFLICT (refusal_id) DO NOTHING
+"""
+
+JOB = """
+SELECT jobs.*,
+    (SELECT CAST(COALESCE(-SUM(amount_micros), 0) AS BIGINT)
+     FROM ledger_lines WHERE ledger_lines.job_id = jobs.job_id AND account = 'tenant') AS cost_micros
+FROM jobs WHERE job_id = :job_id
+"""
+"""What reaches the account `tenant` is negative, because the money leaves the tenant; the cost is its opposite."""
+
+JOBS_OF_TENANT = """
+SELECT jobs.*,
+    (SELECT CAST(COALESCE(-SUM(amount_micros), 0) AS BIGINT)
+     FROM ledger_lines WHERE ledger_lines.job_id = jobs.job_id AND account = 'tenant') AS cost_micros
+FROM jobs WHERE tenant_id = :tenant_id AND sequence < :before_sequence
+ORDER BY sequence DESC LIMIT :limit
+"""
+
+OUTPUTS_OF_JOB = "SELECT * FROM outputs WHERE job_id = :job_id ORDER BY position"
+
+OUTPUTS_OF_JOBS = """
+SELECT outputs.* FROM jobs JOIN outputs ON outputs.job_id = jobs.job_id
+WHERE jobs.tenant_id = :tenant_id AND jobs.sequence BETWEEN :oldest AND :newest
+ORDER BY jobs.sequence, outputs.position
+"""
+"""The pictures of one page of `JOBS_OF_TENANT`, which is a range of sequences."""
+
+OPEN_JOBS = """
+SELECT * FROM jobs WHERE state IN ('pending', 'dispatched', 'running', 'post_processing') ORDER BY sequence
+"""
+"""The condition is the partial index's, word for word: a new open state needs a migration of that index too."""
+
+LAST_SEQUENCE = "SELECT COALESCE(MAX(sequence), 0) AS last_sequence FROM jobs"
+
+OUTPUT = "SELECT * FROM outputs WHERE output_id = :output_id"
+
+ATTEMPTS_OF_JOB = "SELECT * FROM attempts WHERE job_id = :job_id ORDER BY number"
+
+LEDGER_OF_JOB = "SELECT * FROM ledger_lines WHERE job_id = :job_id ORDER BY entry"
+
+IDEMPOTENCY = "SELECT * FROM idempotency_keys WHERE tenant_id = :tenant_id AND route = :route AND key = :key"
+
+API_KEYS = "SELECT * FROM api_keys ORDER BY created_at_s, key_id"

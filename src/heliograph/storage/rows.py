@@ -1,0 +1,308 @@
+"""Domain objects as table rows and back.
+
+What a query selects, joins or orders by is a column; what is only carried along is in one JSON column, `data`. A field
+is in exactly one of the two. Reading is tolerant, so that releases can be mixed during an upgrade or a rollback: JSON
+fields that a newer release added are ignored, and a field missing from an older row gets the default written here.
+
+JSON is ASCII with escapes, so any text survives, lone surrogates and NUL included; floats come back bit for bit.
+"""
+
+import json
+from typing import Any, Protocol
+
+from heliograph.domain.accounts import ApiKey, Refusal
+from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.domain.ids import GpuId, JobId, KeyId, ModelId, OutputId, TenantId, WorkerId
+from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.money import Micros
+from heliograph.domain.pictures import Decision, Output, Verdict
+from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.domain.tiers import Tier
+from heliograph.storage.store import IdempotencyRecord
+
+Parameters = dict[str, str | int | float | None]
+"""A row to write, by column name: the named parameters of one query in `queries.py`."""
+
+
+class Row(Protocol):
+    """A row as a database driver returns it."""
+
+    def __getitem__(self, column: str, /) -> Any:  # noqa: ANN401 -- the column decides
+        """The value in `column`."""
+        ...
+
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def row_of_job(job: Job) -> Parameters:
+    """A row of `jobs`."""
+    request = job.request
+    data = {
+        "end_user": job.end_user,
+        "deadline_at_s": job.deadline_at_s,
+        "failures": job.failures,
+        "reseeds": job.reseeds,
+        "not_before_s": job.not_before_s,
+        "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
+        "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
+        "request": {
+            "prompt": request.prompt,
+            "raw_prompt": request.raw_prompt,
+            "negative_prompt": request.negative_prompt,
+            "width_px": request.width_px,
+            "height_px": request.height_px,
+            "steps": request.steps,
+            "guidance": request.guidance,
+            "seed": request.seed,
+            "image_count": request.image_count,
+            "quality": request.quality,
+            "style": request.style,
+            "output_format": request.output_format,
+            "output_quality": request.output_quality,
+            "prompt_tokens": request.prompt_tokens,
+            "adjustments": [(item.parameter, item.requested, item.used, item.reason) for item in request.adjustments],
+        },
+    }
+    return {
+        "sequence": job.sequence,
+        "job_id": job.job_id,
+        "tenant_id": job.tenant_id,
+        "tier": job.tier.value,
+        "model_id": request.model_id,
+        "state": job.state.value,
+        "attempt": job.attempt,
+        "created_at_s": job.created_at_s,
+        "finished_at_s": job.finished_at_s,
+        "data": _encode(data),
+    }
+
+
+def job_of_row(row: Row) -> Job:
+    """The job in a row of `jobs`."""
+    data: dict[str, Any] = json.loads(row["data"])
+    failure = data.get("failure")
+    return Job(
+        job_id=JobId(row["job_id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        end_user=data.get("end_user"),
+        tier=Tier(row["tier"]),
+        request=_request(data["request"], model_id=ModelId(row["model_id"])),
+        sequence=row["sequence"],
+        created_at_s=row["created_at_s"],
+        deadline_at_s=data.get("deadline_at_s"),
+        state=JobState(row["state"]),
+        attempt=row["attempt"],
+        failures=data.get("failures", 0),
+        reseeds=data.get("reseeds", 0),
+        not_before_s=data.get("not_before_s", 0.0),
+        timeline=tuple(Moment(state=JobState(state), at_s=at_s) for state, at_s, *_ in data.get("timeline", ())),
+        failure=Failure(code=failure["code"], message=failure["message"]) if failure else None,
+    )
+
+
+def _request(data: dict[str, Any], *, model_id: ModelId) -> GenerationRequest:
+    return GenerationRequest(
+        model_id=model_id,
+        prompt=data["prompt"],
+        raw_prompt=data.get("raw_prompt", data["prompt"]),
+        negative_prompt=data.get("negative_prompt", ""),
+        width_px=data["width_px"],
+        height_px=data["height_px"],
+        steps=data["steps"],
+        guidance=data["guidance"],
+        seed=data["seed"],
+        image_count=data["image_count"],
+        quality=Quality(data.get("quality", Quality.STANDARD)),
+        style=data.get("style"),
+        output_format=OutputFormat(data.get("output_format", OutputFormat.PNG)),
+        output_quality=data.get("output_quality"),
+        prompt_tokens=data.get("prompt_tokens", 0),
+        adjustments=tuple(
+            Adjustment(parameter=parameter, requested=requested, used=used, reason=reason)
+            for parameter, requested, used, reason, *_ in data.get("adjustments", ())
+        ),
+    )
+
+
+def row_of_attempt(attempt: Attempt) -> Parameters:
+    """A row of `attempts`."""
+    return {
+        "job_id": attempt.job_id,
+        "number": attempt.number,
+        "worker_id": attempt.worker_id,
+        "gpu_id": attempt.gpu_id,
+        "gpu_class": attempt.gpu_class,
+        "model_id": attempt.model_id,
+        "dispatched_at_s": attempt.dispatched_at_s,
+        "ended_at_s": attempt.ended_at_s,
+        "gpu_s": attempt.gpu_s,
+        "outcome": attempt.outcome.value,
+    }
+
+
+def attempt_of_row(row: Row) -> Attempt:
+    """The attempt in a row of `attempts`."""
+    return Attempt(
+        job_id=JobId(row["job_id"]),
+        number=row["number"],
+        worker_id=WorkerId(row["worker_id"]),
+        gpu_id=GpuId(row["gpu_id"]),
+        gpu_class=row["gpu_class"],
+        model_id=ModelId(row["model_id"]),
+        dispatched_at_s=row["dispatched_at_s"],
+        ended_at_s=row["ended_at_s"],
+        gpu_s=row["gpu_s"],
+        outcome=AttemptOutcome(row["outcome"]),
+    )
+
+
+def row_of_output(output: Output) -> Parameters:
+    """A row of `outputs`. The picture's index is `position` there, because INDEX is a word of SQL."""
+    data = {
+        "blob": output.blob,
+        "sha256": output.sha256,
+        "size_bytes": output.size_bytes,
+        "output_format": output.output_format,
+        "width_px": output.width_px,
+        "height_px": output.height_px,
+        "seed": output.seed,
+        "thumbnail_blob": output.thumbnail_blob,
+        "thumbhash": output.thumbhash,
+        "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
+    }
+    return {
+        "output_id": output.output_id,
+        "job_id": output.job_id,
+        "tenant_id": output.tenant_id,
+        "position": output.index,
+        "created_at_s": output.created_at_s,
+        "data": _encode(data),
+    }
+
+
+def output_of_row(row: Row) -> Output:
+    """The picture in a row of `outputs`."""
+    data: dict[str, Any] = json.loads(row["data"])
+    verdict: dict[str, Any] = data["verdict"]
+    return Output(
+        output_id=OutputId(row["output_id"]),
+        job_id=JobId(row["job_id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        index=row["position"],
+        blob=data["blob"],
+        sha256=data["sha256"],
+        size_bytes=data["size_bytes"],
+        output_format=OutputFormat(data["output_format"]),
+        width_px=data["width_px"],
+        height_px=data["height_px"],
+        seed=data["seed"],
+        thumbnail_blob=data["thumbnail_blob"],
+        thumbhash=data.get("thumbhash", ""),
+        verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
+        created_at_s=row["created_at_s"],
+    )
+
+
+def row_of_ledger_line(line: LedgerLine) -> Parameters:
+    """A row of `ledger_lines`."""
+    return {
+        "posting_id": line.posting_id,
+        "line": line.line,
+        "job_id": line.job_id,
+        "tenant_id": line.tenant_id,
+        "account": line.account.value,
+        "component": line.component,
+        "amount_micros": line.amount_micros,
+        "at_s": line.at_s,
+    }
+
+
+def ledger_line_of_row(row: Row) -> LedgerLine:
+    """The line in a row of `ledger_lines`."""
+    return LedgerLine(
+        posting_id=row["posting_id"],
+        line=row["line"],
+        job_id=JobId(row["job_id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        account=Account(row["account"]),
+        component=row["component"],
+        amount_micros=Micros(row["amount_micros"]),
+        at_s=row["at_s"],
+    )
+
+
+def row_of_idempotency(record: IdempotencyRecord) -> Parameters:
+    """A row of `idempotency_keys`."""
+    return {
+        "tenant_id": record.tenant_id,
+        "route": record.route,
+        "key": record.key,
+        "fingerprint": record.fingerprint,
+        "job_id": record.job_id,
+        "created_at_s": record.created_at_s,
+    }
+
+
+def idempotency_of_row(row: Row) -> IdempotencyRecord:
+    """The record in a row of `idempotency_keys`."""
+    return IdempotencyRecord(
+        tenant_id=TenantId(row["tenant_id"]),
+        route=row["route"],
+        key=row["key"],
+        fingerprint=row["fingerprint"],
+        job_id=JobId(row["job_id"]),
+        created_at_s=row["created_at_s"],
+    )
+
+
+def row_of_api_key(key: ApiKey) -> Parameters:
+    """A row of `api_keys`."""
+    return {
+        "key_id": key.key_id,
+        "secret_sha256": key.secret_sha256,
+        "hint": key.hint,
+        "tenant_id": key.tenant_id,
+        "tier": key.tier.value,
+        "name": key.name,
+        "created_at_s": key.created_at_s,
+        "revoked_at_s": key.revoked_at_s,
+    }
+
+
+def api_key_of_row(row: Row) -> ApiKey:
+    """The key in a row of `api_keys`."""
+    return ApiKey(
+        key_id=KeyId(row["key_id"]),
+        secret_sha256=row["secret_sha256"],
+        hint=row["hint"],
+        tenant_id=TenantId(row["tenant_id"]),
+        tier=Tier(row["tier"]),
+        name=row["name"],
+        created_at_s=row["created_at_s"],
+        revoked_at_s=row["revoked_at_s"],
+    )
+
+
+def row_of_refusal(refusal: Refusal) -> Parameters:
+    """A row of `refusals`."""
+    return {
+        "refusal_id": refusal.refusal_id,
+        "tenant_id": refusal.tenant_id,
+        "stage": refusal.stage,
+        "category": refusal.category,
+        "param": refusal.param,
+        "at_s": refusal.at_s,
+    }
+
+
+def refusal_of_row(row: Row) -> Refusal:
+    """The refusal in a row of `refusals`."""
+    return Refusal(
+        refusal_id=row["refusal_id"],
+        tenant_id=TenantId(row["tenant_id"]),
+        stage=row["stage"],
+        category=row["category"],
+        param=row["param"],
+        at_s=row["at_s"],
+    )

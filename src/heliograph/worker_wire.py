@@ -1,0 +1,160 @@
+"""What a fleet driver and a worker process say to each other, and how it is framed on a socket.
+
+A frame is an 8-byte prefix (two big-endian 32-bit lengths), a JSON header of the first length and a binary payload of
+the second. Pixels and previews travel in the payload as they are; the header says how long each part is. Nothing here
+can run code on the receiving side, and both lengths are bounded, so a broken peer costs an error and not the memory.
+
+Driver to worker: `Run`, `Abort`, `Ping`. The end of the stream is the order to stop; it also arrives when the driver's
+process is killed, which is why no worker outlives it.
+
+Worker to driver: `Ready` or `LoadFailed` once, `Pong`, and of a run the very events the scheduler reads: `RunStarted`,
+`StepDone`, then one of `ImagesReady`, `RunFailed`, `RunAborted`.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from heliograph.domain.errors import EngineErrorKind
+from heliograph.domain.events import ImagesReady, RunAborted, RunFailed, RunStarted, StepDone
+from heliograph.domain.ids import JobId, ModelId
+from heliograph.domain.pictures import RawImage
+from heliograph.domain.run import RunOrder
+
+VERSION = 1
+HEADER_BYTES_MAX = 1 << 20
+PAYLOAD_BYTES_MAX = 1 << 28
+
+_PREFIX = struct.Struct(">II")
+PREFIX_BYTES = _PREFIX.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Make these pictures. Sent to an idle worker only."""
+
+    order: RunOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abort:
+    """Stop this attempt at the next step. Ignored when it is not the one in hand."""
+
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Answer with `Pong` when idle."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The model is loaded; `memory_bytes` are resident."""
+
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadFailed:
+    """The model cannot be loaded; the worker ends."""
+
+    kind: EngineErrorKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """The worker's main loop is alive."""
+
+
+ToWorker = Run | Abort | Ping
+RunEvent = RunStarted | StepDone | ImagesReady | RunFailed | RunAborted
+FromWorker = Ready | LoadFailed | Pong | RunEvent
+
+
+class WireError(Exception):
+    """The peer sent something that is not a message of this version."""
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """The frame of `message`."""
+    fields, parts = _take_apart(message)
+    fields |= {"version": VERSION, "type": type(message).__name__}
+    header = json.dumps(fields, separators=(",", ":")).encode()
+    payload_bytes = sum(map(len, parts))
+    assert len(header) <= HEADER_BYTES_MAX, f"a {type(message).__name__} header of {len(header)} bytes"
+    assert payload_bytes <= PAYLOAD_BYTES_MAX, f"a {type(message).__name__} payload of {payload_bytes} bytes"
+    return b"".join((_PREFIX.pack(len(header), payload_bytes), header, *parts))
+
+
+def lengths(prefix: bytes) -> tuple[int, int]:
+    """Header and payload length in bytes, from a frame's first `PREFIX_BYTES`."""
+    header_bytes, payload_bytes = _PREFIX.unpack(prefix)
+    if header_bytes > HEADER_BYTES_MAX or payload_bytes > PAYLOAD_BYTES_MAX:
+        raise WireError(f"a frame of {header_bytes} + {payload_bytes} bytes is beyond the limit")
+    return header_bytes, payload_bytes
+
+
+def decode(header: bytes, payload: bytes) -> ToWorker | FromWorker:
+    """The message in a frame's header and payload."""
+    try:
+        fields: dict[str, Any] = json.loads(header)
+        if fields.pop("version") != VERSION:
+            raise WireError(f"the peer does not speak version {VERSION}")
+        return _put_together(fields.pop("type"), fields, payload)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # The error's text may quote the header, and a header may hold a prompt.
+        raise WireError(f"the frame is malformed: {type(error).__name__}") from None
+
+
+def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequence[bytes]]:
+    match message:
+        case Run(order=order):
+            return asdict(order), ()
+        case StepDone(job_id=job_id, attempt=attempt, step=step, steps=steps, previews=previews):
+            lengths = [len(preview) for preview in previews]
+            return {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps, "previews": lengths}, previews
+        case ImagesReady(job_id=job_id, attempt=attempt, run_s=run_s, images=images):
+            shapes = [[image.width_px, image.height_px, image.seed] for image in images]
+            fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes}
+            return fields, [image.rgb for image in images]
+        case _:
+            return asdict(message), ()
+
+
+def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker | FromWorker:
+    match kind:
+        case "Run":
+            model_id, seeds = ModelId(fields.pop("model_id")), tuple(fields.pop("seeds"))
+            return Run(order=RunOrder(model_id=model_id, seeds=seeds, **fields))
+        case "StepDone":
+            return StepDone(previews=tuple(_split(payload, fields.pop("previews"))), **fields)
+        case "ImagesReady":
+            shapes = fields.pop("images")
+            pixels = _split(payload, [width * height * 3 for width, height, _ in shapes])
+            images = tuple(
+                RawImage(width_px=width, height_px=height, seed=seed, rgb=rgb)
+                for (width, height, seed), rgb in zip(shapes, pixels, strict=True)
+            )
+            return ImagesReady(images=images, **fields)
+        case "RunFailed":
+            return RunFailed(kind=EngineErrorKind(fields.pop("kind")), **fields)
+        case "LoadFailed":
+            return LoadFailed(kind=EngineErrorKind(fields.pop("kind")), **fields)
+        case _:
+            return _PLAIN[kind](**fields)
+
+
+_PLAIN = {plain.__name__: plain for plain in (Abort, Ping, Ready, Pong, RunStarted, RunAborted)}
+
+
+def _split(payload: bytes, part_bytes: Sequence[int]) -> Iterable[bytes]:
+    """The payload cut into parts of the given lengths, which must use it up."""
+    if sum(part_bytes) != len(payload) or any(length < 0 for length in part_bytes):
+        raise WireError(f"a payload of {len(payload)} bytes for parts of {sum(part_bytes)}")
+    ends = [sum(part_bytes[: index + 1]) for index in range(len(part_bytes))]
+    return [payload[end - length : end] for end, length in zip(ends, part_bytes, strict=True)]

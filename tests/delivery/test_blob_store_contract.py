@@ -1,0 +1,92 @@
+"""What every blob store promises, run against each of them."""
+
+import asyncio
+import hashlib
+
+import pytest
+
+from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.disk import DiskBlobStore
+from heliograph.delivery.memory import MemoryBlobStore
+from heliograph.domain.errors import NotFound
+
+DATA = b"0123456789" * 1000
+UNKNOWN = f"{'0' * 64}.png"
+BAD_NAMES = [
+    "",
+    "x",
+    "../../etc/passwd",
+    f"../{UNKNOWN}",
+    f"/{UNKNOWN}",
+    f"{UNKNOWN}/..",
+    f"{UNKNOWN}\0",
+    f"{UNKNOWN}\n",
+    "0" * 64,
+    f"{'0' * 64}.",
+    f"{'0' * 64}.PNG",
+    f"{'0' * 64}.p/g",
+    f"{'0' * 64}.toolongsuffix",
+    f"{'A' * 64}.png",
+    f"{'٣' * 64}.png",
+]
+
+
+@pytest.fixture(params=["disk", "memory"])
+async def store(request, tmp_path):
+    store = DiskBlobStore(tmp_path / "blobs") if request.param == "disk" else MemoryBlobStore()
+    yield store
+    await store.close()
+
+
+async def test_what_was_put_is_read_again(store: BlobStore) -> None:
+    name = await store.put(DATA, suffix="png")
+    assert name == f"{hashlib.sha256(DATA).hexdigest()}.png"
+    assert await store.size(name) == len(DATA)
+    assert await store.read(name) == DATA
+
+
+async def test_the_same_content_has_one_name_and_another_suffix_another(store: BlobStore) -> None:
+    assert await store.put(DATA, suffix="png") == await store.put(DATA, suffix="png")
+    assert await store.put(DATA, suffix="webp") != await store.put(DATA, suffix="png")
+
+
+async def test_an_empty_object_is_an_object(store: BlobStore) -> None:
+    name = await store.put(b"", suffix="png")
+    assert (await store.size(name), await store.read(name)) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        (0, None, DATA),
+        (9995, None, DATA[9995:]),
+        (3, 4, b"3456"),
+        (9998, 100, b"89"),
+        (0, 0, b""),
+        (10_000, None, b""),
+        (20_000, 5, b""),
+    ],
+)
+async def test_a_range_is_cut_at_the_end(store: BlobStore, start: int, length: int | None, expected: bytes) -> None:
+    name = await store.put(DATA, suffix="png")
+    assert await store.read(name, start=start, length=length) == expected
+
+
+@pytest.mark.parametrize("name", [UNKNOWN, *BAD_NAMES])
+async def test_an_unknown_or_impossible_name_is_not_found(store: BlobStore, name: str) -> None:
+    assert await store.size(name) is None
+    with pytest.raises(NotFound):
+        await store.read(name)
+
+
+@pytest.mark.parametrize("suffix", ["", "PNG", "../x", "p/g", "png ", "toolongsuffix"])
+async def test_a_suffix_that_is_none_is_our_bug(store: BlobStore, suffix: str) -> None:
+    with pytest.raises(AssertionError, match="is no suffix"):
+        await store.put(DATA, suffix=suffix)
+
+
+async def test_many_puts_at_once_all_arrive(store: BlobStore) -> None:
+    objects = [bytes([number % 7]) * 500 for number in range(40)]
+    names = await asyncio.gather(*(store.put(data, suffix="png") for data in objects))
+    assert [await store.read(name) for name in names] == objects
+    assert len(set(names)) == 7

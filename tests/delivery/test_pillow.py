@@ -1,0 +1,129 @@
+"""Files as other programs read them: pixels, text chunks, EXIF, XMP."""
+
+import io
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from heliograph.delivery import pillow
+from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, SOFTWARE, XMP_PACKET
+from heliograph.delivery.variants import Encoding, JpegEncoding, PngEncoding, WebpEncoding
+
+PARAMETERS = 'a boat, "red"\nأهلا 🌅\nSteps: 8, Seed: 7'
+METADATA = pillow.Metadata(
+    xmp=XMP_PACKET, software=SOFTWARE, parameters=PARAMETERS, short_parameters="Steps: 8, Seed: 7"
+)
+PNG = PngEncoding(compress_level=6)
+JPEG = JpegEncoding(quality=92, has_full_chroma=True)
+WEBP = WebpEncoding(quality=92, effort=4)
+ALL = [PNG, JPEG, WEBP]
+
+
+def a_picture(width: int = 96, height: int = 64) -> np.ndarray:
+    x, y = np.meshgrid(np.linspace(0, 6, width), np.linspace(0, 4, height))
+    waves = [np.sin(x), np.cos(y), np.sin(x + y)]
+    return (np.stack(waves, axis=-1) * 120 + 127).astype(np.uint8)
+
+
+def encoded(encoding: Encoding, metadata: pillow.Metadata = METADATA) -> bytes:
+    return pillow.encode(pillow.image_of(a_picture()), encoding, metadata)
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def user_comment(image: Image.Image) -> str | None:
+    comment = image.getexif().get_ifd(0x8769).get(0x9286)
+    if comment is None:
+        return None
+    assert comment[:8] == b"UNICODE\0"
+    return comment[8:].decode("utf-16-be")
+
+
+def xmp_packet(image: Image.Image) -> bytes:
+    packet = image.info["XML:com.adobe.xmp"].encode() if image.format == "PNG" else image.info["xmp"]
+    assert isinstance(packet, bytes)
+    return packet
+
+
+def test_png_keeps_every_level() -> None:
+    np.testing.assert_array_equal(np.asarray(opened(encoded(PNG))), a_picture())
+
+
+@pytest.mark.parametrize("encoding", [JPEG, WEBP])
+def test_lossy_formats_stay_close(encoding: Encoding) -> None:
+    difference = np.asarray(opened(encoded(encoding))).astype(int) - a_picture()
+    assert np.abs(difference).mean() < 2.5
+
+
+@pytest.mark.parametrize(("encoding", "name"), [(PNG, "PNG"), (JPEG, "JPEG"), (WEBP, "WEBP")])
+def test_the_format_size_and_mode_are_right(encoding: Encoding, name: str) -> None:
+    image = opened(encoded(encoding))
+    assert (image.format, image.size, image.mode) == (name, (96, 64), "RGB")
+
+
+def test_png_carries_the_parameters_as_text() -> None:
+    text = opened(encoded(PNG)).text
+    assert (text["parameters"], text["Software"]) == (PARAMETERS, SOFTWARE)
+
+
+@pytest.mark.parametrize("encoding", [JPEG, WEBP])
+def test_jpeg_and_webp_carry_the_parameters_as_user_comment(encoding: Encoding) -> None:
+    image = opened(encoded(encoding))
+    assert user_comment(image) == PARAMETERS
+    assert image.getexif()[0x0131] == SOFTWARE
+
+
+@pytest.mark.parametrize("encoding", ALL)
+def test_every_format_says_that_a_model_made_it(encoding: Encoding) -> None:
+    packet = xmp_packet(opened(encoded(encoding)))
+    description = ElementTree.fromstring(packet).find(".//{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
+    assert description is not None
+    assert description.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType") == DIGITAL_SOURCE_TYPE
+    assert description.get("{http://ns.adobe.com/xap/1.0/}CreatorTool") == SOFTWARE
+
+
+@pytest.mark.parametrize("encoding", ALL)
+def test_without_parameters_only_the_origin_is_told(encoding: Encoding) -> None:
+    image = opened(encoded(encoding, replace(METADATA, parameters=None)))
+    assert user_comment(image) is None
+    assert "parameters" not in image.info
+    assert DIGITAL_SOURCE_TYPE.encode() in xmp_packet(image)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [(PNG, None), (JPEG, "Steps: 8, Seed: 7"), (WEBP, "Steps: 8, Seed: 7")],
+)
+def test_a_prompt_too_long_for_exif_leaves_the_settings(encoding: Encoding, expected: str | None) -> None:
+    long = "boat " * 10_000
+    image = opened(encoded(encoding, replace(METADATA, parameters=long)))
+    assert user_comment(image) == expected
+    assert image.info.get("parameters") == (long if encoding is PNG else None)
+
+
+def test_jpeg_is_progressive_and_keeps_full_colour_where_asked() -> None:
+    fine = opened(encoded(JPEG))
+    coarse = opened(encoded(JpegEncoding(quality=70, has_full_chroma=False)))
+    assert "progressive" in fine.info
+    assert [layer[1:3] for layer in fine.layer] == [(1, 1)] * 3
+    assert coarse.layer[0][1:3] == (2, 2)
+
+
+def test_a_lower_quality_is_smaller() -> None:
+    assert len(encoded(WebpEncoding(quality=10, effort=4))) < len(encoded(WEBP))
+    assert len(encoded(JpegEncoding(quality=10, has_full_chroma=False))) < len(encoded(JPEG))
+
+
+def test_scaling_down_keeps_the_picture() -> None:
+    image = pillow.image_of(a_picture(400, 200))
+    small = pillow.scaled_down(image, (100, 50))
+    expected = a_picture(400, 200).reshape(50, 4, 100, 4, 3).mean(axis=(1, 3))
+    assert np.abs(np.asarray(small) - expected).mean() < 2
+    assert pillow.scaled_down(small, (100, 50)) is small

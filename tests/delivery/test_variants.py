@@ -1,0 +1,51 @@
+"""Which files are made, as a table."""
+
+import pytest
+
+from heliograph.delivery.variants import (
+    JpegEncoding,
+    PngEncoding,
+    WebpEncoding,
+    plan_variants,
+    size_within,
+)
+from heliograph.domain.request import OutputFormat
+from tests.builders import a_request
+
+PNG, JPEG, WEBP = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP
+
+
+@pytest.mark.parametrize(
+    ("output_format", "quality", "side", "expected"),
+    [
+        (PNG, None, 128, PngEncoding(compress_level=6)),
+        (PNG, None, 256, PngEncoding(compress_level=6)),
+        (PNG, None, 1024, PngEncoding(compress_level=1)),
+        (JPEG, None, 128, JpegEncoding(quality=90, has_full_chroma=True)),
+        (JPEG, 89, 128, JpegEncoding(quality=89, has_full_chroma=False)),
+        (JPEG, 100, 128, JpegEncoding(quality=100, has_full_chroma=True)),
+        (JPEG, 1, 128, JpegEncoding(quality=1, has_full_chroma=False)),
+        (WEBP, 75, 128, WebpEncoding(quality=75, effort=4)),
+        (WEBP, None, 1024, WebpEncoding(quality=90, effort=2)),
+    ],
+)
+def test_the_encoding_of_the_picture(output_format, quality, side, expected) -> None:
+    request = a_request(output_format=output_format, output_quality=quality)
+    assert plan_variants(request, width_px=side, height_px=side).main == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "thumbnail"),
+    [
+        ((64, 64), (64, 64)),
+        ((256, 256), (256, 256)),
+        ((257, 100), (256, 100)),
+        ((1024, 512), (256, 128)),
+        ((512, 1024), (128, 256)),
+        ((5000, 3), (256, 1)),
+        ((1, 1), (1, 1)),
+    ],
+)
+def test_the_thumbnail_is_scaled_down_and_never_up(size: tuple[int, int], thumbnail: tuple[int, int]) -> None:
+    plan = plan_variants(a_request(), width_px=size[0], height_px=size[1])
+    assert plan.thumbnail_size_px == thumbnail == size_within(*size, 256)

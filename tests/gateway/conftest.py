@@ -1,0 +1,101 @@
+"""The application over a fake service, called in process or through a real server on a free port."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+
+from heliograph.gateway.app import create_app
+from heliograph.gateway.keys import KeyRing
+from heliograph.settings import GatewaySettings
+from tests.gateway.fake_service import NOW_S, FakeService
+
+
+@dataclass(kw_only=True)
+class Gateway:
+    """One application and all it stands on."""
+
+    service: FakeService = field(default_factory=FakeService)
+    keys: KeyRing = field(default_factory=KeyRing)
+    settings: GatewaySettings = field(default_factory=GatewaySettings)
+    page_dir: Path | None = None
+    now_s: float = NOW_S
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def app(self) -> FastAPI:
+        numbers = itertools.count(1)
+        return create_app(
+            self.service,
+            keys=self.keys,
+            settings=self.settings,
+            metrics=lambda: (b"jobs_total 3\n", "text/plain; version=1.0.0"),
+            link_secret=b"a secret",
+            page_dir=self.page_dir,
+            clock=lambda: self.now_s,
+            new_id=lambda: str(next(numbers)),
+            closing=self.closing,
+        )
+
+    @asynccontextmanager
+    async def client(self) -> AsyncGenerator[httpx.AsyncClient]:
+        """Calls in process; a body arrives whole."""
+        transport = httpx.ASGITransport(app=self.app())
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            yield client
+
+    @asynccontextmanager
+    async def server(self) -> AsyncGenerator[str]:
+        """A real server; gives its base URL."""
+        config = uvicorn.Config(self.app(), port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=2)
+        server = _Server(config)
+        task = asyncio.create_task(server.serve())
+        await server.is_up.wait()
+        try:
+            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signal handlers of the test run alone, and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def startup(self, sockets: list | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+@pytest.fixture
+async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
+    async with gateway.client() as client:
+        yield client
+
+
+
+
+def frames(text: str) -> list[tuple[str, str]]:
+    """Events of a stream as (event, data); comments are left out."""
+    blocks = [block for block in text.split("\n\n") if block and not block.startswith(":")]
+    return [tuple(line.partition(": ")[2] for line in block.split("\n")) for block in blocks]  # type: ignore[misc]
+
+

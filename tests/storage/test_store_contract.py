@@ -1,0 +1,235 @@
+"""What every store promises, checked on each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from stored_samples import a_job, a_posting, a_record, a_refusal, an_api_key, an_attempt, an_output
+
+from heliograph.domain.ids import JobId, OutputId, TenantId
+from heliograph.domain.job import Job, JobState
+from heliograph.storage import Store, StoredJob
+from heliograph.storage.memory import MemoryStore
+from heliograph.storage.sqlite import SqliteStore
+from heliograph.storage.store import (
+    PutApiKey,
+    PutAttempt,
+    PutIdempotency,
+    PutJob,
+    PutOutput,
+    PutRefusal,
+    Write,
+)
+
+ADA, BOB = TenantId("ada"), TenantId("bob")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, database: Path) -> AsyncIterator[Store]:
+    store: Store = MemoryStore() if request.param == "memory" else await SqliteStore.open(database)
+    yield store
+    await store.close()
+
+
+def sequences(jobs: tuple[StoredJob, ...]) -> list[int]:
+    return [stored.job.sequence for stored in jobs]
+
+
+async def put(store: Store, *jobs: Job) -> None:
+    await store.commit([PutJob(job=job) for job in jobs])
+
+
+async def test_an_empty_store_has_nothing(store: Store) -> None:
+    assert await store.job(JobId("job-1")) is None
+    assert await store.jobs(ADA, limit=10) == ()
+    assert await store.open_jobs() == ()
+    assert await store.last_sequence() == 0
+    assert await store.output(OutputId("job-1-0")) is None
+    assert await store.attempts(JobId("job-1")) == ()
+    assert await store.ledger(JobId("job-1")) == ()
+    assert await store.idempotency(ADA, "/v1/jobs", "k1") is None
+    assert await store.api_keys() == ()
+
+
+async def test_committing_nothing_is_fine(store: Store) -> None:
+    await store.commit([])
+    assert await store.last_sequence() == 0
+
+
+async def test_a_job_comes_back_with_its_pictures_and_its_cost(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED, prompt='قطة 🐈 "quoted" \x00\n')
+    second, first = an_output(job, 1), an_output(job, 0)
+    await store.commit([PutJob(job=job), PutOutput(output=second), PutOutput(output=first), a_posting(job, "p1", 700)])
+    expected = StoredJob(job=job, outputs=(first, second), cost_micros=700)
+    assert await store.job(job.job_id) == expected
+    assert await store.jobs(ADA, limit=1) == (expected,)
+    assert await store.output(first.output_id) == first
+
+
+async def test_putting_a_job_again_replaces_it(store: Store) -> None:
+    job = a_job(1)
+    await put(store, job, a_job(2))
+    moved = job.moved(JobState.DISPATCHED, now_s=1005.0)
+    await put(store, replace(moved, attempt=1, failures=2, reseeds=1, not_before_s=9.5))
+    stored = await store.job(job.job_id)
+    assert stored is not None
+    assert stored.job == replace(moved, attempt=1, failures=2, reseeds=1, not_before_s=9.5)
+    assert sequences(await store.jobs(ADA, limit=10)) == [2, 1]
+
+
+async def test_jobs_are_paged_newest_first(store: Store) -> None:
+    await put(store, *(a_job(sequence) for sequence in (3, 1, 5, 2, 4)))
+    assert sequences(await store.jobs(ADA, limit=2)) == [5, 4]
+    assert sequences(await store.jobs(ADA, limit=2, before_sequence=4)) == [3, 2]
+    assert sequences(await store.jobs(ADA, limit=2, before_sequence=2)) == [1]
+    assert await store.jobs(ADA, limit=2, before_sequence=1) == ()
+
+
+async def test_tenants_do_not_see_each_other(store: Store) -> None:
+    hers, his = a_job(1, tenant="ada"), a_job(2, tenant="bob")
+    newer = a_job(3, tenant="ada")
+    await put(store, hers, his, newer)
+    await store.commit([PutOutput(output=an_output(job)) for job in (hers, his, newer)])
+    await store.commit([PutIdempotency(record=a_record(hers))])
+    assert [(stored.job, len(stored.outputs)) for stored in await store.jobs(ADA, limit=10)] == [(newer, 1), (hers, 1)]
+    assert [(stored.job, len(stored.outputs)) for stored in await store.jobs(BOB, limit=10)] == [(his, 1)]
+    assert await store.idempotency(BOB, "/v1/jobs", "k1") is None
+
+
+async def test_open_jobs_are_the_unfinished_ones_in_order_of_submission(store: Store) -> None:
+    states = list(JobState)
+    jobs = [a_job(len(states) - index, state=state) for index, state in enumerate(states)]
+    await put(store, *jobs)
+    expected = sorted((job for job in jobs if not job.state.is_terminal), key=lambda job: job.sequence)
+    assert await store.open_jobs() == tuple(expected)
+    assert await store.last_sequence() == len(states)
+
+
+async def test_attempts_come_in_order_and_the_first_write_of_each_counts(store: Store) -> None:
+    job = a_job(1)
+    first, second = an_attempt(job, 1), an_attempt(job, 2)
+    await store.commit([PutJob(job=job), PutAttempt(attempt=second), PutAttempt(attempt=first)])
+    await store.commit([PutAttempt(attempt=an_attempt(job, 1, gpu_s=99.0))])
+    assert await store.attempts(job.job_id) == (first, second)
+
+
+async def test_the_first_write_of_an_output_counts(store: Store) -> None:
+    job = a_job(1)
+    output = an_output(job)
+    await store.commit([PutJob(job=job), PutOutput(output=output)])
+    await store.commit([PutOutput(output=an_output(job, blob="other.webp"))])
+    stored = await store.job(job.job_id)
+    assert stored is not None
+    assert stored.outputs == (output,)
+    assert await store.output(output.output_id) == output
+
+
+async def test_a_posting_is_written_once_and_adds_to_the_cost(store: Store) -> None:
+    job = a_job(1)
+    charge, refund = a_posting(job, "p2", 700), a_posting(job, "p1", -300)
+    await store.commit([PutJob(job=job), charge])
+    await store.commit([refund])
+    longer = a_posting(job, "p2", 5)
+    extra = a_posting(job, "p2", 0).lines
+    renumbered = tuple(replace(line, line=line.line + 2) for line in extra)
+    await store.commit([replace(longer, lines=(*longer.lines, *renumbered))])
+    assert await store.ledger(job.job_id) == (*charge.lines, *refund.lines)
+    stored = await store.job(job.job_id)
+    assert stored is not None
+    assert stored.cost_micros == 400
+
+
+async def test_several_postings_may_come_in_one_write(store: Store) -> None:
+    job = a_job(1)
+    one, two = a_posting(job, "p1", 1), a_posting(job, "p2", 2)
+    await store.commit([PutJob(job=job), one, replace(one, lines=(*one.lines, *two.lines))])
+    assert await store.ledger(job.job_id) == (*one.lines, *two.lines)
+
+
+async def test_an_idempotency_record_is_replaced(store: Store) -> None:
+    job = a_job(1)
+    await store.commit([PutIdempotency(record=a_record(job))])
+    await store.commit([PutIdempotency(record=a_record(job, fingerprint="0" * 64))])
+    assert await store.idempotency(ADA, "/v1/jobs", "k1") == a_record(job, fingerprint="0" * 64)
+    assert await store.idempotency(ADA, "/v1/images/generations", "k1") is None
+
+
+async def test_api_keys_come_oldest_first_and_can_be_revoked(store: Store) -> None:
+    await store.commit(
+        [
+            PutApiKey(key=an_api_key("new", created_at_s=2.0)),
+            PutApiKey(key=an_api_key("b", created_at_s=1.0)),
+            PutApiKey(key=an_api_key("a", created_at_s=1.0)),
+        ]
+    )
+    await store.commit([PutApiKey(key=an_api_key("b", created_at_s=1.0, revoked_at_s=3.0))])
+    assert [(key.key_id, key.revoked_at_s) for key in await store.api_keys()] == [
+        ("a", None),
+        ("b", 3.0),
+        ("new", None),
+    ]
+
+
+async def test_a_refusal_may_be_put_twice(store: Store) -> None:
+    await store.commit([PutRefusal(refusal=a_refusal()), PutRefusal(refusal=a_refusal(category="other"))])
+
+
+BAD_WRITES: dict[str, tuple[Write, ...]] = {
+    "a posting that does not sum to zero": (a_posting(a_job(1), "p1", 700, off_by_micros=1),),
+    "a posting with two lines of one number": (
+        replace(posting := a_posting(a_job(1), "p1", 0), lines=posting.lines[:1] * 2),
+    ),
+    "an attempt of an unknown job": (PutAttempt(attempt=an_attempt(a_job(404))),),
+    "an output of an unknown job": (PutOutput(output=an_output(a_job(404))),),
+    "two jobs with one sequence": (PutJob(job=replace(a_job(1), job_id=JobId("twin"))),),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_WRITES.values(), ids=BAD_WRITES.keys())
+async def test_one_bad_write_undoes_its_whole_group_and_no_other(store: Store, bad: tuple[Write, ...]) -> None:
+    before = a_job(1)
+    key = an_api_key("k")
+    await store.commit([PutJob(job=before), PutAttempt(attempt=an_attempt(before)), PutApiKey(key=key)])
+
+    moved = replace(before, state=JobState.DISPATCHED, attempt=1)
+    group: list[Write] = [
+        PutJob(job=moved),
+        PutJob(job=a_job(2)),
+        PutAttempt(attempt=an_attempt(before, 2)),
+        PutOutput(output=an_output(before)),
+        a_posting(before, "p0", 5),
+        PutIdempotency(record=a_record(before)),
+        PutApiKey(key=replace(key, revoked_at_s=9.0)),
+        *bad,
+        PutJob(job=a_job(3)),
+    ]
+    results = await asyncio.gather(
+        store.commit([PutJob(job=a_job(10))]),
+        store.commit(group),
+        store.commit([PutJob(job=a_job(11))]),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [type(None), AssertionError, type(None)]
+    assert await store.jobs(ADA, limit=10) == tuple(
+        StoredJob(job=job, outputs=(), cost_micros=0) for job in (a_job(11), a_job(10), before)
+    )
+    assert await store.attempts(before.job_id) == (an_attempt(before),)
+    assert await store.ledger(before.job_id) == ()
+    assert await store.output(an_output(before).output_id) is None
+    assert await store.idempotency(ADA, "/v1/jobs", "k1") is None
+    assert await store.api_keys() == (key,)
+
+
+async def test_a_returned_commit_is_seen_by_the_next_read(store: Store) -> None:
+    for sequence in range(1, 21):
+        await put(store, a_job(sequence))
+        assert sequences(await store.jobs(ADA, limit=1)) == [sequence]
+
+
+async def test_concurrent_commits_are_all_kept(store: Store) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for sequence in range(1, 201):
+            tasks.create_task(put(store, a_job(sequence)))
+    assert sequences(await store.jobs(ADA, limit=1000)) == list(range(200, 0, -1))

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest'
+import type { Job, Model } from '../api/types'
+import { curlOf, draftOf, emptyDraft, fitTo, submissionOf } from './draft'
+
+const model = {
+  id: 'plain',
+  sizes: { default: '128x128', multiple: 8, side_min: 96, side_max: 160, pixels_max: 16384, only: ['128x128', '160x96'] },
+  guidance: null,
+  supports_negative_prompt: false,
+  styles: ['watercolor'],
+} as unknown as Model
+
+const job = {
+  model: 'plain',
+  request: {
+    prompt: "a sailor's boat",
+    negative_prompt: 'fog',
+    width: 160,
+    height: 96,
+    steps: 8,
+    guidance_scale: 3.5,
+    seed: 7,
+    n: 4,
+    quality: 'standard',
+    style: 'watercolor',
+    output_format: 'webp',
+  },
+} as unknown as Job
+
+describe('a draft', () => {
+  it('leaves to the server what is not filled in', () => {
+    expect(submissionOf({ ...emptyDraft(), prompt: 'hills' })).toEqual({
+      prompt: 'hills',
+      n: 1,
+      quality: 'standard',
+      output_format: 'png',
+    })
+  })
+
+  it('sends a number that is none as it was typed, for the server to name', () => {
+    expect(submissionOf({ ...emptyDraft(), seed: 'abc', steps: ' 12 ' })).toMatchObject({ seed: 'abc', steps: 12 })
+  })
+
+  it('drops what a model does not have', () => {
+    const draft = fitTo({ ...emptyDraft(), size: '512x512', negativePrompt: 'fog', guidance: '4', style: 'ink' }, model)
+    expect(draft).toMatchObject({ model: 'plain', size: '128x128', negativePrompt: '', guidance: '', style: '' })
+  })
+
+  it('makes a job again, or one picture of its batch', () => {
+    expect(submissionOf(fitTo(draftOf(job), model))).toEqual({
+      prompt: "a sailor's boat",
+      model: 'plain',
+      size: '160x96',
+      steps: 8,
+      seed: 7,
+      n: 4,
+      quality: 'standard',
+      style: 'watercolor',
+      output_format: 'webp',
+    })
+    expect(submissionOf(draftOf(job, 9))).toMatchObject({ seed: 9, n: 1 })
+  })
+
+  it('becomes a command that a shell reads back unharmed', () => {
+    expect(curlOf({ prompt: "a sailor's boat" }, 'http://localhost:8000/v1/jobs', true)).toBe(
+      [
+        'curl http://localhost:8000/v1/jobs \\',
+        '  -H "Authorization: Bearer $HELIOGRAPH_KEY" \\',
+        "  -H 'Content-Type: application/json' \\",
+        `  -d '{"prompt":"a sailor'\\''s boat"}'`,
+      ].join('\n'),
+    )
+  })
+})

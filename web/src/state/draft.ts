@@ -1,0 +1,106 @@
+/** What stands in the form, and the two ways it turns into a request and back. */
+
+import type { Job, Model, OutputFormat, Quality, Submission } from '../api/types'
+import { parseSize, sizeChoices } from '../picture/sizes'
+
+/** Texts are as typed; an empty one leaves the choice to the server. */
+export interface Draft {
+  prompt: string
+  model: string
+  size: string
+  negativePrompt: string
+  steps: string
+  guidance: string
+  seed: string
+  n: number
+  quality: Quality
+  style: string
+  format: OutputFormat
+}
+
+export const SEED_MAX = 2 ** 32 - 1
+
+export function emptyDraft(): Draft {
+  return {
+    prompt: '',
+    model: '',
+    size: '',
+    negativePrompt: '',
+    steps: '',
+    guidance: '',
+    seed: '',
+    n: 1,
+    quality: 'standard',
+    style: '',
+    format: 'png',
+  }
+}
+
+/** Moves the draft to `model` and drops what that model does not have. */
+export function fitTo(draft: Draft, model: Model): Draft {
+  const sizes = model.sizes ? sizeChoices(model.sizes).map((choice) => choice.value) : []
+  return {
+    ...draft,
+    model: model.id,
+    size: sizes.includes(draft.size) ? draft.size : (model.sizes?.default ?? ''),
+    negativePrompt: model.supports_negative_prompt ? draft.negativePrompt : '',
+    guidance: model.guidance ? draft.guidance : '',
+    style: model.styles.includes(draft.style) ? draft.style : '',
+  }
+}
+
+/** What to send. A number that is none is sent as it was typed: the server says what is wrong with it, by name. */
+export function submissionOf(draft: Draft): Submission {
+  return {
+    prompt: draft.prompt,
+    ...(draft.model && { model: draft.model }),
+    ...(draft.negativePrompt.trim() && { negative_prompt: draft.negativePrompt }),
+    ...(draft.size && { size: draft.size }),
+    ...(draft.steps.trim() && { steps: numberOrText(draft.steps) }),
+    ...(draft.guidance.trim() && { guidance_scale: numberOrText(draft.guidance) }),
+    ...(draft.seed.trim() && { seed: numberOrText(draft.seed) }),
+    n: draft.n,
+    quality: draft.quality,
+    ...(draft.style && { style: draft.style }),
+    output_format: draft.format,
+  }
+}
+
+function numberOrText(typed: string): number | string {
+  const number = Number(typed)
+  return Number.isFinite(number) ? number : typed.trim()
+}
+
+/** The draft that makes the job's pictures again; with `seed`, just the one picture of the batch that has it. */
+export function draftOf(job: Job, seed?: number): Draft {
+  const { request } = job
+  return {
+    prompt: request.prompt,
+    model: job.model,
+    size: `${request.width}x${request.height}`,
+    negativePrompt: request.negative_prompt,
+    steps: String(request.steps),
+    guidance: request.guidance_scale === null ? '' : String(request.guidance_scale),
+    seed: String(seed ?? request.seed),
+    n: seed === undefined ? request.n : 1,
+    quality: request.quality,
+    style: request.style ?? '',
+    format: request.output_format,
+  }
+}
+
+/** Width and height the picture will have, as far as the draft tells. */
+export function frameOf(submission: Submission, model: Model | undefined): { width: number; height: number } {
+  return parseSize(submission.size ?? '') ?? parseSize(model?.sizes?.default ?? '') ?? { width: 1, height: 1 }
+}
+
+/** The job as a command line; `$HELIOGRAPH_KEY` stands for the key, which never leaves the page. */
+export function curlOf(submission: Submission, endpoint: string, withKey: boolean): string {
+  const quoted = `'${JSON.stringify(submission).replaceAll("'", String.raw`'\''`)}'`
+  return [
+    `curl ${endpoint}`,
+    ...(withKey ? [`-H "Authorization: Bearer $HELIOGRAPH_KEY"`] : []),
+    `-H 'Content-Type: application/json'`,
+    `-d ${quoted}`,
+  ].join(' \\\n  ')
+}
