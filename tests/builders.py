@@ -8,6 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heliograph.domain.accounts import ApiKey
+from heliograph.domain.commands import (
+    AbortRun,
+    Command,
+    Dispatch,
+    PostProcess,
+    RecordJob,
+    RefuseJob,
+    StartReplica,
+    StopReplica,
+)
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
@@ -66,6 +76,9 @@ ACCEPT = Verdict(decision=Decision.ACCEPT)
 GUIDANCE = GuidanceRule(minimum=1.0, maximum=10.0, default=5.0)
 EMPTY_FLEET = FleetView(gpus=(), replicas=())
 EMPTY_QUEUE = QueueView(models={})
+
+
+_PATH = (JobState.PENDING, JobState.DISPATCHED, JobState.RUNNING, JobState.POST_PROCESSING, JobState.COMPLETED)
 
 
 # --- requests, jobs, attempts ----------------------------------------------------------------------------------------
@@ -129,8 +142,9 @@ def a_job(
     timeline: tuple[Moment, ...] | None = None,
     failure: Failure | None = None,
 ) -> Job:
-    """A job called `name`; `model` is used when no `request` is given, and the timeline enters `state` once."""
-    entered = (Moment(state=state, at_s=created_at_s),)
+    """A job called `name`; `model` is used when no `request` is given, the timeline leads to `state` in no time."""
+    path = _PATH[: _PATH.index(state) + 1] if state in _PATH else (JobState.PENDING, state)
+    entered = tuple(Moment(state=passed, at_s=created_at_s) for passed in path)
     return Job(
         job_id=JobId(name),
         tenant_id=TenantId(tenant),
@@ -503,3 +517,35 @@ def a_scheduler(
     for event in events:
         assert scheduler.handle(event, now_s=0.0) == []
     return scheduler
+
+
+def play(scheduler: Scheduler, *events: Event, now_s: float = 0.0) -> list[Command]:
+    """Fold the events one after another, checking the invariants after each; gives the commands of all of them."""
+    commands: list[Command] = []
+    for event in events:
+        commands += scheduler.handle(event, now_s=now_s)
+        scheduler.check()
+    return commands
+
+
+def in_words(commands: Sequence[Command]) -> list[str]:
+    """Commands as lines of a table: `cat pending (submitted)`, `w0 runs cat#1`, `w0 aborts cat#1`, `finish cat#1`..."""
+    return [_in_words(command) for command in commands]
+
+
+def _in_words(command: Command) -> str:
+    match command:
+        case RecordJob(job=job, cause=cause):
+            return f"{job.job_id} {job.state} ({cause})"
+        case RefuseJob(job_id=job_id, error=error):
+            return f"refuse {job_id} ({error.code})"
+        case Dispatch(worker_id=worker_id, order=order):
+            return f"{worker_id} runs {order.job_id}#{order.attempt}"
+        case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+            return f"{worker_id} aborts {job_id}#{attempt}"
+        case PostProcess(job=job):
+            return f"finish {job.job_id}#{job.attempt}"
+        case StartReplica(gpu_id=gpu_id, model_id=model_id):
+            return f"start {model_id} on {gpu_id}"
+        case StopReplica(worker_id=worker_id):
+            return f"stop {worker_id}"

@@ -1,8 +1,8 @@
 """Live fan-out: whoever watches a job gets its newest state and previews, however slowly they read.
 
 A watcher has one slot per kind of news instead of a queue: what it has not read yet is overwritten by newer news of the
-same kind, so memory is bounded by the number of watchers and nobody's slow connection holds anybody else up. The final
-update is never overwritten.
+same kind, so memory is bounded by the number of watchers and nobody's slow connection holds anybody else up. News is
+read in the order in which it arrived, and nothing counts after the final update.
 """
 
 import asyncio
@@ -46,37 +46,31 @@ Update = StatusUpdate | ProgressUpdate | PreviewUpdate
 
 
 class Watcher:
-    """One reader's slots. Iterate it for updates; it ends after the terminal status."""
+    """One reader's slots: status, progress and a preview per picture. Iterate it for updates; the final one ends it."""
 
     def __init__(self) -> None:
-        self._status: StatusUpdate | None = None
-        self._progress: ProgressUpdate | None = None
-        self._previews: dict[int, PreviewUpdate] = {}
+        self._slots: dict[type[Update] | int, Update] = {}
         self._news = asyncio.Event()
+        self._is_over = False
 
     def put(self, update: Update) -> None:
-        """Keep the newest update of each kind."""
-        match update:
-            case StatusUpdate():
-                self._status = update
-            case ProgressUpdate():
-                self._progress = update
-            case PreviewUpdate():
-                self._previews[update.index] = update
+        """Keep the newest update of each kind, newest last; whatever comes after the final update is too late."""
+        if self._is_over:
+            return
+        slot = update.index if isinstance(update, PreviewUpdate) else type(update)
+        self._slots.pop(slot, None)
+        self._slots[slot] = update
+        self._is_over = isinstance(update, StatusUpdate) and update.status.view.job.state.is_terminal
         self._news.set()
 
     async def __aiter__(self) -> AsyncIterator[Update]:
         while True:
-            await self._news.wait()
-            self._news.clear()
-            previews, self._previews = list(self._previews.values()), {}
-            progress, self._progress = self._progress, None
-            status, self._status = self._status, None
-            for update in (progress, *previews, status):
-                if update is not None:
-                    yield update
-            if status is not None and status.status.view.job.state.is_terminal:
+            while self._slots:
+                yield self._slots.pop(next(iter(self._slots)))
+            if self._is_over:
                 return
+            self._news.clear()
+            await self._news.wait()
 
 
 class LiveFeed:

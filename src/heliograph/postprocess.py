@@ -37,7 +37,6 @@ from heliograph.quality.facts import image_facts
 from heliograph.quality.gates import GatePolicy, judge
 
 RETRIES = 2
-TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +130,13 @@ _CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(s
 class PostProcessPool:
     """`finish_picture` in child processes, at most one picture in each at a time; more wait in order of arrival.
 
-    A picture whose process died, or did not answer for 60 seconds, is tried 2 more times in a new one. Processes start
+    A picture whose process died, or did not answer for `timeout_s`, is tried 2 more times in a new one. Processes start
     when they are first needed; `warm_up` starts them all. `close` ends them.
     """
 
-    def __init__(self, *, processes: int = 1, policy: GatePolicy) -> None:
+    def __init__(self, *, processes: int = 1, policy: GatePolicy, timeout_s: float = 60.0) -> None:
         self._policy = policy
-        self._children = tuple(_Child() for _ in range(processes))
+        self._children = tuple(_Child(timeout_s) for _ in range(processes))
         self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
         for child in self._children:
             self._idle.put(child)
@@ -217,7 +216,8 @@ def _finish_in(child: "_Child", task: _Task) -> FinishedPicture | Verdict:
 class _Child:
     """One process and the parent's end of its socket, started anew when it is gone. Used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._live: tuple[subprocess.Popen[bytes], _ParentEnd] | None = None
 
     def start(self) -> None:
@@ -235,7 +235,7 @@ class _Child:
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its matrices are tiny: threads would waste memory
             )
         self._live = (process, connection)
-        _received(connection)
+        self._receive(connection)
 
     def ask(self, task: _Task) -> _Answer | None:
         """The process's answer, or None if it died or hung over it; then it is ended for good."""
@@ -244,7 +244,7 @@ class _Child:
             assert self._live is not None
             _, connection = self._live
             connection.send(task)
-            return _received(connection)
+            return self._receive(connection)
         except (OSError, EOFError):
             self.stop(grace_s=0)
             return None
@@ -262,11 +262,10 @@ class _Child:
             process.kill()
             process.wait()
 
-
-def _received(connection: _ParentEnd) -> _Answer | None:
-    if not connection.poll(TIMEOUT_S):
-        raise TimeoutError(f"no answer within {TIMEOUT_S:g} s")
-    return connection.recv()
+    def _receive(self, connection: _ParentEnd) -> _Answer | None:
+        if not connection.poll(self._timeout_s):
+            raise TimeoutError(f"no answer within {self._timeout_s:g} s")
+        return connection.recv()
 
 
 def serve(descriptor: int) -> None:

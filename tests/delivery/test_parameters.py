@@ -60,7 +60,9 @@ def test_a_prompt_that_the_form_would_change_is_repeated_exactly(prompt: str) ->
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 HARD_TEXT = TEXT | st.lists(
-    st.sampled_from(["Negative prompt: ", "Steps: 8", ", ", '"', "\\", "\n", "\r", "\x85", "\u2028", "🌅", "x", " ", ": "]),
+    st.sampled_from(
+        ["Negative prompt: ", "Steps: 8", ", ", '"', "\\", "\n", "\r", "\x85", "\u2028", "🌅", "x", " ", ": "]
+    ),
     max_size=12,
 ).map("".join)
 

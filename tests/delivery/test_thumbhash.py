@@ -12,7 +12,7 @@ def pattern(width: int, height: int, *, has_alpha: bool) -> np.ndarray:
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     channels = [(x * 7 + y * 3) % 256, (x * 2 + y * 11 + 40) % 256, (x * y + 90) % 256]
     if has_alpha:
-        channels.append(255 - (x + 2 * y) % 200)
+        channels.append(255 - (x * x + y * x) % 200)
     return np.stack(channels, axis=-1).astype(np.uint8)
 
 
@@ -23,7 +23,12 @@ def flat(colour: tuple[int, ...], width: int = 40, height: int = 40) -> np.ndarr
 @pytest.mark.parametrize(
     ("width", "height", "has_alpha", "expected"),
     [
-GOLD
+        (32, 32, False, "4BcGHwpBWGdIWYhkhwmIiYl4BZREIDMJ"),
+        (100, 60, False, "IPgFDIJ4lzZoZwaXdXdXBUlfBQ=="),
+        (48, 100, False, "3/cFCwRXmUcGaWd4RpiAQgs="),
+        (100, 10, False, "INgFGYoWRpA3iGWXBDlpbZ8="),
+        (40, 40, True, "4NeFFQgKBnZGlmo4NAg1i4BE/++pqZiIiA=="),
+        (64, 30, True, "4PeFCoYJdGB4ZUiQeFkIVv7vmpmIiIc="),
     ],
 )
 def test_the_bytes_are_those_of_the_format(width: int, height: int, has_alpha: bool, expected: str) -> None:
@@ -62,7 +67,14 @@ def test_a_fully_transparent_picture_has_a_hash() -> None:
 
 @pytest.mark.parametrize(
     ("width", "height", "decoded"),
-    [(100, 100, (32, 32)), (96, 60, (32, 18)), (60, 96, (18, 32)), (100, 1, (32, 5)), (1, 100, (5, 32)), (1, 1, (32, 32))],
+    [
+        (100, 100, (32, 32)),
+        (96, 60, (32, 18)),
+        (60, 96, (18, 32)),
+        (100, 1, (32, 5)),
+        (1, 100, (5, 32)),
+        (1, 1, (32, 32)),
+    ],
 )
 def test_the_placeholder_keeps_the_aspect_ratio_roughly(width: int, height: int, decoded: tuple[int, int]) -> None:
     placeholder = thumbhash.decode(thumbhash.encode(flat((50, 90, 70), width, height)))
@@ -79,7 +91,7 @@ def test_a_picture_over_100_pixels_is_refused() -> None:
         thumbhash.encode(flat((1, 2, 3), 101, 20))
 
 
-@pytest.mark.parametrize("broken", [b"", b"abcd", b"\0" * 5, base64.b64decode("pfgBFYLPeHiHd3iA")[:-4]])
+@pytest.mark.parametrize("broken", [b"", b"abcd", b"\0" * 5, base64.b64decode("4BcGHwpBWGdIWYhkhwmIiYl4BZREIDMJ")[:-1]])
 def test_bytes_that_are_no_thumbhash_are_refused(broken: bytes) -> None:
     with pytest.raises(ValueError, match="ThumbHash"):
         thumbhash.decode(broken)

@@ -28,31 +28,17 @@ from heliograph.domain.events import (
     WorkerLost,
     WorkerReady,
 )
-from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
-from heliograph.domain.model_card import EngineKind, ModelCard, PromptDialect, SizeRule, StepRule
+from heliograph.domain.ids import JobId, ModelId, WorkerId
+from heliograph.domain.model_card import ModelCard
 from heliograph.domain.run import RunOrder
-from heliograph.domain.views import Gpu
 from heliograph.fleet.local import LocalFleet, LocalLimits, Phase, Vitals, judge
 from heliograph.inference.engine import EngineImages
 from heliograph.inference.fake import FakeEngine, FakeOptions
+from tests.builders import a_card, a_gpu
 
 SECRET = "an unspeakable prompt"
 WORKER = WorkerId("w0")
-GPU = Gpu(gpu_id=GpuId("cpu0"), gpu_class="cpu", memory_bytes=1 << 30)
-CARD = ModelCard(
-    model_id=ModelId("fake"),
-    name="Fake",
-    family="fake",
-    tasks=frozenset({"t2i"}),
-    licence=None,
-    engine=EngineKind.FAKE,
-    sizes=SizeRule(default=(64, 64), multiple=8, side_min=8, side_max=1024, pixels_max=1 << 20),
-    steps=StepRule(minimum=1, maximum=1000, draft=2, standard=4, high=8),
-    guidance=None,
-    supports_negative_prompt=False,
-    prompt_dialect=PromptDialect.NATURAL_LANGUAGE,
-    token_limit=None,
-)
+CARD = a_card("fake")
 ORDER = RunOrder(
     job_id=JobId("job_1"),
     attempt=1,
@@ -109,7 +95,7 @@ async def a_fleet(
     make_command = (lambda _: command) if command else worker_command(options)
     fleet = LocalFleet(emit=listener.emit, worker_command=make_command, limits=limits)
     try:
-        await fleet.start(WORKER, GPU, CARD)
+        await fleet.start(WORKER, a_gpu(), CARD)
         yield fleet, listener
     finally:
         await fleet.close()
@@ -213,7 +199,7 @@ async def test_a_killed_worker_is_reported_once(phase: str) -> None:
         await fleet.stop(WORKER)
 
     reason = LossReason.LOAD_FAILED if phase == "load" else LossReason.CRASHED
-    assert lost == WorkerLost(worker_id=WORKER, reason=reason, detail="killed by SIGKILL")
+    assert lost == WorkerLost(worker_id=WORKER, reason=reason, detail="killed by signal 9 (Killed)")
     assert listener.is_quiet()
 
 
@@ -227,7 +213,7 @@ async def test_a_killed_worker_is_reported_once(phase: str) -> None:
         ({"faults": ["hog@load"]}, {"memory_bytes_max": 150 << 20}, LossReason.OUT_OF_MEMORY, "150 MiB allowed"),
         ({"faults": ["hang@2"]}, {"step_timeout_s": 0.5}, LossReason.SILENT, "no step for 0.5 s"),
         ({"faults": ["hog@2"]}, {"memory_bytes_max": 150 << 20}, LossReason.OUT_OF_MEMORY, "150 MiB allowed"),
-        ({"faults": ["crash@2"]}, {}, LossReason.CRASHED, "killed by SIGKILL"),
+        ({"faults": ["crash@2"]}, {}, LossReason.CRASHED, "killed by signal 9 (Killed)"),
         ({"faults": ["exit@end"]}, {}, LossReason.CRASHED, "exit code 3; stderr: the fake engine was told to exit"),
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else str(value),
@@ -287,7 +273,7 @@ async def test_a_slow_listener_does_not_cost_the_worker_its_life() -> None:
     listener = SlowListener()
     limits = replace(LIMITS, step_timeout_s=0.3, abort_grace_s=0.3)
     fleet = LocalFleet(emit=listener.emit, worker_command=worker_command({"step_s": 0.02}), limits=limits)
-    await fleet.start(WORKER, GPU, CARD)
+    await fleet.start(WORKER, a_gpu(), CARD)
     await listener.until(WorkerReady)
     await fleet.run(WORKER, ORDER)
     await listener.until(ImagesReady)
@@ -322,17 +308,17 @@ async def test_close_is_silent_and_final_even_when_nobody_listens() -> None:
 
     fleet = LocalFleet(emit=emit, worker_command=worker_command({}), limits=LIMITS)
     for name in ("w0", "w1"):
-        await fleet.start(WorkerId(name), GPU, CARD)
+        await fleet.start(WorkerId(name), a_gpu(), CARD)
     async with asyncio.timeout(15):
         while len(emitted) < 2:
             await asyncio.sleep(0.01)
         await fleet.run(WORKER, ORDER)
         while not isinstance(emitted[-1], StepDone):
             await asyncio.sleep(0.01)
-        await fleet.start(WorkerId("w2"), GPU, CARD)
+        await fleet.start(WorkerId("w2"), a_gpu(), CARD)
         await fleet.close()
     assert children() == []
-    await fleet.start(WorkerId("w3"), GPU, CARD)
+    await fleet.start(WorkerId("w3"), a_gpu(), CARD)
     await asyncio.sleep(0.1)
     assert children() == []
     assert not any(isinstance(event, WorkerLost) for event in emitted)
@@ -387,8 +373,8 @@ def test_no_worker_outlives_a_killed_server(phase: str) -> None:
     """The server is a small process of its own here; SIGKILL gives it no chance to clean up."""
     program = f"""
 import asyncio, json, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_local import *
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.fleet.test_local import *
 
 async def main():
     options = {{"load_s": 3600 if {phase!r} == "load" else 0, "step_s": 3600}}

@@ -1,15 +1,21 @@
 import json
+import random
 import shutil
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from test_engines import BUILT_IN, ORDER, run
+from training import tokenizer as training_tokenizer
+from training.captions import caption
+from training.scenes import sample_scene
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.inference.onnx import OnnxEngine
 from heliograph.inference.tokenizer import Tokenizer
+from tests.inference.test_engines import BUILT_IN, ORDER, run
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +63,13 @@ def test_a_size_the_model_cannot_draw_is_refused(engine: OnnxEngine) -> None:
     assert caught.value.kind is EngineErrorKind.BAD_INPUT
 
 
-def test_the_shipped_tokenizer_reads_the_models_own_words() -> None:
-    tokenizer = Tokenizer.from_files(BUILT_IN, 32)
-    assert tokenizer.count("a red boat on the sea at sunset") == 10
-    assert tokenizer.unknown_words("a red boat and a qwertz at Sunset") == ("qwertz",)
+def test_the_shipped_tokenizer_reads_captions_as_training_did() -> None:
+    theirs, ours = training_tokenizer.Tokenizer(BUILT_IN), Tokenizer.from_files(BUILT_IN, 32)
+    rng = random.Random(1)
+    captions = [caption(sample_scene(rng, 0), rng) for _ in range(300)]
+    assert [ours.encode(text) for text in captions] == [theirs.encode(text) for text in captions]
+    assert ours.count("a red boat on the sea at sunset") == 10
+    assert ours.unknown_words("a red boat and a qwertz at Sunset, 4k") == ("qwertz",)
 
 
 def break_a_graph(weights: Path) -> str:
@@ -103,6 +112,16 @@ def test_damaged_weights_are_not_loaded(damage: object, tmp_path: Path) -> None:
     assert caught.value.kind is EngineErrorKind.BAD_WEIGHTS
     assert not caught.value.retryable
     assert "install" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "golden", json.loads((BUILT_IN / "model.json").read_text())["golden"], ids=itemgetter("prompt")
+)
+def test_it_draws_what_the_trained_networks_draw(engine: OnnxEngine, golden: dict[str, Any]) -> None:
+    """Mean colours, in levels of 255, were recorded with the original networks when the files were exported."""
+    made_with = {name: golden[name] for name in ("prompt", "width_px", "height_px", "steps", "guidance")}
+    pixels = run(engine, replace(ORDER, seeds=(golden["seed"],), **made_with))[1].pixels
+    np.testing.assert_allclose(pixels.mean(axis=(0, 1, 2)), golden["mean_rgb"], atol=1.0)
 
 
 def test_a_sunset_is_warm_and_a_night_is_dark(engine: OnnxEngine) -> None:

@@ -15,7 +15,7 @@ START_ID, END_ID = VOCABULARY[START], VOCABULARY[END]
 
 
 def a_tokenizer() -> Tokenizer:
-    words = frozenset({"the", "cat", "chateau"})
+    words = frozenset({"the", "cat", "chateau", "4k", "bit"})
     return Tokenizer(vocabulary=VOCABULARY, merges=MERGES, known_words=words, context_length=8)
 
 
@@ -67,7 +67,8 @@ def test_a_very_long_prompt_is_counted_quickly(text: str) -> None:
 
 
 def test_unknown_words_are_named_once_in_order() -> None:
-    assert a_tokenizer().unknown_words("The zebra's CAT, a Château & zebra 42 🐈 חתול") == ("zebra", "s", "a", "חתול")
+    text = "The zebra's CAT, a Château & zebra, 4k 8k 8-bit 42 🐈 חתול"
+    assert a_tokenizer().unknown_words(text) == ("zebra", "s", "a", "8k", "חתול")
 
 
 def test_files_are_read_in_clips_format(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from stored_samples import a_job, a_refusal
 
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import TenantId
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.sqlite_connection import connect, medium_failures_as_unavailable
-from heliograph.storage.sqlite_writer import WAITING_MAX
+from heliograph.storage.sqlite_writer import WAITING_MAX, GroupCommitWriter
 from heliograph.storage.store import PutJob, PutRefusal
+from tests.storage.stored_samples import a_job, a_refusal
 
 ADA = TenantId("ada")
 
@@ -125,6 +125,34 @@ async def test_a_full_disk_is_reported_and_the_store_recovers_by_itself(store: S
     assert [job.sequence for job in await store.open_jobs()] == [1, 2, 3]
 
 
+async def test_a_database_that_may_not_grow_recovers_when_it_may(database: Path) -> None:
+    with closing(connect(database)) as connection:
+        writer = GroupCommitWriter(connection, database)
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite takes the present size instead
+        with pytest.raises(Unavailable, match="free some space"):
+            await writer.commit([PutJob(job=a_job(1)), PutJob(job=a_job(2, prompt="x" * 30_000))])
+        connection.execute("PRAGMA max_page_count = 1000000")
+        await writer.commit([PutJob(job=a_job(3))])
+        await writer.drain()
+        assert [row["job_id"] for row in connection.execute("SELECT job_id FROM jobs")] == ["job-3"]
+
+
+async def test_an_unforeseen_error_is_told_and_does_not_stop_the_next_transaction(database: Path) -> None:
+    def no_commit(action: int, operation: str | None, *_: object) -> int:
+        is_commit = action == sqlite3.SQLITE_TRANSACTION and operation == "COMMIT"
+        return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+    with closing(connect(database)) as connection:
+        writer = GroupCommitWriter(connection, database)
+        connection.set_authorizer(no_commit)
+        with pytest.raises(RuntimeError, match="not authorized"):
+            await writer.commit([PutJob(job=a_job(1))])
+        connection.set_authorizer(None)
+        await writer.commit([PutJob(job=a_job(2))])
+        await writer.drain()
+        assert [row["job_id"] for row in connection.execute("SELECT job_id FROM jobs")] == ["job-2"]
+
+
 def fill(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA max_page_count = 1")
     connection.execute("CREATE TABLE more (text)")
@@ -184,7 +212,7 @@ async def test_what_is_no_database_or_has_no_folder_is_not_opened(tmp_path: Path
 COMMIT_FOREVER = """
 import asyncio, itertools, os, sys
 from pathlib import Path
-from stored_samples import a_job, a_posting, an_output
+from tests.storage.stored_samples import a_job, a_posting, an_output
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import PutJob, PutOutput
 
@@ -206,7 +234,7 @@ asyncio.run(main())
 async def test_nothing_acknowledged_is_lost_to_kill_9(database: Path, seed: int) -> None:
     acknowledged_before_kill = random.Random(seed).randrange(1, 400)
     with subprocess.Popen(
-        [sys.executable, "-c", COMMIT_FOREVER, str(database)], stdout=subprocess.PIPE, cwd=Path(__file__).parent
+        [sys.executable, "-c", COMMIT_FOREVER, str(database)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     ) as child:
         assert child.stdout is not None
         acknowledged = [child.stdout.readline() for _ in range(acknowledged_before_kill)]

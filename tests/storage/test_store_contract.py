@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stored_samples import a_job, a_posting, a_record, a_refusal, an_api_key, an_attempt, an_output
 
 from heliograph.domain.ids import JobId, OutputId, TenantId
 from heliograph.domain.job import Job, JobState
@@ -22,6 +21,8 @@ from heliograph.storage.store import (
     PutRefusal,
     Write,
 )
+from tests.builders import an_api_key
+from tests.storage.stored_samples import a_job, a_posting, a_record, a_refusal, an_attempt, an_output
 
 ADA, BOB = TenantId("ada"), TenantId("bob")
 
@@ -119,7 +120,7 @@ async def test_the_first_write_of_an_output_counts(store: Store) -> None:
     job = a_job(1)
     output = an_output(job)
     await store.commit([PutJob(job=job), PutOutput(output=output)])
-    await store.commit([PutOutput(output=an_output(job, blob="other.webp"))])
+    await store.commit([PutOutput(output=an_output(job, sha256="b" * 64))])
     stored = await store.job(job.job_id)
     assert stored is not None
     assert stored.outputs == (output,)

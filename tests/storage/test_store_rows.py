@@ -14,7 +14,6 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored_samples import a_job, a_posting, a_record, a_refusal, an_api_key, an_attempt, an_output
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
@@ -23,6 +22,8 @@ from heliograph.domain.pictures import Output
 from heliograph.storage import queries, rows
 from heliograph.storage.sqlite_connection import connect
 from heliograph.storage.store import IdempotencyRecord
+from tests.builders import an_api_key
+from tests.storage.stored_samples import a_job, a_posting, a_record, a_refusal, an_attempt, an_output
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
@@ -86,7 +87,7 @@ def through_the_table(connection: sqlite3.Connection, value: object) -> object:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # busy machines are slow
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the data
 @given(data=st.data())
 def test_any_value_comes_back_the_same(connection: sqlite3.Connection, kind: type, data: st.DataObject) -> None:
     value = data.draw(values(kind))

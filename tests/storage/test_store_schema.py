@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from stored_samples import a_job, a_posting
 
 from heliograph.domain.errors import Unavailable
 from heliograph.storage import queries, rows, schema
 from heliograph.storage.schema import REVISIONS, ensure_schema
 from heliograph.storage.sqlite_connection import connect
+from tests.storage.stored_samples import a_job, a_posting
 
 QUERIES = {name: sql for name, sql in vars(queries).items() if name.isupper()}
 

@@ -25,7 +25,7 @@ _SATURATION = 1.25
 """Readers strengthen P and Q by this much, to make up for what the coarse steps lose."""
 
 _NOISE = 1e-9
-"""A channel whose terms are all below this is constant; what is left of them is rounding."""
+"""A term below this is zero and the rest is rounding, which must not decide which way the middle between steps goes."""
 
 _Channel = NDArray[np.float64]
 
@@ -120,8 +120,9 @@ def _analysed(channel: _Channel, across: int, down: int) -> tuple[float, float, 
     height, width = channel.shape
     terms = _cosines(down, height) @ channel @ _cosines(across, width).T / (width * height)
     varying = terms[_stored(across, down)]
+    varying[np.abs(varying) < _NOISE] = 0
     scale = float(np.abs(varying).max())
-    if scale < _NOISE:
+    if scale == 0:
         return float(terms[0, 0]), 0.0, [0.0] * len(varying)
     return float(terms[0, 0]), scale, (0.5 + 0.5 / scale * varying).tolist()
 

@@ -152,12 +152,12 @@ class _Worker:
 
     def kill(self) -> None:
         """SIGKILL the worker and whatever it started."""
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
 class LocalFleet(FleetDriver):
-    """Child processes on this machine.
+    """Child processes on this machine. Its methods are called from one task.
 
     A worker that ends before it was ready is reported as `load_failed`, unless it was stopped or held too much memory;
     one that ignores an abort as `silent`. From the moment `close` is called nothing more is emitted: whoever listened
@@ -173,7 +173,7 @@ class LocalFleet(FleetDriver):
         self._is_closed = False
 
     async def start(self, worker_id: WorkerId, gpu: Gpu, card: ModelCard) -> None:
-        """Start a worker. The card's memory limit is `LocalLimits.memory_bytes_max`, whatever the GPU says."""
+        """Start a worker for the card. `gpu` is not looked at: all slots of this machine have the same limits."""
         if self._is_closed:
             return
         assert worker_id not in self._workers, f"worker {worker_id} was started twice"
@@ -373,7 +373,7 @@ def _loss(worker: _Worker, stderr: bytes) -> WorkerLost:
     """The news of a process that has ended: why, and the last it wrote to stderr unless it was told to end."""
     code = worker.process.returncode
     assert code is not None
-    ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    ending = f"killed by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"ended with exit code {code}"
     by_itself = LossReason.CRASHED if worker.was_ready else LossReason.LOAD_FAILED
     reason, detail = worker.sentence or (by_itself, ending)
     last_words = stderr.decode(errors="replace").strip()

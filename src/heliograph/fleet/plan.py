@@ -6,9 +6,9 @@ replica, which finishes its run first. (2) Every always-warm model has a replica
 model whose backlog per replica exceeds what a load costs gets another replica on an empty GPU. (4) A replica idle for
 `idle_ttl_s` is unloaded, except the last one of an always-warm model.
 
-This release keeps one replica per GPU and counts bytes only to decide what fits; a model that failed to load is not
-tried again before 2^failures seconds have passed. Always-warm plus
-TTL is the field's textbook policy, to be beaten by a later release.
+This release keeps one replica per GPU and counts bytes only to decide what fits. A model that failed to load is not
+tried again before 2^failures seconds have passed (`LOAD_PAUSE_S_MAX` at most). Always-warm plus TTL is the field's
+textbook policy, to be beaten by a later release.
 """
 
 from collections.abc import Mapping
@@ -125,11 +125,14 @@ class _Planner:
         self._commands.append(StopReplica(worker_id=replica.worker_id, reason=reason))
 
     def _has_replica(self, model_id: ModelId) -> bool:
-        return any(replica.model_id == model_id for replica in self._replicas)
+        started = [command.model_id for command in self._commands if isinstance(command, StartReplica)]
+        return model_id in started or any(replica.model_id == model_id for replica in self._replicas)
 
     def _is_pausing(self, line: ModelQueue) -> bool:
-        pause_s = min(2.0**line.load_failures, LOAD_PAUSE_S_MAX)
-        return line.load_failures > 0 and self._now_s - line.load_failed_at_s < pause_s
+        if not line.load_failures:
+            return False
+        pause_s = min(2.0 ** min(line.load_failures, 32), LOAD_PAUSE_S_MAX)  # 2.0 ** 1024 would overflow
+        return self._now_s - line.load_failed_at_s < pause_s
 
     def _eviction_order(self, replica: ReplicaView) -> tuple[bool, float, str]:
         """Models that need not stay first, then the longest idle."""

@@ -14,6 +14,7 @@ noise drawn per seed, a picture's bytes do not depend on what else is in the bat
 import hashlib
 import json
 from collections.abc import Generator, Mapping
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -30,9 +31,8 @@ from heliograph.inference import sampler
 from heliograph.inference.engine import EngineImages, EngineStep
 from heliograph.inference.tokenizer import Tokenizer
 
-CONTEXT_LENGTH = 32
-LATENT_CHANNELS = 8
-PIXELS_PER_LATENT = 8
+_LATENTS_PER_TOKEN = 2
+"""The transformer reads 2 x 2 latents at a time, so the latents' sides must be even."""
 
 _WARM_UP = RunOrder(
     job_id=JobId("warm-up"),
@@ -57,8 +57,8 @@ class OnnxEngine:
 
     def load(self) -> None:
         """Check every file against model.json, open the sessions, run once. Raises `EngineError(BAD_WEIGHTS)`."""
-        check_weights(self._weights)
-        self._tokenizer = Tokenizer.from_files(self._weights, CONTEXT_LENGTH)
+        self._description = read_description(self._weights)
+        self._tokenizer = Tokenizer.from_files(self._weights, self._description.context_length)
         self._text_encoder = _open(self._weights / "text_encoder.onnx")
         self._transformer = _open(self._weights / "transformer.onnx")
         self._decoder = _open(self._weights / "decoder.onnx")
@@ -67,9 +67,11 @@ class OnnxEngine:
 
     def generate(self, order: RunOrder) -> Generator[EngineStep | EngineImages]:
         """Guided Euler steps from noise to picture; guidance of 1 or less skips the unconditional half."""
-        if order.width_px % PIXELS_PER_LATENT or order.height_px % PIXELS_PER_LATENT:
-            raise EngineError(EngineErrorKind.BAD_INPUT, f"sides must be multiples of {PIXELS_PER_LATENT} pixels")
-        shape = (LATENT_CHANNELS, order.height_px // PIXELS_PER_LATENT, order.width_px // PIXELS_PER_LATENT)
+        downscale = self._description.downscale
+        multiple_px = downscale * _LATENTS_PER_TOKEN
+        if order.width_px % multiple_px or order.height_px % multiple_px:
+            raise EngineError(EngineErrorKind.BAD_INPUT, f"sides must be multiples of {multiple_px} pixels")
+        shape = (self._description.latent_channels, order.height_px // downscale, order.width_px // downscale)
         conditions = self._conditions(order)
         latents = sampler.noise(order.seeds, shape)
         for step, (t, t_next) in enumerate(pairwise(sampler.times(order.steps)), start=1):
@@ -110,18 +112,29 @@ class OnnxEngine:
         return rgb
 
 
-def check_weights(weights: Path) -> None:
-    """Compare every file that model.json lists with its SHA-256; raises `EngineError(BAD_WEIGHTS)`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """What model.json says that the engine needs: a latent covers `downscale` x `downscale` pixels."""
+
+    latent_channels: int
+    downscale: int
+    context_length: int
+
+
+def read_description(weights: Path) -> Description:
+    """Read model.json and check every file it lists; raises `EngineError(BAD_WEIGHTS)`."""
     try:
-        description = json.loads((weights / "model.json").read_text())
-        files: dict[str, str] = {name: entry["sha256"] for name, entry in description["files"].items()}
-        damaged = [name for name, sha256 in files.items() if _sha256(weights / name) != sha256]
+        content = json.loads((weights / "model.json").read_text())
+        checksums: dict[str, str] = {name: entry["sha256"] for name, entry in content["files"].items()}
+        damaged = [name for name, sha256 in checksums.items() if _sha256(weights / name) != sha256]
+        description = Description(**{field.name: content[field.name] for field in fields(Description)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"the weights in {weights} are incomplete ({type(error).__name__}); install them again"
         raise EngineError(EngineErrorKind.BAD_WEIGHTS, message) from error
     if damaged:
         message = f"{', '.join(damaged)} in {weights} differ from model.json; install the weights again"
         raise EngineError(EngineErrorKind.BAD_WEIGHTS, message)
+    return description
 
 
 def _sha256(file: Path) -> str:

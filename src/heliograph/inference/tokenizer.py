@@ -16,7 +16,7 @@ from pathlib import Path
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 _PIECE = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]+")
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W_]+")
 _PIECES_CACHED = 4096
 _PIECE_CHARACTERS_MAX = 64
 """Longer runs are cut: merging is quadratic in the length of a piece, and no word is that long."""
@@ -59,9 +59,9 @@ class Tokenizer:
         return len(self._ids(text)) + 2
 
     def unknown_words(self, text: str) -> tuple[str, ...]:
-        """The words of the text that the model was not trained on, once each, in order. Letters only, no numbers."""
+        """The words of the text that the model was not trained on, once each, in order. Numbers are no words."""
         words = dict.fromkeys(_WORD.findall(_plain(text)))
-        return tuple(word for word in words if word not in self._known_words)
+        return tuple(word for word in words if word not in self._known_words and not word.isnumeric())
 
     def _ids(self, text: str) -> list[int]:
         return [

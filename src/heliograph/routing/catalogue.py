@@ -33,6 +33,7 @@ BYTES_PER_GB = 10**9
 Fields = Mapping[str, object]
 """Checked values by field name: what a file says of one model, or of one of its tables."""
 
+_Value = TypeVar("_Value")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
@@ -180,10 +181,7 @@ def _names(value: object, where: _Where) -> tuple[str, ...]:
     return _unique(tuple(_text(item, where) for item in _items(value, where)), where)
 
 
-_Item = TypeVar("_Item")
-
-
-def _unique(items: tuple[_Item, ...], where: _Where) -> tuple[_Item, ...]:
+def _unique(items: tuple[_Value, ...], where: _Where) -> tuple[_Value, ...]:
     if len(set(items)) != len(items):
         raise where.wrong("lists something twice")
     return items
@@ -282,9 +280,6 @@ def _laid_over(base: Fields, override: Fields) -> Fields:
         else:
             merged[key] = value
     return merged
-
-
-_Value = TypeVar("_Value")
 
 
 def _optional(fields: Fields, key: str, kind: type[_Value]) -> _Value | None:

@@ -73,7 +73,7 @@ def why_not(card: ModelCard, *, engines: frozenset[EngineKind], fleet: FleetView
     if not any(card.vram_bytes is None or card.vram_bytes <= gpu.memory_bytes for gpu in fleet.gpus):
         largest = max((gpu.memory_bytes for gpu in fleet.gpus), default=0)
         return f"{card.model_id} needs {card.vram_bytes} bytes of memory; the largest GPU here has {largest}."
-    if queue.of(card.model_id).load_failures >= LOAD_FAILURES_MAX:
+    if queue.of(card.model_id).load_failures >= LOAD_FAILURES_MAX and not _is_loaded(card, fleet):
         return (
             f"{card.model_id} could not be loaded {LOAD_FAILURES_MAX} times in a row; the operator has to look at it."
         )
@@ -83,12 +83,15 @@ def why_not(card: ModelCard, *, engines: frozenset[EngineKind], fleet: FleetView
 def expected_wait_s(card: ModelCard, *, fleet: FleetView, queue: QueueView) -> float:
     """Seconds until a new job of the model would begin: the backlog shared by its replicas, plus a load."""
     line = queue.of(card.model_id)
-    is_loaded = any(
+    load_s = 0.0 if _is_loaded(card, fleet) else line.load_s or card.load_s or WAIT_S_UNKNOWN
+    return (line.pending_s + line.running_s) / max(line.replicas, 1) + load_s
+
+
+def _is_loaded(card: ModelCard, fleet: FleetView) -> bool:
+    return any(
         replica.model_id == card.model_id and replica.state in (ReplicaState.READY, ReplicaState.BUSY)
         for replica in fleet.replicas
     )
-    load_s = 0.0 if is_loaded else line.load_s or card.load_s or WAIT_S_UNKNOWN
-    return (line.pending_s + line.running_s) / max(line.replicas, 1) + load_s
 
 
 def _closest(card: ModelCard, candidates: list[ModelCard]) -> tuple[ModelId, ...]:

@@ -9,10 +9,10 @@ cancelled job is simply not free yet.
 Order of commands within one `handle`: a job's `RecordJob` comes before whatever acts on it. The pipeline makes all
 records of a batch durable before it carries the rest out.
 
-Bounds: `pending_max` jobs wait (beyond it: `RefuseJob`), `post_processing_max` finished pictures are held (beyond it
-nothing is dispatched), `attempts_max` failed attempts end a job, `reseeds_max` gate rejections end a job. Cost per
-event is O(log n) in the number of open jobs and linear in workers and models, except after the loss of a model
-(`_give_up_on`), which touches its whole line once.
+Bounds: `pending_max` jobs wait (beyond it a new one gets `RefuseJob`; what was accepted is always taken back),
+`post_processing_max` finished jobs are held in memory (beyond it nothing is dispatched), `attempts_max` failed attempts
+end a job, `reseeds_max` gate rejections end a job. Cost per event is O(log n) in the number of open jobs and linear in
+workers and models, except after the loss of a model (`_give_up_on`), which touches its whole line once.
 """
 
 import heapq
@@ -68,6 +68,9 @@ from heliograph.scheduling.profiles import Profiles
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
 
+RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 1.0, 120.0
+"""Bounds of the hint to a refused caller, which is otherwise the time in which a tenth of the backlog is done."""
+
 Run = tuple[JobId, int]
 
 
@@ -108,6 +111,7 @@ class Scheduler:
         self._lines: dict[ModelId, PendingLine] = {}
         self._delayed: list[tuple[float, int, JobId]] = []
         self._deadlines: list[tuple[float, int, JobId]] = []
+        self._pending = 0
         self._pending_by_tenant: Counter[TenantId] = Counter()
         self._load_failures: Counter[ModelId] = Counter()
         self._load_failed_at_s: dict[ModelId, float] = {}
@@ -144,7 +148,7 @@ class Scheduler:
             case RunFailed():
                 return self._run_failed(event, now_s)
             case RunAborted(job_id=job_id, attempt=attempt):
-                return self._free((job_id, attempt), now_s)
+                return self._run_aborted(job_id, attempt, now_s)
             case OutputsStored():
                 return self._complete(event, now_s)
             case GateRejected():
@@ -163,27 +167,26 @@ class Scheduler:
     def _admit(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open:
             return []
-        pending = sum(len(line) for line in self._lines.values())
-        refusal = self._overload(pending, self._pending_by_tenant[job.tenant_id], job)
-        if refusal is not None:
-            return [RefuseJob(job_id=job.job_id, error=refusal)]
+        overload = self._overload(job)
+        if overload is not None:
+            return [RefuseJob(job_id=job.job_id, error=overload)]
         job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
         entry = self._enter(job)
         return [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
 
-    def _overload(self, pending: int, pending_of_tenant: int, job: Job) -> Overloaded | None:
-        policy = self._policy
+    def _overload(self, job: Job) -> Overloaded | None:
+        """The bound that the new job would exceed, or None."""
+        pending_of_tenant = self._pending_by_tenant[job.tenant_id]
+        if self._pending >= self._policy.pending_max:
+            code, message = "queue_full", f"{self._pending} jobs are waiting already; try again later"
+        elif pending_of_tenant >= self._policy.pending_max_per_tenant:
+            code = "tenant_queue_full"
+            message = f"you have {pending_of_tenant} jobs waiting already; wait for some to finish"
+        else:
+            return None
         queue = self.queue_of(job.request.model_id)
-        retry_after_s = min(120.0, max(1.0, (queue.pending_s + queue.running_s) / max(queue.replicas, 1) / 10))
-        if pending >= policy.pending_max:
-            return Overloaded(f"{pending} jobs are waiting already; try again later", retry_after_s=retry_after_s)
-        if pending_of_tenant >= policy.pending_max_per_tenant:
-            return Overloaded(
-                f"you have {pending_of_tenant} jobs waiting already; wait for some to finish",
-                code="tenant_queue_full",
-                retry_after_s=retry_after_s,
-            )
-        return None
+        tenth_s = (queue.pending_s + queue.running_s) / max(queue.replicas, 1) / 10
+        return Overloaded(message, code=code, retry_after_s=min(max(tenth_s, RETRY_AFTER_S_MIN), RETRY_AFTER_S_MAX))
 
     def _recover(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open or job.state.is_terminal:
@@ -200,7 +203,7 @@ class Scheduler:
                 gpu_id=nowhere,
                 gpu_class="unknown",
                 model_id=job.request.model_id,
-                dispatched_at_s=job.timeline[-1].at_s,
+                dispatched_at_s=max(moment.at_s for moment in job.timeline if moment.state is JobState.DISPATCHED),
                 ended_at_s=now_s,
                 gpu_s=0.0,
                 outcome=AttemptOutcome.SERVER_LOST,
@@ -210,13 +213,12 @@ class Scheduler:
         return [record, *self._wait(entry, now_s)]
 
     def _abandon(self, job_id: JobId, now_s: float) -> list[Command]:
+        """Forget the job and free the worker that was to run it, though the job may have ended: neither was told."""
         entry = self._open.get(job_id)
-        if entry is None:
-            return []
-        self._leave(entry)
-        if entry.worker_id is None:
-            return []
-        return self._free((job_id, entry.job.attempt), now_s)
+        if entry is not None:
+            self._leave(entry)
+        untold = [run for run in self._runs if run[0] == job_id]
+        return [command for run in untold for command in self._free(run, now_s)]
 
     def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
         if event.worker_id not in self._workers:
@@ -266,17 +268,24 @@ class Scheduler:
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
 
     def _give_up_on(self, model_id: ModelId, now_s: float) -> list[Command]:
-        """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing."""
+        """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing.
+
+        While another replica of it is left, they wait for something.
+        """
+        if self._states_of(model_id) - {ReplicaState.STOPPING}:
+            return []
         line = self._lines.get(model_id)
         waiting = line.job_ids() if line is not None else ()
-        delayed = sorted(
-            job_id for _, _, job_id in self._delayed if self._is_delayed(job_id) and self._model_of(job_id) == model_id
-        )
+        delayed = [
+            job_id
+            for _, _, job_id in sorted(self._delayed)
+            if self._is_delayed(job_id) and self._open[job_id].job.request.model_id == model_id
+        ]
         message = f"The model {model_id} could not be loaded; choose another model or tell the operator."
         return [
             command
             for job_id in (*waiting, *delayed)
-            for command in self._end_early(job_id, JobState.FAILED, "model_load_failed", message, now_s)
+            for command in self._end(self._open[job_id], JobState.FAILED, "model_load_failed", message, now_s)
         ]
 
     def _start_running(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
@@ -323,6 +332,12 @@ class Scheduler:
             entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
         return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
 
+    def _run_aborted(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
+        """Frees the worker of a run that was called off; one that nobody called off is a failure of the engine."""
+        message = "The worker stopped without being told to."
+        failed = RunFailed(job_id=job_id, attempt=attempt, kind=EngineErrorKind.INTERNAL, message=message)
+        return self._run_failed(failed, now_s)
+
     def _complete(self, event: OutputsStored, now_s: float) -> list[Command]:
         entry = self._current(event.job_id, event.attempt, JobState.POST_PROCESSING)
         if entry is None:
@@ -330,9 +345,7 @@ class Scheduler:
         self._profiles.observe_finish(entry.job.request.model_id, now_s - entry.job.timeline[-1].at_s)
         done = entry.job.moved(JobState.COMPLETED, now_s=now_s)
         self._leave(entry)
-        record = RecordJob(
-            job=done, cause="completed", charged_attempt=entry.succeeded, outputs=event.outputs
-        )
+        record = RecordJob(job=done, cause="completed", charged_attempt=entry.succeeded, outputs=event.outputs)
         return [record, *self._fill(done.request.model_id, now_s)]
 
     def _gate_rejected(self, event: GateRejected, now_s: float) -> list[Command]:
@@ -372,6 +385,7 @@ class Scheduler:
     def _wait(self, entry: _Open, now_s: float) -> list[Command]:
         """Put a pending job in line, or on the back-off heap until its time comes."""
         job = entry.job
+        self._pending += 1
         self._pending_by_tenant[job.tenant_id] += 1
         if job.not_before_s > now_s:
             heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
@@ -465,6 +479,7 @@ class Scheduler:
             self._post_processing -= 1
 
     def _count_pending_out(self, tenant_id: TenantId) -> None:
+        self._pending -= 1
         self._pending_by_tenant[tenant_id] -= 1
         if not self._pending_by_tenant[tenant_id]:
             del self._pending_by_tenant[tenant_id]
@@ -495,14 +510,18 @@ class Scheduler:
         return self._fill(worker.model_id, now_s)
 
     def _is_delayed(self, job_id: JobId) -> bool:
+        """The job waits, and not in line; False for what the back-off heap still names although it has ended."""
         entry = self._open.get(job_id)
         if entry is None or entry.job.state is not JobState.PENDING:
             return False
         line = self._lines.get(entry.job.request.model_id)
         return line is None or job_id not in line
 
-    def _model_of(self, job_id: JobId) -> ModelId:
-        return self._open[job_id].job.request.model_id
+    def _states_of(self, model_id: ModelId) -> set[ReplicaState]:
+        return {worker.state for worker in self._workers.values() if worker.model_id == model_id}
+
+    def _is_loaded(self, model_id: ModelId) -> bool:
+        return not self._states_of(model_id).isdisjoint({ReplicaState.READY, ReplicaState.BUSY})
 
     def _ended_attempt(self, entry: _Open, worker: _Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
         return Attempt(
@@ -530,7 +549,7 @@ class Scheduler:
 
     def running_jobs(self) -> int:
         """Number of jobs on workers or in post-processing."""
-        return sum(entry.job.state is not JobState.PENDING for entry in self._open.values())
+        return len(self._open) - self._pending
 
     def fleet_view(self) -> FleetView:
         """GPUs and workers now."""
@@ -591,9 +610,7 @@ class Scheduler:
             case JobState.PENDING if entry.job.attempt > 0:
                 return Phase.RETRYING
             case JobState.PENDING:
-                states = [w.state for w in self._workers.values() if w.model_id == entry.job.request.model_id]
-                has_loaded = any(state in (ReplicaState.READY, ReplicaState.BUSY) for state in states)
-                return Phase.WAITING if has_loaded else Phase.LOADING_MODEL
+                return Phase.WAITING if self._is_loaded(entry.job.request.model_id) else Phase.LOADING_MODEL
             case JobState.POST_PROCESSING:
                 return Phase.FINISHING
             case _:
@@ -611,9 +628,8 @@ class Scheduler:
         line = self._lines.get(model_id)
         ahead_s = line.ahead_s(job.job_id) if line is not None and job.job_id in line else 0.0
         queue = self.queue_of(model_id)
-        loaded = any(w.model_id == model_id and w.state is not ReplicaState.LOADING for w in self._workers.values())
         wait_s = (ahead_s + queue.running_s) / max(queue.replicas, 1)
-        load_s = 0.0 if loaded else self._profiles.load_s(model_id)
+        load_s = 0.0 if self._is_loaded(model_id) else self._profiles.load_s(model_id)
         return max(wait_s + load_s, job.not_before_s - now_s) + entry.estimate_s + finish_s
 
     def _remaining_s(self, entry: _Open) -> float:
@@ -626,8 +642,7 @@ class Scheduler:
         delayed = {job_id for _, _, job_id in self._delayed if self._is_delayed(job_id)}
         pending = {job_id for job_id, entry in self._open.items() if entry.job.state is JobState.PENDING}
         assert pending == set(waiting) | delayed, "a pending job is nowhere, or a job that is not pending waits"
-        assert sum(self._pending_by_tenant.values()) == len(pending), "pending jobs are miscounted"
-        assert len(pending) <= self._policy.pending_max, "more jobs wait than allowed"
+        assert self._pending == sum(self._pending_by_tenant.values()) == len(pending), "pending jobs are miscounted"
         finishing = sum(entry.job.state is JobState.POST_PROCESSING for entry in self._open.values())
         assert finishing == self._post_processing, "post-processing is miscounted"
         held = {worker.run: worker.worker_id for worker in self._workers.values() if worker.run is not None}
@@ -639,7 +654,7 @@ class Scheduler:
 
 
 def run_order(job: Job, *, preview_every: int) -> RunOrder:
-    """What a worker has to do for the job's current attempt; each gate rejection moves on to fresh seeds."""
+    """What a worker has to do for the job's current attempt; each reseed moves on to fresh seeds."""
     request = job.request
     shift = job.reseeds * RESEED_STRIDE
     return RunOrder(

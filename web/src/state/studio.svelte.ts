@@ -77,6 +77,26 @@ export class Studio {
     }
   }
 
+  /** Looks for jobs that ended elsewhere while the page was out of sight. */
+  async catchUp(): Promise<void> {
+    if (!this.isLoaded || this.session.isLockedOut) return
+    try {
+      const page = await this.api.jobs(PAGE_SIZE)
+      const known = new Set(this.recent.map((job) => job.id))
+      const fresh = page.data.filter(isOver)
+      const listed = new Set(fresh.map((job) => job.id))
+      if (fresh.some((job) => known.has(job.id))) {
+        this.recent = [...fresh, ...this.recent.filter((job) => !listed.has(job.id))]
+      } else {
+        // More than a page has happened: what we had no longer joins up with it.
+        this.recent = fresh
+        this.next = page.has_more ? page.next_before : null
+      }
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
   /** A fresh copy of a job that has ended: its links to pictures carry a signature that expires. */
   async refresh(id: string): Promise<void> {
     try {

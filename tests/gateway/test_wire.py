@@ -1,0 +1,141 @@
+import json
+
+from heliograph.domain.job import Failure, Job, JobState, Moment
+from heliograph.domain.request import Adjustment
+from heliograph.domain.views import ModelStatus
+from heliograph.gateway.wire import job_json, model_json, progress_json, stage_timings, started_at_s
+from tests.builders import a_card, a_job, a_request, a_status, an_output
+
+
+def moments(*entries: tuple[str, float]) -> Job:
+    timeline = tuple(Moment(state=JobState(state), at_s=at_s) for state, at_s in entries)
+    return a_job(timeline=timeline, state=timeline[-1].state, created_at_s=timeline[0].at_s)
+
+
+def url(output_id: str, is_thumbnail: bool) -> str:
+    return f"/{output_id}{'/small' if is_thumbnail else ''}"
+
+
+def test_a_completed_job_shows_everything_the_reference_lists() -> None:
+    change = Adjustment(parameter="seed", requested="unset", used="7", reason="Drawn.")
+    request = a_request(prompt="a cat, watercolor", raw_prompt="a cat", adjustments=(change,))
+    job = moments(("pending", 100.0), ("dispatched", 101.0), ("running", 101.5), ("completed", 104.0))
+    job = a_job("cat", request=request, timeline=job.timeline, state=JobState.COMPLETED, created_at_s=100.0, attempt=1)
+    shown = job_json(a_status(job, step=10, outputs=(an_output("out_1"),), cost_micros=12), output_url=url)
+    assert json.loads(json.dumps(shown)) == {
+        "id": "cat",
+        "object": "job",
+        "status": "completed",
+        "phase": "done",
+        "model": "painter",
+        "created_at": 100.0,
+        "started_at": 101.5,
+        "completed_at": 104.0,
+        "queue_position": None,
+        "eta_s": None,
+        "progress": {"step": 10, "steps": 10, "fraction": 1.0},
+        "attempt": 1,
+        "request": {
+            "prompt": "a cat",
+            "negative_prompt": "",
+            "width": 256,
+            "height": 256,
+            "steps": 10,
+            "guidance_scale": 5.0,
+            "seed": 7,
+            "n": 1,
+            "quality": "standard",
+            "style": None,
+            "output_format": "png",
+            "output_quality": None,
+        },
+        "adjustments": [{"parameter": "seed", "requested": "unset", "used": "7", "reason": "Drawn."}],
+        "outputs": [
+            {
+                "id": "out_1",
+                "index": 0,
+                "url": "/out_1",
+                "thumbnail_url": "/out_1/small",
+                "sha256": "0" * 64,
+                "bytes": 1000,
+                "format": "png",
+                "width": 256,
+                "height": 256,
+                "seed": 7,
+                "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
+                "verdict": {"decision": "accept", "reasons": []},
+            }
+        ],
+        "error": None,
+        "timings": {"queue_s": 1.0, "dispatch_s": 0.5, "run_s": 2.5, "total_s": 4.0},
+        "cost_micros": 12,
+        "urls": {"self": "/v1/jobs/cat", "events": "/v1/jobs/cat/events", "cancel": "/v1/jobs/cat/cancel"},
+    }
+
+
+def test_a_waiting_job_shows_its_place_and_no_timings() -> None:
+    shown = job_json(a_status(a_job(), queue_position=3, eta_s=4.2), output_url=url)
+    assert (shown["queue_position"], shown["eta_s"], shown["timings"]) == (3, 4.2, {})
+    assert (shown["started_at"], shown["completed_at"], shown["outputs"]) == (None, None, [])
+
+
+def test_a_failed_job_says_why() -> None:
+    job = a_job(state=JobState.FAILED, failure=Failure(code="engine_crash", message="It broke."))
+    assert job_json(a_status(job), output_url=url)["error"] == {"code": "engine_crash", "message": "It broke."}
+
+
+def test_a_stage_entered_twice_counts_both_stays() -> None:
+    job = moments(
+        ("pending", 0.0),
+        ("dispatched", 1.0),
+        ("running", 2.0),
+        ("pending", 5.0),
+        ("dispatched", 9.0),
+        ("running", 9.5),
+        ("post_processing", 12.5),
+        ("completed", 13.0),
+    )
+    assert stage_timings(job) == {
+        "queue_s": 5.0,
+        "dispatch_s": 1.5,
+        "run_s": 6.0,
+        "post_processing_s": 0.5,
+        "total_s": 13.0,
+    }
+    assert started_at_s(job) == 9.5
+
+
+def test_a_job_back_in_the_queue_has_not_started() -> None:
+    assert started_at_s(moments(("pending", 0.0), ("dispatched", 1.0), ("running", 2.0), ("pending", 5.0))) is None
+
+
+def test_progress_tells_step_place_and_phase() -> None:
+    assert progress_json(a_status(a_job(), step=4, eta_s=1.0, queue_position=2)) == {
+        "step": 4,
+        "steps": 10,
+        "fraction": 0.4,
+        "eta_s": 1.0,
+        "phase": "waiting",
+        "queue_position": 2,
+    }
+
+
+def test_a_model_shows_facts_and_blanks() -> None:
+    card = a_card(guidance=None, token_limit=None)
+    shown = model_json(
+        ModelStatus(card=card, is_available=True, is_resident=False, wait_s=None), styles=("watercolor",)
+    )
+    assert shown.items() >= {
+        "id": "painter",
+        "object": "model",
+        "created": 0,
+        "owned_by": "heliograph",
+        "available": True,
+        "resident": False,
+        "est_seconds": None,
+        "guidance": None,
+        "token_limit": None,
+        "styles": ["watercolor"],
+    }.items()
+    rule = card.sizes
+    assert shown["sizes"]["default"] == f"{rule.default[0]}x{rule.default[1]}"
