@@ -1,4 +1,4 @@
-"""Stage 3: encode all rendered pictures with the finished autoencoder. `python -m training.encode_latents --work DIR`."""
+"""Stage 3: encode all rendered pictures with the trained autoencoder. `python -m training.encode_latents --work DIR`"""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def main() -> None:
                 log.progress(start + _BATCH, len(pictures), 0, f"{size_name} pictures")
         latents = np.concatenate(parts)
         np.save(array_path(work, size_name, "latents"), latents)
-        log.write(f"{size_name}: mean {latents.mean(dtype=np.float32):.3f}, deviation {latents.std(dtype=np.float32):.3f}")
+        mean, deviation = latents.mean(dtype=np.float32), latents.std(dtype=np.float32)
+        log.write(f"{size_name}: mean {mean:.3f}, deviation {deviation:.3f}")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class EncoderLayer(nn.Module):
         """(batch, tokens, channels) in and out."""
         query, key, value = self.query_key_value(self.attention_norm(x)).chunk(3, -1)
         x = x + self.attention_out(attend(query, key, value, _HEADS))
-        return x + self.feed_out(F.gelu(self.feed_in(self.feed_norm(x)), approximate="tanh"))
+        return x + self.feed_out(F.silu(self.feed_in(self.feed_norm(x))))
 
 
 class TextEncoder(nn.Module):

@@ -223,7 +223,7 @@ def main() -> None:
     """Start the processes and wait for them."""
     parser = stage_parser(__doc__)
     parser.add_argument("--total", type=int, default=TOTAL_SAMPLES, help="samples the schedule is stretched over")
-    parser.add_argument("--batch", type=int, default=48, help="samples per update, over all processes")
+    parser.add_argument("--batch", type=int, default=64, help="samples per update, over all processes")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this chunk; rerun to go on")
     options = parser.parse_args()

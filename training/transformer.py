@@ -22,7 +22,7 @@ from training.canvas import CLASSES
 from training.text_encoder import CONTEXT_CHANNELS, attend
 
 WIDTH = 192
-DEPTH = 7
+DEPTH = 6
 _HEAD_CHANNELS = 32
 _PATCH = 2
 _TIME_FEATURES = 256
@@ -59,7 +59,7 @@ class Block(nn.Module):
         h = F.layer_norm(x, (width,)) * (1 + feed_scale) + feed_shift
         grid = h.transpose(1, 2).reshape(batch, width, rows, columns)
         h = h + self.neighbours(grid).reshape(batch, width, count).transpose(1, 2)
-        return x + feed_gate * self.feed_out(F.gelu(self.feed_in(h), approximate="tanh"))
+        return x + feed_gate * self.feed_out(F.silu(self.feed_in(h)))
 
 
 class Transformer(nn.Module):

@@ -74,10 +74,13 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(settings: Settings, *, is_private: bool = False) -> AsyncGenerator[Installation]:
+async def installation(
+    settings: Settings, *, is_private: bool = False, may_run_jobs: bool = True
+) -> AsyncGenerator[Installation]:
     """Everything running on this machine, until the context is left.
 
-    With `is_private` the app ignores API keys: for a command that serves only itself over a socket of its own. Raises
+    With `is_private` the app ignores API keys: for a command that serves only itself over a socket of its own. Without
+    `may_run_jobs` nothing is dispatched and no model is loaded. Raises
     `Unavailable` when another process runs on the same data directory, `InvalidRequest` for settings that cannot work.
     """
     catalogue = read_catalogue(settings)
@@ -132,6 +135,8 @@ async def installation(settings: Settings, *, is_private: bool = False) -> Async
             new_id=_new_id,
         )
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
+        if not may_run_jobs:
+            pipeline.hold()
         working = await stack.enter_async_context(_background(pipeline.run()))
         if not is_private:
             await stack.enter_async_context(_background(_reload_keys(store, keys)))
@@ -177,9 +182,9 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 
 
 @asynccontextmanager
-async def serve_privately(settings: Settings, socket_path: Path) -> AsyncGenerator[None]:
+async def serve_privately(settings: Settings, socket_path: Path, *, may_run_jobs: bool) -> AsyncGenerator[None]:
     """Serve one command over a Unix socket that only this user can open, until the context is left."""
-    async with installation(settings, is_private=True) as running:
+    async with installation(settings, is_private=True, may_run_jobs=may_run_jobs) as running:
         with _private_socket(socket_path) as listener:
             server = _Server(running.app)
             task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -61,6 +61,7 @@ def _root(
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    configure_logging(level="error", json_lines=False)
 
 
 @cli.command()
@@ -99,7 +100,6 @@ def generate(
     }
     body = {name: value for name, value in wishes.items() if value is not None}
     settings = _settings(data_dir)
-    configure_logging(level="error", json_lines=False)
     job, paths = _run(_generate(settings, api_key, body, out))
     if as_json:
         typer.echo(json.dumps(_report(job, paths)))
@@ -261,7 +261,7 @@ async def _generate(
     settings: Settings, api_key: str | None, body: JsonObject, out: Path
 ) -> tuple[JsonObject, list[Path]]:
     """The finished job and where its pictures were written."""
-    async with _client(settings, api_key) as client:
+    async with _client(settings, api_key, may_run_jobs=True) as client:
         job = await client.submit(body)
         job_id = str(job["id"])
         try:
@@ -336,8 +336,11 @@ def _tell(job: JsonObject, paths: list[Path]) -> None:
 
 
 @asynccontextmanager
-async def _client(settings: Settings, api_key: str | None) -> AsyncGenerator[Client]:
-    """A client of the server that runs on the data directory, or of one that lives as long as the context."""
+async def _client(settings: Settings, api_key: str | None, *, may_run_jobs: bool) -> AsyncGenerator[Client]:
+    """A client of the server that runs on the data directory, or of one that lives as long as the context.
+
+    Without `may_run_jobs` the latter only answers questions: jobs that wait for a server stay as they are.
+    """
     running = await asyncio.to_thread(holder, settings.data_dir)
     if running is not None and running.url is not None:
         async with _closing(Client(base_url=running.url, api_key=api_key)) as client:
@@ -345,7 +348,7 @@ async def _client(settings: Settings, api_key: str | None) -> AsyncGenerator[Cli
         return
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
         socket_path = Path(folder) / "api.sock"
-        async with app.serve_privately(settings, socket_path):
+        async with app.serve_privately(settings, socket_path, may_run_jobs=may_run_jobs):
             own = Client(base_url="http://localhost", api_key=None, socket=socket_path)
             async with _closing(own) as client:
                 yield client
@@ -360,7 +363,7 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
 
 
 async def _ask(settings: Settings, api_key: str | None, question: Callable[[Client], Awaitable[_T]]) -> _T:
-    async with _client(settings, api_key) as client:
+    async with _client(settings, api_key, may_run_jobs=False) as client:
         return await question(client)
 
 

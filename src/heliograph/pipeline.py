@@ -214,11 +214,15 @@ class Pipeline:
             await asyncio.gather(*self._finishing, return_exceptions=True)
             await self._fleet.close()
 
-    async def drain(self, *, timeout_s: float) -> bool:
-        """Take nothing new, let what runs finish; True when all of it did within `timeout_s` seconds."""
+    def hold(self) -> None:
+        """Take nothing new, dispatch nothing, load nothing: before `run`, or on the way out."""
         self._is_draining = True
         self.problems["server"] = "the server is shutting down"
-        await self.emit(DrainRequested())
+        self.scheduler.handle(DrainRequested(), now_s=self.now_s())
+
+    async def drain(self, *, timeout_s: float) -> bool:
+        """Take nothing new, let what runs finish; True when all of it did within `timeout_s` seconds."""
+        self.hold()
         deadline_s = self.now_s() + timeout_s
         while self.scheduler.running_jobs() or self._finishing:
             if self.now_s() >= deadline_s:

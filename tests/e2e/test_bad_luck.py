@@ -131,7 +131,9 @@ def test_interrupting_drains_what_runs_and_keeps_what_waits(start_server: StartS
     children = server.worker_pids() + server.postprocess_pids()
     server.signal(signal.SIGINT)
     refused = eventually(
-        lambda: next((a for a in [server.http.post("/v1/jobs", json={"prompt": "late"})] if a.status_code != 201), None),
+        lambda: next(
+            (a for a in [server.http.post("/v1/jobs", json={"prompt": "late"})] if a.status_code != 201), None
+        ),
         within_s=2,
         what="a refusal while draining",
     )

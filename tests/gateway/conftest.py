@@ -91,11 +91,7 @@ async def client(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-
-
 def frames(text: str) -> list[tuple[str, str]]:
     """Events of a stream as (event, data); comments are left out."""
     blocks = [block for block in text.split("\n\n") if block and not block.startswith(":")]
     return [tuple(line.partition(": ")[2] for line in block.split("\n")) for block in blocks]  # type: ignore[misc]
-
-

@@ -208,5 +208,3 @@ class FakeService:
     def _raise_error(self) -> None:
         if self.error is not None:
             raise self.error
-
-

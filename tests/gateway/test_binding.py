@@ -57,5 +57,7 @@ def test_a_rebound_name_is_refused(host: str, code: str | None) -> None:
         ("GET", "https://evil.example", "cross-site", None),
     ],
 )
-def test_other_sites_cannot_change_anything(method: str, origin: str | None, site: str | None, code: str | None) -> None:
+def test_other_sites_cannot_change_anything(
+    method: str, origin: str | None, site: str | None, code: str | None
+) -> None:
     assert code_of(method=method, origin=origin, site=site) == code

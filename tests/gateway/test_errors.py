@@ -76,12 +76,15 @@ def test_every_error_has_its_answer(
     answer = problem(error, instance="/v1/jobs", request_id="req_1")
     assert answer.status == status
     assert answer.headers == headers
-    assert answer.body["error"].items() >= {
-        "message": error.message,
-        "type": kind,
-        "param": error.param,
-        "code": code,
-    }.items()
+    assert (
+        answer.body["error"].items()
+        >= {
+            "message": error.message,
+            "type": kind,
+            "param": error.param,
+            "code": code,
+        }.items()
+    )
     assert answer.body | {"error": None} == {
         "error": None,
         "type": "about:blank",

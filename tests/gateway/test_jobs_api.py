@@ -93,7 +93,9 @@ async def test_cancelling_twice_is_cancelling_once(gateway: Gateway, client: htt
         ({"prompt": "a cat", "user": 5}, "user", "invalid_user"),
     ],
 )
-async def test_a_wrong_field_is_named(client: httpx.AsyncClient, body: dict[str, object], param: str, code: str) -> None:
+async def test_a_wrong_field_is_named(
+    client: httpx.AsyncClient, body: dict[str, object], param: str, code: str
+) -> None:
     answer = await client.post("/v1/jobs", json=body)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -126,12 +128,18 @@ async def test_broken_json_is_refused_with_its_position(client: httpx.AsyncClien
     assert "column 12" in answer.json()["error"]["message"]
 
 
-async def test_the_idempotency_key_and_the_fingerprint_are_passed_on(gateway: Gateway, client: httpx.AsyncClient) -> None:
+async def test_the_idempotency_key_and_the_fingerprint_are_passed_on(
+    gateway: Gateway, client: httpx.AsyncClient
+) -> None:
     for body in ('{"prompt":"a cat","n":1}', '{"n": 1, "prompt": "a cat"}', '{"prompt":"a dog"}'):
         headers = {"Content-Type": "application/json", "Idempotency-Key": '"k-1"'}
         await client.post("/v1/jobs", content=body, headers=headers)
     first, second, third = gateway.service.submissions
-    assert (first.idempotency_key, first.fingerprint) == (second.idempotency_key, second.fingerprint) == ("k-1", first.fingerprint)
+    assert (
+        (first.idempotency_key, first.fingerprint)
+        == (second.idempotency_key, second.fingerprint)
+        == ("k-1", first.fingerprint)
+    )
     assert third.fingerprint != first.fingerprint
 
 

@@ -33,7 +33,9 @@ def test_a_broken_body_is_refused_with_its_fault(body: bytes, says: str) -> None
 
 
 def test_a_body_is_read_as_it_is() -> None:
-    fields = parse_json('{"prompt": "כלב 🐕 \\ud83d\\udc15", "n": 2, "seed": null, "guidance_scale": 3.5}'.encode()).fields
+    fields = parse_json(
+        '{"prompt": "כלב 🐕 \\ud83d\\udc15", "n": 2, "seed": null, "guidance_scale": 3.5}'.encode()
+    ).fields
     assert fields == {"prompt": "כלב 🐕 🐕", "n": 2, "seed": None, "guidance_scale": 3.5}
 
 

@@ -16,7 +16,15 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.mark.parametrize(
     ("sent", "is_kept"),
-    [("abc-123", True), ("a" * 128, True), ("a" * 129, False), ("a b", False), ("-a", False), ("é", False), ("", False)],
+    [
+        ("abc-123", True),
+        ("a" * 128, True),
+        ("a" * 129, False),
+        ("a b", False),
+        ("-a", False),
+        ("é", False),
+        ("", False),
+    ],
 )
 async def test_every_answer_has_a_request_id(client: httpx.AsyncClient, sent: str, is_kept: bool) -> None:
     headers = [(b"x-request-id", sent.encode("latin-1"))]
@@ -38,11 +46,13 @@ async def test_a_fault_is_logged_under_the_id_the_client_is_told(gateway: Gatewa
     (entry,) = logs
     assert entry["log_level"] == "error"
     assert entry["request_id"] == answer.headers["x-request-id"]
-    assert entry["exc_info"]
+    assert "ZeroDivisionError: the secret" in entry["exception"]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "192.168.1.5:8000"])
-async def test_an_open_server_answers_to_loopback_names_only(gateway: Gateway, client: httpx.AsyncClient, host: str) -> None:
+async def test_an_open_server_answers_to_loopback_names_only(
+    gateway: Gateway, client: httpx.AsyncClient, host: str
+) -> None:
     for path in ("/", "/healthz", "/v1/jobs", "/openapi.json"):
         answer = await client.get(path, headers={"Host": host})
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "host_not_allowed"), path

@@ -9,9 +9,7 @@ def order(**fields: object) -> ImageOrder:
 
 
 def test_parameters_of_the_same_name_pass_unchanged() -> None:
-    raw = order(
-        model="gpt-image-1", n=2, size="auto", output_format="webp", seed=1, steps="x", aspect_ratio="3:2"
-    ).raw
+    raw = order(model="gpt-image-1", n=2, size="auto", output_format="webp", seed=1, steps="x", aspect_ratio="3:2").raw
     assert (raw.prompt, raw.model, raw.n, raw.size) == ("a cat", "gpt-image-1", 2, "auto")
     assert (raw.output_format, raw.seed, raw.steps, raw.aspect_ratio) == ("webp", 1, "x", "3:2")
 

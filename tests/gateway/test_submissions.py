@@ -44,7 +44,16 @@ def test_an_end_user_is_a_short_printable_string(value: object) -> None:
 
 @pytest.mark.parametrize(
     ("sent", "number"),
-    [("600", 600.0), ("0.5", 0.5), ("0", None), ("-1", None), ("inf", None), ("nan", None), ("NOT_GIVEN", None), ("", None)],
+    [
+        ("600", 600.0),
+        ("0.5", 0.5),
+        ("0", None),
+        ("-1", None),
+        ("inf", None),
+        ("nan", None),
+        ("NOT_GIVEN", None),
+        ("", None),
+    ],
 )
 def test_a_header_that_is_no_positive_number_is_ignored(sent: str, number: float | None) -> None:
     assert positive_number({"x-stainless-read-timeout": sent}, "x-stainless-read-timeout") == number

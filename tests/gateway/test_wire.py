@@ -125,17 +125,20 @@ def test_a_model_shows_facts_and_blanks() -> None:
     shown = model_json(
         ModelStatus(card=card, is_available=True, is_resident=False, wait_s=None), styles=("watercolor",)
     )
-    assert shown.items() >= {
-        "id": "painter",
-        "object": "model",
-        "created": 0,
-        "owned_by": "heliograph",
-        "available": True,
-        "resident": False,
-        "est_seconds": None,
-        "guidance": None,
-        "token_limit": None,
-        "styles": ["watercolor"],
-    }.items()
+    assert (
+        shown.items()
+        >= {
+            "id": "painter",
+            "object": "model",
+            "created": 0,
+            "owned_by": "heliograph",
+            "available": True,
+            "resident": False,
+            "est_seconds": None,
+            "guidance": None,
+            "token_limit": None,
+            "styles": ["watercolor"],
+        }.items()
+    )
     rule = card.sizes
     assert shown["sizes"]["default"] == f"{rule.default[0]}x{rule.default[1]}"

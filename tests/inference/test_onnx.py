@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from training import tokenizer as training_tokenizer
 from training.captions import caption
 from training.scenes import sample_scene
@@ -125,12 +126,13 @@ def test_it_draws_what_the_trained_networks_draw(engine: OnnxEngine, golden: dic
 
 
 def test_a_sunset_is_warm_and_a_night_is_dark(engine: OnnxEngine) -> None:
-    """The model answers to the prompt: mean colours over six seeds, far apart."""
+    """The model answers to the prompt: mean colours over four seeds, far apart."""
 
-    def mean_rgb(prompt: str) -> np.ndarray:
-        order = replace(ORDER, prompt=prompt, steps=8, seeds=tuple(range(6)), width_px=128, height_px=128)
+    def mean_rgb(prompt: str) -> NDArray[np.float64]:
+        order = replace(ORDER, prompt=prompt, steps=4, seeds=(1, 2, 3, 4), width_px=128, height_px=128, preview_every=0)
         return run(engine, order)[1].pixels.mean(axis=(0, 1, 2))
 
     day, sunset, night = (mean_rgb(f"the sea {when}") for when in ("at noon", "at sunset", "at night"))
     assert night.mean() < 0.7 * day.mean()
-    assert sunset[0] - sunset[2] > day[0] - day[2] + 30
+    red_over_blue = sunset[0] - sunset[2]
+    assert red_over_blue > day[0] - day[2] + 30

@@ -87,6 +87,13 @@ async def test_everything_is_there_after_reopening(database: Path) -> None:
     await second.close()
 
 
+async def test_a_second_store_on_the_file_takes_turns(store: SqliteStore, database: Path) -> None:
+    other = await SqliteStore.open(database)
+    await asyncio.gather(*((store, other)[n % 2].commit([PutJob(job=a_job(n))]) for n in range(1, 21)))
+    await other.close()
+    assert len(await store.open_jobs()) == 20
+
+
 async def test_a_closed_store_says_so(database: Path) -> None:
     store = await SqliteStore.open(database)
     await store.close()

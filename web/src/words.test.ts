@@ -53,9 +53,12 @@ describe('whereabouts', () => {
 
 it('says what was changed', () => {
   expect(change({ parameter: 'guidance_scale', requested: '12', used: '10', reason: '' })).toBe(
-    'Guidance: asked for 12, used 10',
+    'Guidance: 12 became 10',
   )
-  expect(change({ parameter: 'seed', requested: 'unset', used: '7', reason: '' })).toBe('Seed: not set, used 7')
+  expect(change({ parameter: 'prompt', requested: 'as typed', used: '{prompt}, watercolor', reason: '' })).toBe(
+    'Prompt: as typed became your words, watercolor',
+  )
+  expect(change({ parameter: 'seed', requested: 'unset', used: '7', reason: '' })).toBe('Seed: set to 7')
 })
 
 describe('fileName', () => {

@@ -106,10 +106,12 @@ export function parameterName(parameter: string): string {
   return PARAMETERS[parameter] ?? plain.charAt(0).toUpperCase() + plain.slice(1)
 }
 
-/** What was changed: `Size: asked for auto, used 128x128`. The reason is a sentence of its own. */
+/** What was filled in or changed: `Seed: set to 7`, `Guidance: 12 became 10`. The reason is a sentence of its own. */
 export function change({ parameter, requested, used }: Adjustment): string {
-  const asked = ['', 'unset', 'null', 'none'].includes(requested.toLowerCase()) ? 'not set' : `asked for ${requested}`
-  return `${parameterName(parameter)}: ${asked}, used ${used}`
+  const isFilledIn = ['', 'unset', 'null', 'none'].includes(requested.toLowerCase())
+  // The server writes {prompt} for the prompt rather than repeating it.
+  const outcome = used.replaceAll('{prompt}', 'your words')
+  return `${parameterName(parameter)}: ${isFilledIn ? 'set to' : `${requested} became`} ${outcome}`
 }
 
 /** A file name from the prompt and the seed that made the picture: `a-red-boat-on-the-sea-7.png`. */

@@ -18,7 +18,6 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from heliograph.domain.model_card import ModelCard
 from heliograph.domain.run import RunOrder
 from heliograph.domain.views import Gpu
 from heliograph.fleet.driver import EmitEvent, FleetDriver
+from heliograph.fleet.watchdog import LocalLimits, Phase, Vitals, judge
 from heliograph.worker_wire import (
     PREFIX_BYTES,
     Abort,
@@ -61,64 +61,6 @@ STDERR_BYTES_KEPT = 4096
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """A slot is one core; libraries that start a thread per core would fight over it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalLimits:
-    """How long to wait for a worker, in seconds, and how much memory it may hold.
-
-    `step_timeout_s` is the longest silence within a run; the time in which our own side does not listen does not count.
-    An idle worker is pinged every `ping_interval_s`. `memory_bytes_max` is resident memory. The worker is looked at
-    every `poll_interval_s`, and condemned for silence only in two looks running.
-    """
-
-    load_timeout_s: float = 120.0
-    step_timeout_s: float = 60.0
-    abort_grace_s: float = 2.0
-    stop_grace_s: float = 2.0
-    ping_interval_s: float = 10.0
-    ping_timeout_s: float = 5.0
-    poll_interval_s: float = 0.2
-    memory_bytes_max: int = 2 * 1024**3
-
-
-class Phase(Enum):
-    """What a worker is doing."""
-
-    LOADING = auto()
-    IDLE = auto()
-    RUNNING = auto()
-    STOPPING = auto()
-
-
-@dataclass(slots=True, kw_only=True)
-class Vitals:
-    """What is known of a worker's health. Times are seconds of one monotonic clock.
-
-    `heard_s`: the last frame, or the last command that calls for one. `abort_s`: when the run was told to abort.
-    `ping_s`: when an unanswered ping was sent.
-    """
-
-    phase: Phase = Phase.LOADING
-    heard_s: float
-    abort_s: float | None = None
-    ping_s: float | None = None
-
-
-def judge(vitals: Vitals, limits: LocalLimits, now_s: float) -> tuple[LossReason, str] | None:
-    """Why a worker must be killed for its silence, or None while it has time left."""
-    silence_s = now_s - vitals.heard_s
-    if vitals.phase is Phase.LOADING and silence_s > limits.load_timeout_s:
-        return LossReason.LOAD_FAILED, f"the model was not loaded within {limits.load_timeout_s:g} s"
-    if vitals.phase is Phase.RUNNING and silence_s > limits.step_timeout_s:
-        return LossReason.SILENT, f"no step for {limits.step_timeout_s:g} s"
-    if vitals.abort_s is not None and now_s - vitals.abort_s > limits.abort_grace_s:
-        return LossReason.SILENT, f"the run did not stop within {limits.abort_grace_s:g} s"
-    if vitals.ping_s is not None and now_s - vitals.ping_s > limits.ping_timeout_s:
-        return LossReason.SILENT, f"no answer to a ping for {limits.ping_timeout_s:g} s"
-    if vitals.phase is Phase.STOPPING and silence_s > limits.stop_grace_s:
-        return LossReason.SILENT, f"the process did not end within {limits.stop_grace_s:g} s"
-    return None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

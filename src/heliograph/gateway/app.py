@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match
 from starlette.types import Lifespan
 
 import heliograph
@@ -29,6 +29,8 @@ from heliograph.gateway.outputs import outputs_router
 from heliograph.gateway.web_page import add_page
 from heliograph.service import Service
 from heliograph.settings import GatewaySettings
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 _DOCS_HEADERS = {
     # Swagger UI is a page of its own making: a script from its CDN, started by an inline one.
@@ -137,9 +139,9 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 def _methods_of(request: Request) -> list[str]:
-    app = cast(FastAPI, request.app)
-    methods: set[str] = set()
-    for route in app.routes:
-        if isinstance(route, Route) and route.path_regex.match(request.url.path):
-            methods |= route.methods or set()
-    return sorted(methods)
+    routes = cast(FastAPI, request.app).routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]

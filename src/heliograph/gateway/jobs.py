@@ -25,7 +25,7 @@ LIST_MAX = 100
 
 def jobs_router(context: Context) -> APIRouter:
     """Routes below `/v1/jobs`."""
-    router = APIRouter(prefix="/v1/jobs", tags=["Jobs"])
+    router = APIRouter(prefix="/v1/jobs", tags=["Jobs"], default_response_class=Response)
     service = context.service
 
     def answer(status: JobStatus, code: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -5,6 +5,7 @@ Plain ASGI and not `BaseHTTPMiddleware`, which copies every body through a queue
 
 import asyncio
 import re
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -73,8 +74,14 @@ class Envelope:
         try:
             await self._app(scope, receive, send_enveloped)
         except Exception as error:
-            # The top of the request's task: log the fault under the id that the client is told, and nothing more.
-            _log.exception("request_failed", request_id=request_id, method=scope["method"], path=scope["path"])
+            # The top of the request's task. The log gets the bare traceback: one with local variables would hold prompts.
+            _log.error(
+                "request_failed",
+                request_id=request_id,
+                method=scope["method"],
+                path=scope["path"],
+                exception="".join(traceback.format_exception(error)),
+            )
             if has_started:
                 raise  # half an answer is out; the server must cut the connection
             await problem_response(error, scope)(scope, receive, send_enveloped)

@@ -72,7 +72,7 @@ class _Call:
 
 def openai_images_router(context: Context) -> APIRouter:
     """`/v1/images/generations`."""
-    router = APIRouter(prefix="/v1/images", tags=["OpenAI"])
+    router = APIRouter(prefix="/v1/images", tags=["OpenAI"], default_response_class=Response)
 
     @router.post("/generations", **openapi.IMAGES)
     async def generate(request: Request) -> Response:

@@ -12,7 +12,7 @@ from heliograph.gateway.wire import model_json, to_json
 
 def operations_router(context: Context) -> APIRouter:
     """`/v1/models`, `/healthz`, `/readyz` and `/metrics`."""
-    router = APIRouter()
+    router = APIRouter(default_response_class=Response)
     service = context.service
 
     @router.get("/v1/models", **openapi.MODELS)

@@ -25,7 +25,7 @@ _MIME_TYPE_OF_SUFFIX = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/
 
 def outputs_router(context: Context) -> APIRouter:
     """`/v1/outputs/{id}`."""
-    router = APIRouter(prefix="/v1/outputs", tags=["Outputs"])
+    router = APIRouter(prefix="/v1/outputs", tags=["Outputs"], default_response_class=Response)
 
     async def get_output(
         request: Request,

@@ -19,7 +19,6 @@ import io
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import traceback
@@ -88,7 +87,7 @@ class Worker:
             engine.load()
         except Exception as error:  # top of the process: whatever went wrong, the driver is told
             self._send(LoadFailed(kind=_kind_of(error), message=_text_of(error)))
-            sys.exit(1)
+            os._exit(1)
         self._send(Ready(memory_bytes=_resident_bytes()))
         while True:
             match self._inbox.get():
@@ -106,7 +105,7 @@ class Worker:
             if pixels is None:
                 return RunAborted(job_id=order.job_id, attempt=order.attempt)
             run_s = time.monotonic() - started_s
-            images = tuple(map(_raw_image, pixels, order.seeds))
+            images = tuple(_raw_image(picture, seed) for picture, seed in zip(pixels, order.seeds, strict=True))
             return ImagesReady(job_id=order.job_id, attempt=order.attempt, run_s=run_s, images=images)
         except Exception as error:  # top of the worker: whatever went wrong, the scheduler is told
             kind, message = _kind_of(error), _text_of(error)

@@ -19,7 +19,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 def ensure_schema(path: Path) -> None:
     """Create or upgrade the database at `path`; does nothing to one that is up to date.
 
-    An upgrade is one transaction: it happens wholly or not at all. Nothing else may have the database open meanwhile.
+    An upgrade is one transaction: it happens wholly or not at all, and once if two processes ask for it together.
     Raises `Unavailable` for a database of a newer release, `sqlite3.Error` when the medium fails.
     """
     with closing(sqlite3.connect(path)) as connection:

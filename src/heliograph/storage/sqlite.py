@@ -32,7 +32,8 @@ _AFTER_EVERY_SEQUENCE = 2**63 - 1
 class SqliteStore:
     """A `Store` on one database file. Made by `open`; used from the event loop that opened it.
 
-    The file must be on a local disk, and only one process may write to it: hold the `DataDirLock` of its folder.
+    The file must be on a local disk. Another process may have it open too, as the command line does to manage keys
+    while a server runs: they take turns at writing. Only the holder of the folder's `DataDirLock` may run jobs.
     """
 
     def __init__(self, path: Path, *, writing: sqlite3.Connection, reading: sqlite3.Connection) -> None:

@@ -1,0 +1,1 @@
+"""What the README promises about speed and size, measured: `python -m benchmarks`, or one by one."""

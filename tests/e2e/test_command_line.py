@@ -1,0 +1,167 @@
+"""The `heliograph` command as a person or a script uses it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.e2e.conftest import StartServer
+from tests.e2e.server import FAKE, Server, eventually
+
+pytestmark = pytest.mark.e2e
+
+
+def run(*arguments: str, data_dir: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "heliograph", *arguments, "--data-dir", str(data_dir)]
+    surroundings = {**os.environ, **FAKE, **(env or {})}
+    return subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_generate_without_a_server_reports_everything_as_json(tmp_path: Path) -> None:
+    words = ("generate", "a red boat", "--model", "fake", "--seed", "7", "--n", "2", "--size", "64x48", "--json")
+    done = run(*words, "--out", str(tmp_path / "out"), data_dir=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["status"] == "completed"
+    assert report["cost_micros"] >= 0
+    assert {"queue", "dispatch", "run", "post_processing", "total"} <= set(report["timings"])
+    assert [output["seed"] for output in report["outputs"]] == [7, 8]
+    for output in report["outputs"]:
+        data = Path(output["path"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == output["sha256"]
+        with Image.open(output["path"]) as image:
+            assert image.size == (output["width"], output["height"]) == (64, 48)
+            assert image.format == "PNG"
+            assert "a red boat" in image.info["parameters"]
+
+
+def test_generate_uses_the_server_that_runs_on_the_data(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    target = tmp_path / "boat.webp"
+    done = run(
+        "generate", "a boat", "--model", "fake", "--format", "webp", "--out", str(target), data_dir=server.data_dir
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(target) in done.stdout
+    assert "seed" in done.stdout
+    assert "cost" in done.stdout
+    with Image.open(target) as image:
+        assert image.format == "WEBP"
+    listed = json.loads(run("jobs", "--json", data_dir=server.data_dir).stdout)["jobs"]
+    assert [job["request"]["prompt"] for job in listed] == ["a boat"], "the job is the server's"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (["generate", ""], 2, "prompt"),
+        (["generate", "x", "--size", "big"], 2, "size"),
+        (["generate", "x", "--steps", "0"], 2, "steps"),
+        (["generate", "x", "--n", "11"], 2, "n"),
+        (["generate", "x", "--seed", "-1"], 2, "seed"),
+        (["generate", "x", "--seed", "abc"], 2, "--seed"),
+        (["generate", "x", "--model", "nonsense"], 2, "nonsense"),
+        (["generate", "x", "--format", "bmp"], 2, "output_format"),
+        (["jobs", "show", "job_none"], 2, "job_none"),
+        (["keys", "revoke", "key_none"], 2, "key_none"),
+    ],
+)
+def test_bad_input_is_named_without_a_stack_trace(words: list[str], code: int, named: str, tmp_path: Path) -> None:
+    done = run(*words, data_dir=tmp_path / "data")
+    assert done.returncode == code
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_failed_job_exits_with_one(tmp_path: Path) -> None:
+    env = {
+        "HELIOGRAPH_FLEET__FAKE_ENGINE_OPTIONS": '{"faults": ["bad_input@1"]}',
+    }
+    done = run("generate", "x", "--model", "fake", "--json", data_dir=tmp_path / "data", env=env)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert (report["status"], report["error"]["code"]) == ("failed", "engine_bad_input")
+
+
+def test_interrupting_generate_cancels_the_job(start_server: StartServer) -> None:
+    server = start_server(fake='{"step_s": 0.1}')
+    command = [sys.executable, "-m", "heliograph", "generate", "x", "--model", "fake", "--steps", "50"]
+    child = subprocess.Popen(
+        [*command, "--data-dir", str(server.data_dir)], env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with child:
+        jobs = eventually(lambda: server.http.get("/v1/jobs").json()["data"], within_s=20, what="the job")
+        server.reaches(jobs[0]["id"], "running")
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert b"Traceback" not in said
+    assert server.finished(jobs[0]["id"])["status"] == "cancelled"
+
+
+def test_keys_open_a_server_to_their_tenant_only(start_server: StartServer, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    secrets = [
+        json.loads(run("keys", "create", "--tenant", tenant, "--tier", "pro", "--json", data_dir=data_dir).stdout)
+        for tenant in ("alice", "bob")
+    ]
+    alice, bob = ({"Authorization": f"Bearer {key['secret']}"} for key in secrets)
+    store = (
+        (data_dir / "heliograph.sqlite").read_bytes() + (data_dir / "heliograph.sqlite-wal").read_bytes()
+        if (data_dir / "heliograph.sqlite-wal").exists()
+        else (data_dir / "heliograph.sqlite").read_bytes()
+    )
+    assert secrets[0]["secret"].encode() not in store, "only the hash of a secret is kept"
+
+    server = start_server(data_dir=data_dir, wait=False)
+    assert server.http.post("/v1/jobs", json={"prompt": "x"}).status_code == 401
+    job = server.http.post("/v1/jobs", json={"prompt": "x", "model": "fake"}, headers=alice).json()
+    done = eventually(
+        lambda: (found := server.http.get(f"/v1/jobs/{job['id']}", headers=alice).json())["outputs"] and found,
+        within_s=20,
+        what="alice's picture",
+    )
+    assert server.http.get(f"/v1/jobs/{job['id']}", headers=bob).status_code == 404
+    assert server.http.get("/v1/jobs", headers=bob).json()["data"] == []
+    link = done["outputs"][0]["url"]
+    assert server.http.get(link).status_code == 200, "a signed link works without the header"
+    bare = link.split("?")[0]
+    assert server.http.get(bare, headers=alice).status_code == 200
+    assert server.http.get(bare, headers=bob).status_code == 404
+    assert server.http.get(bare).status_code == 401
+
+    assert run("keys", "revoke", secrets[1]["id"], data_dir=data_dir).returncode == 0
+    eventually(
+        lambda: server.http.get("/v1/jobs", headers=bob).status_code == 401,
+        within_s=6,
+        what="bob's key to stop working",
+    )
+
+
+def test_another_address_needs_keys(tmp_path: Path) -> None:
+    done = run("serve", "--host", "0.0.0.0", "--port", "0", data_dir=tmp_path / "data")
+    assert done.returncode == 2
+    assert "heliograph keys create" in done.stderr
+
+
+def test_a_taken_port_is_said_plainly(start_server: StartServer, tmp_path: Path) -> None:
+    server: Server = start_server()
+    port = server.url.rpartition(":")[2]
+    done = run("serve", "--port", port, data_dir=tmp_path / "other")
+    assert done.returncode == 3
+    assert port in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_models_prints_the_catalogue(tmp_path: Path) -> None:
+    shown = json.loads(run("models", "--json", data_dir=tmp_path).stdout)
+    assert len(shown["models"]) >= 30
+    assert "helio-base" in [model["id"] for model in shown["models"]]
+    assert "helio-base" in run("models", data_dir=tmp_path).stdout
