@@ -29,7 +29,7 @@ class Connection:
     async def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """The answer's JSON; raises RuntimeError for any status but 2xx."""
         data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nhost: b\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
         self._writer.write(head.encode() + data)
         return json.loads(await self._reader.readexactly(await self._length_of_body()))
 
@@ -53,7 +53,7 @@ class Connection:
         await self._reader.readexactly(2)
 
     def _ask(self, path: str) -> None:
-        self._writer.write(f"GET {path} HTTP/1.1\r\nhost: b\r\n\r\n".encode())
+        self._writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
 
     async def _head(self) -> bytes:
         head = await self._reader.readuntil(b"\r\n\r\n")

@@ -1,7 +1,6 @@
 """Servers as child processes, and what /proc says of their memory and CPU time."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import httpx
 
 FAKE_MODEL = {"HELIOGRAPH_FLEET__TESTING_MODELS": "true", "HELIOGRAPH_FLEET__ALWAYS_WARM": '["fake"]'}
 """Settings of a server whose workers hold the fake engine, which works in no time unless told otherwise."""
@@ -101,9 +102,7 @@ def _total(lines: list[str]) -> float:
 
 
 def _metrics(port: int) -> str:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n")
-        return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).raise_for_status().text
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from heliograph.billing.ledger import charge, record_cost
 from heliograph.billing.prices import PriceBook
@@ -64,11 +64,12 @@ from heliograph.domain.lifecycle import (
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
+from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
 from heliograph.fleet.driver import EmitEvent, FleetDriver
 from heliograph.fleet.plan import FleetPolicy, plan
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
-from heliograph.postprocess import FinishedPicture, PostProcessPool
+from heliograph.postprocess import FinishedPicture
 from heliograph.scheduling import Scheduler
 from heliograph.storage.store import PostLedger, PutAttempt, PutIdempotency, PutJob, PutOutput, PutRefusal, Store, Write
 
@@ -80,6 +81,14 @@ STORE_RETRY_HINT_S = 5.0
 DEFERRED_MAX = 1_024
 
 LifecycleSink = Callable[[LifecycleEvent], None]
+
+
+class PostProcessor(Protocol):
+    """Judges and encodes pictures somewhere else than on the loop."""
+
+    async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
+        """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
+        ...
 
 
 @dataclass(slots=True)
@@ -123,7 +132,7 @@ class Pipeline:
         scheduler: Scheduler,
         store: Store,
         blobs: BlobStore,
-        post: PostProcessPool,
+        post: PostProcessor,
         make_fleet: Callable[[EmitEvent], FleetDriver],
         gpus: Sequence[Gpu],
         cards: Mapping[ModelId, ModelCard],

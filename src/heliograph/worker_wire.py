@@ -13,8 +13,9 @@ Worker to driver: `Ready` or `LoadFailed` once, `Pong`, and of a run the very ev
 
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 from heliograph.domain.errors import EngineErrorKind
@@ -116,8 +117,8 @@ def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequenc
         case Run(order=order):
             return asdict(order), ()
         case StepDone(job_id=job_id, attempt=attempt, step=step, steps=steps, previews=previews):
-            lengths = [len(preview) for preview in previews]
-            return {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps, "previews": lengths}, previews
+            fields = {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps}
+            return fields | {"previews": [len(preview) for preview in previews]}, previews
         case ImagesReady(job_id=job_id, attempt=attempt, run_s=run_s, images=images):
             shapes = [[image.width_px, image.height_px, image.seed] for image in images]
             fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes}
@@ -152,9 +153,8 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
 _PLAIN = {plain.__name__: plain for plain in (Abort, Ping, Ready, Pong, RunStarted, RunAborted)}
 
 
-def _split(payload: bytes, part_bytes: Sequence[int]) -> Iterable[bytes]:
+def _split(payload: bytes, part_bytes: Sequence[int]) -> list[bytes]:
     """The payload cut into parts of the given lengths, which must use it up."""
     if sum(part_bytes) != len(payload) or any(length < 0 for length in part_bytes):
         raise WireError(f"a payload of {len(payload)} bytes for parts of {sum(part_bytes)}")
-    ends = [sum(part_bytes[: index + 1]) for index in range(len(part_bytes))]
-    return [payload[end - length : end] for end, length in zip(ends, part_bytes, strict=True)]
+    return [payload[end - length : end] for end, length in zip(accumulate(part_bytes), part_bytes, strict=True)]

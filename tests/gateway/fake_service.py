@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -184,10 +184,15 @@ class FakeService:
         job = status.view.job.moved(state, now_s=NOW_S + 2.0, failure=Failure(code=code, message="It ended early."))
         self._put(replace(status, view=replace(status.view, job=job, phase=Phase.DONE)))
 
-    async def until(self, condition: object) -> None:
+    async def settle(self) -> None:
+        """Let everybody in this event loop read what they were told."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    async def until(self, condition: Callable[[], object]) -> None:
         """Return once `condition()` holds; it is looked at whenever something happens here."""
         async with asyncio.timeout(5):
-            while not condition():  # type: ignore[operator]
+            while not condition():
                 self.something_happened.clear()
                 await self.something_happened.wait()
 

@@ -218,5 +218,5 @@ async def test_nothing_comes_before_the_snapshot(gateway: Gateway, client: httpx
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run())
         answer = await client.get("/v1/jobs/job_1/events")
-    assert [event for event, _ in frames(answer.text)][0] == "snapshot"
-    assert [event for event, _ in frames(answer.text)][-1] == "done"
+    names = [event for event, _ in frames(answer.text)]
+    assert (names[0], names[-1]) == ("snapshot", "done")

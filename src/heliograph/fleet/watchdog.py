@@ -20,7 +20,7 @@ class LocalLimits:
     abort_grace_s: float = 2.0
     stop_grace_s: float = 2.0
     ping_interval_s: float = 10.0
-    ping_timeout_s: float = 5.0
+    ping_timeout_s: float = 10.0
     poll_interval_s: float = 0.2
     memory_bytes_max: int = 2 * 1024**3
 

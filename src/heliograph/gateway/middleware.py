@@ -74,7 +74,7 @@ class Envelope:
         try:
             await self._app(scope, receive, send_enveloped)
         except Exception as error:
-            # The top of the request's task. The log gets the bare traceback: one with local variables would hold prompts.
+            # The top of the request's task. A bare traceback is logged: one with local variables would hold prompts.
             _log.error(
                 "request_failed",
                 request_id=request_id,

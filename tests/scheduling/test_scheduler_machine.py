@@ -1,0 +1,333 @@
+"""Random histories, faults and nonsense included, against the scheduler's invariants.
+
+The machine plays the world: a small fleet that carries the scheduler's commands out and reports back, badly. It checks
+every command against what the world knows, and at the end, with all faults over, that everybody's job ends.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from heliograph.domain.commands import (
+    AbortRun,
+    Command,
+    Dispatch,
+    PostProcess,
+    RecordJob,
+    RefuseJob,
+    StartReplica,
+    StopReplica,
+)
+from heliograph.domain.errors import EngineErrorKind
+from heliograph.domain.events import (
+    Event,
+    ImagesReady,
+    JobRecovered,
+    JobSubmitted,
+    LossReason,
+    ReplicaRequested,
+    RunAborted,
+    RunFailed,
+)
+from heliograph.domain.ids import JobId, ModelId, WorkerId
+from heliograph.domain.job import LEGAL_MOVES, JobState
+from heliograph.domain.pictures import Decision
+from heliograph.domain.tiers import Tier
+from tests.builders import (
+    a_job,
+    a_scheduler,
+    abandoned,
+    cancelled,
+    clock_ticked,
+    gate_rejected,
+    images_ready,
+    outputs_stored,
+    post_processing_failed,
+    recovered,
+    replica_requested,
+    replica_stop_requested,
+    run_aborted,
+    run_failed,
+    run_started,
+    step_done,
+    submitted,
+    worker_lost,
+    worker_ready,
+)
+
+Run = tuple[JobId, int]
+Item = TypeVar("Item")
+
+GPUS = 3
+MODELS = ("painter", "sketcher")
+SOME = st.integers(0, 999)
+"""Which of the things there are: the index, wrapped around."""
+
+
+class World(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+        self.scheduler = a_scheduler(
+            workers=0, gpus=GPUS, pending_max=6, pending_max_per_tenant=4, post_processing_max=2, backoff_s=(0.0, 3.0)
+        )
+        self.states: dict[JobId, JobState | None] = {}  # None: submitted, nothing recorded yet
+        self.attempts: Counter[JobId] = Counter()
+        self.refused: set[JobId] = set()
+        self.models: dict[WorkerId, str] = {}  # of living workers
+        self.places: dict[WorkerId, str] = {}
+        self.ready: set[WorkerId] = set()
+        self.runs: dict[WorkerId, Run] = {}
+        self.finishing: list[Run] = []
+        self.history: list[Event] = []
+        self.names = 0
+
+    # --- carrying commands out -------------------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        self.history.append(event)
+        for command in self.scheduler.handle(event, now_s=self.now_s):
+            self.obey(command)
+
+    def obey(self, command: Command) -> None:
+        match command:
+            case RecordJob(job=job, cause=cause):
+                before = self.states[job.job_id]
+                assert job.state in (LEGAL_MOVES[before] if before is not None else {JobState.PENDING})
+                self.attempts[job.job_id] += cause == "dispatched"
+                assert job.attempt == self.attempts[job.job_id], "attempts grow by one per dispatch"
+                self.states[job.job_id] = job.state
+            case Dispatch(worker_id=worker_id, order=order):
+                assert worker_id in self.ready, "a worker that has not loaded, or stops, gets no job"
+                assert worker_id not in self.runs, "a worker makes one job at a time"
+                assert order.model_id == self.models[worker_id]
+                assert order.attempt == self.attempts[order.job_id]
+                assert self.states[order.job_id] is JobState.DISPATCHED, "recorded first"
+                self.runs[worker_id] = (order.job_id, order.attempt)
+            case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+                assert self.runs[worker_id] == (job_id, attempt)
+            case PostProcess(job=job):
+                self.finishing.append((job.job_id, job.attempt))
+            case StopReplica(worker_id=worker_id):
+                assert worker_id not in self.runs, "a busy worker finishes first"
+                self.ready.discard(worker_id)
+            case RefuseJob(job_id=job_id):
+                del self.states[job_id]
+                self.refused.add(job_id)
+            case StartReplica():
+                raise AssertionError("the fleet plan starts replicas, not the scheduler")
+
+    def new_name(self, prefix: str) -> str:
+        self.names += 1
+        return f"{prefix}{self.names}"
+
+    # --- jobs ------------------------------------------------------------------------------------------------------
+
+    @initialize(states=st.lists(st.sampled_from([state for state in JobState if not state.is_terminal]), max_size=3))
+    def recover(self, states: list[JobState]) -> None:
+        for state in states:
+            job = a_job(self.new_name("old"), state=state, attempt=1, sequence=self.names)
+            self.states[job.job_id], self.attempts[job.job_id] = state, 1
+            self.tell(recovered(job))
+
+    @rule(
+        tier=st.sampled_from(Tier),
+        tenant=st.sampled_from(["acme", "zeta"]),
+        model=st.sampled_from(MODELS),
+        patience_s=st.none() | st.floats(0.0, 30.0),
+        is_stored=st.booleans() | st.just(True),
+    )
+    def submit(self, tier: Tier, tenant: str, model: str, patience_s: float | None, is_stored: bool) -> None:
+        job = a_job(
+            self.new_name("job"),
+            tier=tier,
+            tenant=tenant,
+            model=model,
+            sequence=self.names,
+            created_at_s=self.now_s,
+            deadline_at_s=None if patience_s is None else self.now_s + patience_s,
+        )
+        if is_stored:
+            self.states[job.job_id] = None
+            self.tell(submitted(job))
+        else:
+            self.scheduler.handle(submitted(job), now_s=self.now_s)
+            self.tell(abandoned(job.job_id))
+
+    @precondition(lambda self: self.states)
+    @rule(which=SOME)
+    def cancel(self, which: int) -> None:
+        self.tell(cancelled(pick(list(self.states), which)))
+
+    # --- workers ---------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.models) < GPUS)
+    @rule(model=st.sampled_from(MODELS))
+    def start_replica(self, model: str) -> None:
+        worker_id = WorkerId(self.new_name("w"))
+        self.places[worker_id] = next(
+            gpu for gpu in (f"gpu{index}" for index in range(GPUS)) if gpu not in self.places.values()
+        )
+        self.models[worker_id] = model
+        self.tell(replica_requested(worker_id, gpu=self.places[worker_id], model=model))
+
+    @precondition(lambda self: self.models)
+    @rule(which=SOME)
+    def finish_loading(self, which: int) -> None:
+        worker_id = pick(list(self.models), which)
+        view = {replica.worker_id: replica for replica in self.scheduler.fleet_view().replicas}[worker_id]
+        if view.state == "loading":
+            self.ready.add(worker_id)
+        self.tell(worker_ready(worker_id))
+
+    @precondition(lambda self: self.models)
+    @rule(which=SOME, reason=st.sampled_from(LossReason))
+    def lose_worker(self, which: int, reason: LossReason) -> None:
+        worker_id = pick(list(self.models), which)
+        for known in (self.models, self.places, self.runs):
+            known.pop(worker_id, None)
+        self.ready.discard(worker_id)
+        self.tell(worker_lost(worker_id, reason))
+
+    @precondition(lambda self: self.models)
+    @rule(which=SOME)
+    def stop_worker(self, which: int) -> None:
+        worker_id = pick(list(self.models), which)
+        self.ready.discard(worker_id)
+        self.tell(replica_stop_requested(worker_id))
+
+    # --- runs ------------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.runs)
+    @rule(which=SOME, step=st.integers(0, 10))
+    def make_progress(self, which: int, step: int) -> None:
+        job_id, attempt = pick(list(self.runs.values()), which)
+        self.tell(run_started(job_id, attempt=attempt) if step == 0 else step_done(job_id, step, attempt=attempt))
+
+    @precondition(lambda self: self.runs)
+    @rule(which=SOME, how=st.sampled_from([None, *EngineErrorKind]) | st.none())
+    def end_run(self, which: int, how: EngineErrorKind | None) -> None:
+        worker_id = pick(list(self.runs), which)
+        job_id, attempt = self.runs.pop(worker_id)
+        self.tell(images_ready(job_id, attempt=attempt) if how is None else run_failed(job_id, how, attempt=attempt))
+
+    @precondition(lambda self: self.runs)
+    @rule(which=SOME)
+    def stop_run(self, which: int) -> None:
+        """The worker stops as it was told to, or although it was not."""
+        job_id, attempt = self.runs.pop(pick(list(self.runs), which))
+        self.tell(run_aborted(job_id, attempt=attempt))
+
+    @precondition(lambda self: self.finishing)
+    @rule(which=SOME, how=st.sampled_from(["stored", "stored", "regenerate", "block", "broken"]))
+    def finish(self, which: int, how: str) -> None:
+        job_id, attempt = pick(self.finishing, which)
+        self.finishing.remove((job_id, attempt))
+        match how:
+            case "stored":
+                self.tell(outputs_stored(job_id, attempt=attempt))
+            case "broken":
+                self.tell(post_processing_failed(job_id, attempt=attempt))
+            case _:
+                self.tell(gate_rejected(job_id, Decision(how), attempt=attempt))
+
+    # --- time and nonsense -----------------------------------------------------------------------------------------
+
+    @rule(passed_s=st.floats(0.0, 3.0) | st.just(1_000.0))
+    def tick(self, passed_s: float) -> None:
+        self.now_s += passed_s
+        self.tell(clock_ticked())
+
+    @precondition(lambda self: self.history)
+    @rule(which=SOME)
+    def repeat_an_old_event(self, which: int) -> None:
+        event = pick(self.history, which)
+        if isinstance(event, JobSubmitted | JobRecovered | ReplicaRequested):
+            return  # names of jobs and workers are never used twice
+        if not self.would_end_a_run(event):
+            self.tell(event)
+
+    @rule(
+        name=st.sampled_from(["nobody", "job1", "job2", "job3"]),
+        attempt=st.integers(0, 4),
+        make=st.sampled_from([run_started, step_done, images_ready, run_failed, run_aborted]),
+    )
+    def talk_nonsense(self, name: str, attempt: int, make: Callable[..., Event]) -> None:
+        event = make(name, attempt=attempt)
+        if not self.would_end_a_run(event):
+            self.tell(event)
+
+    @rule()
+    def talk_of_unknown_workers(self) -> None:
+        for event in (worker_ready("nobody"), worker_lost("nobody"), replica_stop_requested("nobody")):
+            assert self.scheduler.handle(event, now_s=self.now_s) == []
+
+    def would_end_a_run(self, event: Event) -> bool:
+        """It says that a run is over that is still going on: a lie no worker tells."""
+        match event:
+            case ImagesReady() | RunFailed() | RunAborted():
+                return (event.job_id, event.attempt) in self.runs.values()
+            case _:
+                return False
+
+    # --- what always holds -----------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_scheduler_is_consistent(self) -> None:
+        self.scheduler.check()
+
+    @invariant()
+    def every_job_is_refused_open_or_ended(self) -> None:
+        for job_id, state in self.states.items():
+            assert state is not None, "a submission was neither recorded nor refused"
+            assert self.scheduler.is_open(job_id) != state.is_terminal
+        assert not any(self.scheduler.is_open(job_id) for job_id in self.refused)
+        assert self.scheduler.open_jobs() == sum(not (state and state.is_terminal) for state in self.states.values())
+
+    @invariant()
+    def world_and_scheduler_agree_on_who_runs_what(self) -> None:
+        replicas = self.scheduler.fleet_view().replicas
+        assert {replica.worker_id for replica in replicas} == set(self.models)
+        held = {replica.worker_id: replica.job_id for replica in replicas if replica.job_id is not None}
+        assert held == {worker_id: job_id for worker_id, (job_id, _) in self.runs.items()}
+
+    @invariant()
+    def no_worker_idles_while_somebody_waits_for_it(self) -> None:
+        if sum(state is JobState.POST_PROCESSING for state in self.states.values()) >= 2:
+            return
+        idle = self.ready - set(self.runs)
+        assert not any(self.scheduler.queue_of(ModelId(self.models[worker_id])).pending for worker_id in idle)
+
+    def teardown(self) -> None:
+        """All faults are over: with one healthy worker per model everybody's job ends."""
+        for _ in list(self.models):
+            self.lose_worker(0, LossReason.STOPPED)
+        for model in MODELS:
+            self.start_replica(model)
+        for index, _ in enumerate(MODELS):
+            self.finish_loading(index)
+        turns = 0
+        while self.scheduler.open_jobs():
+            turns += 1
+            assert turns <= 100, "a job never ends"
+            for _ in list(self.runs):
+                self.end_run(0, None)
+            while self.finishing:
+                self.finish(0, "stored")
+            self.tick(20.0)
+            self.the_scheduler_is_consistent()
+        assert all(state is not None and state.is_terminal for state in self.states.values())
+        assert self.scheduler.running_jobs() == 0
+        assert self.scheduler.queue_of(ModelId(MODELS[0])).pending_s == 0.0
+
+
+def pick(things: list[Item], which: int) -> Item:
+    return things[which % len(things)]
+
+
+TestWorld = World.TestCase
+TestWorld.settings = settings(max_examples=60, stateful_step_count=40)

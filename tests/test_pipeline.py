@@ -1,0 +1,446 @@
+"""The loop and the service over it, with in-memory twins of everything outside: order, durability and exactly-once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from heliograph.billing import ledger
+from heliograph.billing.prices import PriceBook
+from heliograph.delivery.memory import MemoryBlobStore
+from heliograph.domain.accounts import Caller
+from heliograph.domain.billing_records import Account
+from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded, Timeout, Unavailable
+from heliograph.domain.ids import ModelId, TenantId
+from heliograph.domain.job import AttemptOutcome, JobState
+from heliograph.domain.lifecycle import JobMoved, LifecycleEvent, RequestRefused
+from heliograph.domain.model_card import EngineKind
+from heliograph.domain.pictures import Decision, RawImage, Verdict
+from heliograph.domain.request import GenerationRequest, OutputFormat
+from heliograph.domain.run import RunOrder
+from heliograph.domain.tiers import Tier
+from heliograph.fleet.plan import FleetPolicy
+from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate
+from heliograph.pipeline import Pipeline
+from heliograph.postprocess import FinishedPicture
+from heliograph.prompts.raw import RawRequest
+from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.service import PipelineService, Submission
+from heliograph.storage.memory import MemoryStore
+from heliograph.storage.store import PutJob, Write
+from tests.builders import MODEL, a_card, a_catalogue, a_gpu, a_job, a_request
+from tests.scripted_fleet import ScriptedFleet
+
+ALICE = Caller(tenant_id=TenantId("alice"), tier=Tier.STANDARD)
+BOB = Caller(tenant_id=TenantId("bob"), tier=Tier.PRO)
+SMALL = RawRequest(prompt="a cat", model=MODEL, size="64x64", steps=2, seed=7)
+
+
+class FailingStore(MemoryStore):
+    """A store whose commits fail while `is_down`, and that can be made to pause before each commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_down = False
+        self.may_commit = asyncio.Event()
+        self.may_commit.set()
+        self.commits: list[tuple[Write, ...]] = []
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        await self.may_commit.wait()
+        if self.is_down:
+            raise Unavailable("the disk is full")
+        await super().commit(writes)
+        self.commits.append(tuple(writes))
+
+
+class FailingBlobs(MemoryBlobStore):
+    is_down = False
+
+    async def put(self, data: bytes, *, suffix: str) -> str:
+        if self.is_down:
+            raise Unavailable("no room for pictures")
+        return await super().put(data, suffix=suffix)
+
+
+class Finisher:
+    """Finishes pictures at once; `verdicts` are given out first, one per picture."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+
+    async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
+        if self.verdicts:
+            return self.verdicts.pop(0)
+        return FinishedPicture(
+            data=b"picture %d" % raw.seed,
+            sha256="0" * 64,
+            output_format=OutputFormat.PNG,
+            width_px=raw.width_px,
+            height_px=raw.height_px,
+            seed=raw.seed,
+            thumbnail=b"small",
+            thumbhash="hash",
+            verdict=Verdict(decision=Decision.ACCEPT),
+        )
+
+
+class World:
+    """A pipeline and its service over twins; `events` is everything that was published."""
+
+    def __init__(
+        self,
+        *,
+        store: FailingStore | None = None,
+        holds: bool = False,
+        policy: SchedulerPolicy | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.store = store or FailingStore()
+        self.blobs = FailingBlobs()
+        self.finisher = Finisher()
+        self.events: list[LifecycleEvent] = []
+        self.fleet: ScriptedFleet | None = None
+        self._holds = holds
+        card = a_card()
+        ids = count(1)
+        self.pipeline = Pipeline(
+            scheduler=Scheduler(
+                gpus=[a_gpu()], policy=policy or SchedulerPolicy(backoff_s=(0.0,)), profiles=Profiles()
+            ),
+            store=self.store,
+            blobs=self.blobs,
+            post=self.finisher,
+            make_fleet=self._make_fleet,
+            gpus=[a_gpu()],
+            cards={card.model_id: card},
+            fleet_policy=FleetPolicy(),
+            prices=PriceBook(),
+            feed=LiveFeed(),
+            sinks=[self.events.append],
+            clock=clock or asyncio.get_running_loop().time,
+            new_id=lambda: f"{next(ids):06d}",
+        )
+        self.service = PipelineService(
+            pipeline=self.pipeline,
+            store=self.store,
+            blobs=self.blobs,
+            catalogue=a_catalogue(card, aliases={"dall-e-3": MODEL}),
+            engines=frozenset({EngineKind.FAKE}),
+            presets={},
+            readers={},
+            last_sequence=0,
+            idempotency_ttl_s=60.0,
+            random_int=lambda _bound: 5,
+            new_id=lambda: f"{next(ids):06d}",
+        )
+
+    def _make_fleet(self, emit: Callable[..., object]) -> ScriptedFleet:
+        self.fleet = ScriptedFleet(emit, holds=self._holds)  # type: ignore[arg-type]
+        return self.fleet
+
+    @property
+    def orders(self) -> list[RunOrder]:
+        assert self.fleet is not None
+        return self.fleet.orders
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["World"]:
+        task = asyncio.create_task(self.pipeline.run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+        assert task.cancelled(), task.exception()
+        self.pipeline.scheduler.check()
+
+    async def submit(self, caller: Caller = ALICE, raw: RawRequest = SMALL, **more: object) -> str:
+        status = await self.service.submit(Submission(raw=raw, **more), caller=caller)  # type: ignore[arg-type]
+        return status.view.job.job_id
+
+    def states_of(self, job_id: str) -> list[JobState]:
+        moves = [event for event in self.events if isinstance(event, JobMoved)]
+        return [move.record.job.state for move in moves if move.record.job.job_id == job_id]
+
+
+async def until(look: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not look():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_job_goes_through_every_state_once_and_leaves_a_balanced_ledger() -> None:
+    async with World().running() as world:
+        job_id = await world.submit(raw=replace(SMALL, n=2))
+        done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+        lines = await world.store.ledger(job_id)
+        attempts = await world.store.attempts(job_id)
+    assert world.states_of(job_id) == [
+        JobState.PENDING,
+        JobState.DISPATCHED,
+        JobState.RUNNING,
+        JobState.POST_PROCESSING,
+        JobState.COMPLETED,
+    ]
+    assert [output.seed for output in done.outputs] == [7, 8]
+    ledger.check(lines)
+    assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.SUCCEEDED]
+    charged = -sum(line.amount_micros for line in lines if line.account is Account.TENANT)
+    assert done.cost_micros == charged
+
+
+async def test_watchers_see_progress_and_previews_and_end_with_the_job() -> None:
+    async with World(holds=True).running() as world:
+        job_id = await world.submit()
+        async with world.service.watch(job_id, caller=ALICE) as updates:
+            first = await anext(updates)
+            await until(lambda: world.orders)
+            assert world.fleet is not None
+            world.fleet.finish(world.orders[0])
+            rest = [update async for update in updates]
+    assert isinstance(first, StatusUpdate)
+    assert any(isinstance(update, ProgressUpdate) for update in rest)
+    assert any(isinstance(update, PreviewUpdate) and update.jpeg == b"jpeg" for update in rest)
+    last = rest[-1]
+    assert isinstance(last, StatusUpdate)
+    assert last.status.view.job.state is JobState.COMPLETED
+    assert last.status.outputs, "the terminal status brings the pictures"
+
+
+async def test_nothing_is_acknowledged_or_dispatched_before_it_is_durable() -> None:
+    async with World().running() as world:
+        await world.submit()  # the worker is warm from here on
+        await until(lambda: world.pipeline.scheduler.open_jobs() == 0)
+        world.store.may_commit.clear()
+        pending = asyncio.create_task(world.submit())
+        await asyncio.sleep(0.05)
+        assert not pending.done(), "acknowledged before it was durable"
+        assert len(world.orders) == 1, "dispatched before it was durable"
+        world.store.may_commit.set()
+        job_id = await pending
+        await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+    assert len(world.orders) == 2
+
+
+async def test_a_failing_store_refuses_submissions_and_keeps_what_runs() -> None:
+    async with World(holds=True).running() as world:
+        running = await world.submit()
+        await until(lambda: world.orders)
+        world.store.is_down = True
+        with pytest.raises(Unavailable, match="disk is full"):
+            await world.submit()
+        assert not world.service.readiness().is_ready
+        with pytest.raises(Unavailable, match="disk is full"):
+            await world.submit()  # at once, from what is known
+        assert world.fleet is not None
+        world.fleet.finish(world.orders[0])
+        await asyncio.sleep(0.1)
+        world.store.is_down = False
+        done = await world.service.wait(running, caller=ALICE, timeout_s=5)
+        assert done.view.job.state is JobState.COMPLETED
+        await until(lambda: world.service.readiness().is_ready)
+        await world.submit()
+    jobs = {write.job.job_id for commit in world.store.commits for write in commit if isinstance(write, PutJob)}
+    assert len(jobs) == 2, "a refused submission left a job behind"
+
+
+async def test_a_refused_submission_gives_its_worker_back() -> None:
+    async with World().running() as world:
+        await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+        world.store.is_down = True
+        with pytest.raises(Unavailable):
+            await world.submit()
+        world.store.is_down = False
+        await until(lambda: world.service.readiness().is_ready)
+        await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+    assert len(world.orders) == 2, "the abandoned job was never handed to a worker"
+
+
+async def test_full_picture_storage_parks_the_job_without_another_attempt() -> None:
+    async with World().running() as world:
+        world.blobs.is_down = True
+        job_id = await world.submit()
+        await until(lambda: "pictures" in world.pipeline.problems)
+        with pytest.raises(Unavailable, match="no room"):
+            await world.submit()
+        world.blobs.is_down = False
+        done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+    assert done.view.job.attempt == 1
+    assert not world.pipeline.problems
+
+
+async def test_a_gate_asks_for_other_seeds_a_bounded_number_of_times() -> None:
+    async with World().running() as world:
+        again = Verdict(decision=Decision.REGENERATE, reasons=("blank",))
+        world.finisher.verdicts = [again]
+        done = await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+        assert (done.view.job.attempt, done.view.job.reseeds) == (2, 1)
+        assert world.orders[0].seeds != world.orders[1].seeds
+        assert done.outputs[0].seed == world.orders[1].seeds[0]
+
+        world.finisher.verdicts = [again] * 3
+        failed = await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+        assert failed.view.job.failure is not None
+        assert failed.view.job.failure.code == "quality_blocked"
+        assert failed.cost_micros == 0
+
+
+async def test_a_lost_worker_is_replaced_and_its_job_tried_again() -> None:
+    async with World(holds=True).running() as world:
+        job_id = await world.submit()
+        await until(lambda: world.orders)
+        assert world.fleet is not None
+        world.fleet.lose(world.fleet.workers[0])
+        await until(lambda: len(world.orders) == 2)
+        world.fleet.finish(world.orders[0])  # late pictures of the first attempt change nothing
+        world.fleet.finish(world.orders[1])
+        done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+        attempts = await world.store.attempts(job_id)
+    assert done.view.job.attempt == 2
+    assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.WORKER_LOST, AttemptOutcome.SUCCEEDED]
+
+
+async def test_cancel_is_durable_when_it_returns_and_reaches_the_worker() -> None:
+    async with World(holds=True).running() as world:
+        job_id = await world.submit()
+        await until(lambda: world.orders)
+        status = await world.service.cancel(job_id, caller=ALICE)
+        assert status.view.job.state is JobState.CANCELLED
+        stored = await world.store.job(status.view.job.job_id)
+        assert stored is not None
+        assert stored.job.state is JobState.CANCELLED
+        assert world.fleet is not None
+        assert world.fleet.aborted == [(job_id, 1)]
+        again = await world.service.cancel(job_id, caller=ALICE)
+        assert again.view.job.state is JobState.CANCELLED
+
+
+async def test_open_jobs_of_an_earlier_process_are_finished() -> None:
+    store = FailingStore()
+    small = a_request(width_px=64, height_px=64, steps=2)
+    left = [
+        a_job("waiting", tenant="alice", sequence=1, request=small),
+        a_job("running", tenant="alice", sequence=2, request=small, state=JobState.RUNNING, attempt=1),
+        a_job("finishing", tenant="alice", sequence=3, request=small, state=JobState.POST_PROCESSING, attempt=1),
+    ]
+    await store.commit([PutJob(job=job) for job in left])
+    async with World(store=store).running() as world:
+        await until(lambda: world.pipeline.scheduler.open_jobs() == 0 and len(world.orders) == 3)
+        statuses = [await world.service.status(job.job_id, caller=ALICE) for job in left]
+        attempts = await store.attempts(left[1].job_id)
+    assert [status.view.job.state for status in statuses] == [JobState.COMPLETED] * 3
+    assert [status.view.job.attempt for status in statuses] == [1, 2, 2]
+    assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.SERVER_LOST, AttemptOutcome.SUCCEEDED]
+
+
+async def test_draining_lets_running_work_finish_and_takes_nothing_new() -> None:
+    async with World(holds=True).running() as world:
+        running = await world.submit()
+        waiting = await world.submit()
+        await until(lambda: world.orders)
+        draining = asyncio.create_task(world.pipeline.drain(timeout_s=5))
+        await asyncio.sleep(0.01)
+        with pytest.raises(Unavailable, match="shutting down"):
+            await world.submit()
+        assert world.fleet is not None
+        world.fleet.finish(world.orders[0])
+        assert await draining
+        assert (await world.service.status(running, caller=ALICE)).view.job.state is JobState.COMPLETED  # type: ignore[arg-type]
+        assert (await world.service.status(waiting, caller=ALICE)).view.job.state is JobState.PENDING  # type: ignore[arg-type]
+
+
+async def test_an_idempotency_key_gives_one_job_also_to_simultaneous_requests() -> None:
+    async with World(holds=True).running() as world:
+        same = {"idempotency_key": "k", "fingerprint": "f", "route": "/v1/jobs"}
+        first, second = await asyncio.gather(world.submit(**same), world.submit(**same))
+        third = await world.submit(**same)
+        assert first == second == third
+        with pytest.raises(Conflict):
+            await world.submit(**{**same, "fingerprint": "other"})
+        assert await world.submit(**{**same, "route": "/v1/images/generations"}) != first
+        assert await world.submit(BOB, **same) != first
+
+
+async def test_an_idempotency_key_expires() -> None:
+    now = [1_000.0]
+    async with World(holds=True, clock=lambda: now[0]).running() as world:
+        same = {"idempotency_key": "k", "fingerprint": "f"}
+        first = await world.submit(**same)
+        now[0] += 61
+        assert await world.submit(**same) != first
+
+
+async def test_tenants_are_kept_apart() -> None:
+    async with World().running() as world:
+        job_id = await world.submit(ALICE)
+        done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+        output_id = done.outputs[0].output_id
+        for question in (
+            world.service.status(job_id, caller=BOB),  # type: ignore[arg-type]
+            world.service.cancel(job_id, caller=BOB),  # type: ignore[arg-type]
+            world.service.wait(job_id, caller=BOB, timeout_s=1),  # type: ignore[arg-type]
+            world.service.output(output_id, caller=BOB),
+        ):
+            with pytest.raises(NotFound):
+                await question
+        assert await world.service.jobs(caller=BOB, limit=10, before=None) == ()
+        assert (await world.service.output(output_id, caller=None)).output_id == output_id
+
+
+async def test_refused_requests_are_recorded_without_their_text() -> None:
+    async with World().running() as world:
+        with pytest.raises(InvalidRequest):
+            await world.submit(raw=replace(SMALL, prompt="a secret wish", steps=10_000))
+        with pytest.raises(NotFound):
+            await world.submit(raw=replace(SMALL, model="nonsense"))
+        refusals = [event.refusal for event in world.events if isinstance(event, RequestRefused)]
+    assert [(refusal.stage, refusal.param) for refusal in refusals] == [("prompts", "steps"), ("routing", "model")]
+    assert "secret" not in repr(refusals)
+
+
+async def test_an_alias_is_followed_and_reported() -> None:
+    async with World().running() as world:
+        job_id = await world.submit(raw=replace(SMALL, model="dall-e-3"))
+        status = await world.service.wait(job_id, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+    request = status.view.job.request
+    assert request.model_id == ModelId(MODEL)
+    assert [(change.parameter, change.requested) for change in request.adjustments][:1] == [("model", "dall-e-3")]
+
+
+@pytest.mark.parametrize("deadline_s", [0, -1, "60", True, float("nan"), 1e9])
+async def test_a_bad_deadline_is_refused_by_name(deadline_s: object) -> None:
+    async with World().running() as world:
+        with pytest.raises(InvalidRequest) as caught:
+            await world.submit(deadline_s=deadline_s)
+    assert caught.value.param == "deadline_s"
+
+
+async def test_a_job_past_its_deadline_expires() -> None:
+    async with World(holds=True).running() as world:
+        job_id = await world.submit(deadline_s=0.05)
+        status = await world.service.wait(job_id, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+    assert status.view.job.state is JobState.EXPIRED
+
+
+async def test_waiting_too_long_names_the_job_that_goes_on() -> None:
+    async with World(holds=True).running() as world:
+        job_id = await world.submit()
+        with pytest.raises(Timeout) as caught:
+            await world.service.wait(job_id, caller=ALICE, timeout_s=0.05)  # type: ignore[arg-type]
+    assert caught.value.job_id == job_id
+
+
+async def test_a_full_queue_refuses_with_a_hint_when_to_come_back() -> None:
+    async with World(holds=True, policy=SchedulerPolicy(pending_max=1)).running() as world:
+        await world.submit()
+        await until(lambda: world.orders)
+        await world.submit()
+        with pytest.raises(Overloaded) as caught:
+            await world.submit()
+        assert caught.value.retry_after_s is not None
+        assert await world.store.jobs(ALICE.tenant_id, limit=10) != ()
+    assert len(await world.store.jobs(ALICE.tenant_id, limit=10)) == 2, "a refused job was stored"
