@@ -270,7 +270,7 @@ def test_any_plan_keeps_to_the_capacity_and_comes_to_rest(
     open_work: dict[str, ModelQueue],
     warm: list[str],
 ) -> None:
-    """Capacity is never exceeded; asked again at once nothing is added, and without new work the fleet settles."""
+    """Capacity is never exceeded, and asked again and again while nothing changes it soon wants nothing more."""
     gpus = [a_gpu(f"gpu{index}", memory_bytes=size) for index, size in enumerate(sizes)]
     views = [
         a_replica(f"w{index}", model=one[0], state=one[1], since_s=one[2])

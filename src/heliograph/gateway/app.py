@@ -60,8 +60,8 @@ def create_app(
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
     that never come twice. `link_secret` signs picture links and outlives the process. `page_dir` holds the built page.
-    Setting `closing` ends event streams and held calls politely: set it when jobs have been drained, before the HTTP
-    server waits for its connections.
+    Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
+    the last pictures get out, and before the HTTP server waits for its connections.
     """
     app = FastAPI(
         title="Heliograph",
@@ -103,7 +103,7 @@ def create_app(
 
 
 async def _docs(_request: Request) -> Response:
-    page = get_swagger_ui_html(openapi_url="/openapi.json", title="Heliograph API")
+    page = get_swagger_ui_html(openapi_url="/openapi.json", title="Heliograph API", swagger_favicon_url="data:,")
     page.headers.update(_DOCS_HEADERS)
     return page
 

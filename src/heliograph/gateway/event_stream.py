@@ -8,7 +8,7 @@ and repeated, because cancelling it would end the iterator.
 import asyncio
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from heliograph.domain.errors import CallerError
 from heliograph.gateway.wire import to_json
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -87,8 +88,9 @@ async def departures(receive: Receive, closing: asyncio.Event) -> AsyncGenerator
     """A task that ends when the client hangs up or the server closes. The request's body must have been read."""
 
     async def client_left() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        with suppress(CallerError):  # it sends a body beyond the limit where none is expected: not a client to talk to
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
     async def first() -> Departure:
         async with asyncio.TaskGroup() as tasks:
@@ -151,17 +153,18 @@ class EventStream(Response):
         try:
             async with departures(receive, self._closing) as departure:
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await self._pump(departure, send)
-            if departure.done() and not departure.cancelled() and departure.result() is Departure.CLIENT:
-                if self._on_hang_up is not None:
-                    await self._on_hang_up()
-            else:
+                ended_by = await self._pump(departure, send)
+            if ended_by is not Departure.CLIENT:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif self._on_hang_up is not None:
+                await self._on_hang_up()
         finally:
             await self._frames.aclose()
             await self._release()
 
-    async def _pump(self, departure: asyncio.Task[Departure], send: Send) -> None:
+    async def _pump(self, departure: asyncio.Task[Departure], send: Send) -> Departure | None:
+        """Send frames until there are no more (None) or somebody goes."""
+
         async def write(data: bytes) -> None:
             await send({"type": "http.response.body", "body": data, "more_body": True})
 
@@ -177,16 +180,21 @@ class EventStream(Response):
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if departure.done():
-                    if departure.result() is Departure.SERVER:
+                    by = departure.result()
+                    # A job that ended just before the shutdown still gets its last word in.
+                    if by is Departure.CLIENT or not upcoming.done():
                         await write(self._farewell)
-                    return
+                        return by
                 if not upcoming.done():
                     progress = self._throttle.due(now_s=clock())
-                    await write(KEEP_ALIVE if progress is None else progress.data)
+                    if progress is not None:
+                        await write(progress.data)
+                    elif due_in_s is None or due_in_s > self._heartbeat_s:
+                        await write(KEEP_ALIVE)
                     continue
                 item, upcoming = upcoming.result(), None
                 if item is None:
-                    return
+                    return None
                 item = self._throttle.pass_or_hold(item, now_s=clock())
                 if item is not None:
                     await write(item.data)

@@ -2,6 +2,11 @@
 
 A façade over jobs. The call is held no longer than the client or the proxies between wait; a client that hangs up takes
 its job with it, unless an `Idempotency-Key` says that it will ask again.
+
+Official clients repeat a failed call on their own and send no such key. Nothing is paid for twice all the same: where a
+job goes on, or has failed for good, the answer says `x-should-retry: false`; a refused submission made no job; and a
+connection that broke took its job along. Only with `cancel_on_disconnect` off does a repeated call make a second job.
+Calls are never merged because they look alike: the same prompt twice is how people ask for another picture.
 """
 
 import asyncio

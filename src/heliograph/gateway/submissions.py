@@ -42,7 +42,7 @@ def submission(
         raw=raw,
         deadline_s=deadline_s,
         end_user=end_user,
-        route=request.url.path,
+        route=request.scope["path"],
         idempotency_key=idempotency_key(request.headers.get("idempotency-key")),
         fingerprint=body.fingerprint,
     )
