@@ -74,9 +74,11 @@ class Bench:
     # --- one sample of each kind, in microseconds ------------------------------------------------------------------
 
     def submit(self) -> float:
+        """A new job joins the line."""
         return self.fold(self.submission())
 
     def cancel_a_waiting_job(self) -> float:
+        """Somebody anywhere in line gives up."""
         while True:
             index = self._random.randrange(len(self._waiting))
             self._waiting[index], self._waiting[-1] = self._waiting[-1], self._waiting[index]
@@ -86,10 +88,12 @@ class Bench:
                 return self.fold(CancelRequested(job_id=job_id))
 
     def step(self) -> float:
+        """A running job made a step."""
         order = self._random.choice(list(self._running.values()))
         return self.fold(StepDone(job_id=order.job_id, attempt=order.attempt, step=1, steps=order.steps))
 
     def finish_and_dispatch_the_next(self) -> float:
+        """A worker becomes free and takes whoever is first."""
         order = self._random.choice(list(self._running.values()))
         passed_us = self.fold(ImagesReady(job_id=order.job_id, attempt=order.attempt, run_s=1.0, images=()))
         self.fold(OutputsStored(job_id=order.job_id, attempt=order.attempt, outputs=()))
@@ -97,19 +101,23 @@ class Bench:
         return passed_us
 
     def tick(self) -> float:
+        """The clock is looked at while everybody is busy."""
         return self.fold(ClockTicked())
 
     def view_a_waiting_job(self) -> float:
+        """Position and ETA of somebody anywhere in line."""
         job_id = self._random.choice(self._waiting)
         return timed_us(lambda: self.scheduler.view(job_id, now_s=self.now_s))
 
     def plan_the_fleet(self) -> float:
+        """What to load and unload, views included."""
         policy = FleetPolicy()
         return timed_us(
             lambda: plan(self.scheduler.fleet_view(), self.scheduler.queue_view(), {}, policy, now_s=self.now_s)
         )
 
     def submission(self) -> JobSubmitted:
+        """A job of any tier, size of work, model and tenant."""
         number = next(self._numbers)
         request = GenerationRequest(
             model_id=ModelId(f"model{number % MODELS}"),

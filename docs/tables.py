@@ -64,8 +64,8 @@ def state_table() -> str:
     return table(
         ("state", "next", "meaning"),
         (
-            (f"`{state}`", ", ".join(f"`{to}`" for to in JobState if to in LEGAL_MOVES[state]) or "none", meaning)
-            for state, meaning in _STATES.items()
+            (f"`{state}`", ", ".join(f"`{to}`" for to in JobState if to in LEGAL_MOVES[state]) or "none", _STATES[state])
+            for state in JobState
         ),
     )
 
@@ -148,7 +148,7 @@ def error_tree() -> str:
     rows: list[tuple[str, str, str]] = []
 
     def visit(kind: type[errors.HeliographError], depth: int) -> None:
-        name = "&nbsp;" * 4 * depth + f"`{kind.__name__}`"
+        name = "&emsp;" * depth + f"`{kind.__name__}`"
         rows.append((name, f"`{kind.default_code}`", _first_line(kind)))
         for child in kind.__subclasses__():
             if child.__module__ == errors.__name__:

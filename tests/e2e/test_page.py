@@ -121,10 +121,12 @@ def test_waiting_shows_the_place_in_line_and_cancel_works(page: Page, start_serv
     page.goto(server.url)
     page.get_by_test_id("model-select").select_option("fake")
     ask(page, "a picture that waits")
-    expect(page.get_by_test_id("job-eta")).to_be_visible(timeout=PATIENCE_MS)
-    status(page, "pending")
-    page.get_by_test_id("cancel").first.click()
-    status(page, "cancelled")
+    card = page.get_by_test_id("job-card").filter(has_text="a picture that waits")
+    expect(card).to_have_attribute("data-status", "pending", timeout=PATIENCE_MS)
+    expect(card.get_by_test_id("job-status")).to_contain_text("line")
+    expect(card.get_by_test_id("job-eta")).to_be_visible()
+    card.get_by_test_id("cancel").click()
+    expect(card).to_have_attribute("data-status", "cancelled", timeout=PATIENCE_MS)
     assert server.job(blocker["id"])["status"] == "running", "only the one job was cancelled"
 
 

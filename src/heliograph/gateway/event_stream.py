@@ -179,12 +179,11 @@ class EventStream(Response):
                     timeout=self._heartbeat_s if due_in_s is None else min(due_in_s, self._heartbeat_s),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
-                if departure.done():
-                    by = departure.result()
-                    # A job that ended just before the shutdown still gets its last word in.
-                    if by is Departure.CLIENT or not upcoming.done():
+                # What a job said just before the shutdown still gets out.
+                if departure.done() and (departure.result() is Departure.CLIENT or not upcoming.done()):
+                    if departure.result() is Departure.SERVER:
                         await write(self._farewell)
-                        return by
+                    return departure.result()
                 if not upcoming.done():
                     progress = self._throttle.due(now_s=clock())
                     if progress is not None:
