@@ -52,9 +52,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def state_diagram() -> str:
     """The legal moves of a job, as a Mermaid diagram."""
-    moves = [
-        f"    {state} --> {to}\n" for state, targets in LEGAL_MOVES.items() for to in JobState if to in targets
-    ]
+    moves = [f"    {state} --> {to}\n" for state, targets in LEGAL_MOVES.items() for to in JobState if to in targets]
     endings = [f"    {state} --> [*]\n" for state in JobState if state.is_terminal]
     return "".join(["```mermaid\n", "stateDiagram-v2\n", "    [*] --> pending\n", *moves, *endings, "```\n"])
 
@@ -64,7 +62,11 @@ def state_table() -> str:
     return table(
         ("state", "next", "meaning"),
         (
-            (f"`{state}`", ", ".join(f"`{to}`" for to in JobState if to in LEGAL_MOVES[state]) or "none", _STATES[state])
+            (
+                f"`{state}`",
+                ", ".join(f"`{to}`" for to in JobState if to in LEGAL_MOVES[state]) or "none",
+                _STATES[state],
+            )
             for state in JobState
         ),
     )

@@ -55,6 +55,8 @@ DATA_FILES_DIR = PACKAGE_DIR / "data"
 PAGE_DIR = PACKAGE_DIR / "gateway" / "page"
 KEY_RELOAD_S = 2.0
 WORKERS_DEFAULT_MAX = 4
+FAREWELL_S = 0.25
+"""From the end of the last job to the end of open streams: time for its picture to get out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +246,7 @@ async def _serve_until_told(running: Installation, listener: socket.socket, *, o
         await asyncio.wait((draining, serving), return_when=asyncio.FIRST_COMPLETED)
         draining.cancel()
     told.cancel()
+    await asyncio.sleep(FAREWELL_S)
     running.closing.set()
     server.should_exit = True
     await serving

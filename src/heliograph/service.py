@@ -20,7 +20,7 @@ from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest
 from heliograph.domain.views import JobStatus, ModelStatus
-from heliograph.live import StatusUpdate, Update
+from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
@@ -286,8 +286,7 @@ class PipelineService:
         """Updates from now on: first a `StatusUpdate` with the present state; ends after the terminal one."""
         watcher = self._pipeline.feed.subscribe(job_id)
         try:
-            watcher.put(StatusUpdate(status=await self.status(job_id, caller=caller)))
-            yield aiter(watcher)
+            yield _updates(await self.status(job_id, caller=caller), watcher)
         finally:
             self._pipeline.feed.unsubscribe(job_id, watcher)
 
@@ -345,6 +344,13 @@ class PipelineService:
         """Whether jobs can be taken now."""
         problems = dict(self._pipeline.problems)
         return Readiness(is_ready=not problems, problems=problems)
+
+
+async def _updates(present: JobStatus, watcher: Watcher) -> AsyncGenerator[Update]:
+    yield StatusUpdate(status=present)
+    if not present.view.job.state.is_terminal:
+        async for update in watcher:
+            yield update
 
 
 def _status_of_stored(stored: StoredJob) -> JobStatus:

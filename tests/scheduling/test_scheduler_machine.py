@@ -251,19 +251,23 @@ class World(RuleBasedStateMachine):
         if not self.would_end_a_run(event):
             self.tell(event)
 
+    @precondition(lambda self: self.states)
     @rule(
-        name=st.sampled_from(["nobody", "job1", "job2", "job3"]),
-        attempt=st.integers(0, 4),
+        which=SOME,
+        age=st.integers(-1, 2),
         make=st.sampled_from([run_started, step_done, images_ready, run_failed, run_aborted]),
     )
-    def talk_nonsense(self, name: str, attempt: int, make: Callable[..., Event]) -> None:
-        event = make(name, attempt=attempt)
+    def talk_of_another_attempt(self, which: int, age: int, make: Callable[..., Event]) -> None:
+        job_id = pick(list(self.states), which)
+        event = make(job_id, attempt=self.attempts[job_id] - age)
         if not self.would_end_a_run(event):
             self.tell(event)
 
     @rule()
-    def talk_of_unknown_workers(self) -> None:
-        for event in (worker_ready("nobody"), worker_lost("nobody"), replica_stop_requested("nobody")):
+    def talk_of_nobody(self) -> None:
+        of_workers = (worker_ready("nobody"), worker_lost("nobody"), replica_stop_requested("nobody"))
+        of_jobs = (cancelled("nobody"), abandoned("nobody"), images_ready("nobody"), outputs_stored("nobody"))
+        for event in (*of_workers, *of_jobs):
             assert self.scheduler.handle(event, now_s=self.now_s) == []
 
     def would_end_a_run(self, event: Event) -> bool:
@@ -292,6 +296,8 @@ class World(RuleBasedStateMachine):
     def world_and_scheduler_agree_on_who_runs_what(self) -> None:
         replicas = self.scheduler.fleet_view().replicas
         assert {replica.worker_id for replica in replicas} == set(self.models)
+        serving = {replica.worker_id for replica in replicas if replica.state in ("ready", "busy")}
+        assert serving == self.ready, "who has loaded serves until told to stop, and never again"
         held = {replica.worker_id: replica.job_id for replica in replicas if replica.job_id is not None}
         assert held == {worker_id: job_id for worker_id, (job_id, _) in self.runs.items()}
 
