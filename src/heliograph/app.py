@@ -107,7 +107,7 @@ async def installation(
         await post.warm_up()
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
         for card in cards.values():
-            profiles.set_prior(card)
+            profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,

@@ -329,7 +329,10 @@ class PipelineService:
 
         def status(card: ModelCard) -> ModelStatus:
             is_available = why_not(card, engines=self._engines, fleet=fleet, queue=queue) is None
-            wait_s = expected_wait_s(card, fleet=fleet, queue=queue) if is_available else None
+            run_s = self._pipeline.scheduler.delivery_s(card)
+            wait_s = None
+            if is_available and run_s is not None:
+                wait_s = expected_wait_s(card, fleet=fleet, queue=queue) + run_s
             is_resident = card.model_id in resident
             return ModelStatus(card=card, is_available=is_available, is_resident=is_resident, wait_s=wait_s)
 

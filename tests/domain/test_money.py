@@ -49,6 +49,8 @@ def test_rounding_many_small_charges_does_not_drift() -> None:
         (10_000, "$0.01"),
         (1_234_567, "$1.23"),
         (2_000_000, "$2.00"),
+        (-1_500_000, "-$1.50"),
+        (-700, "-$0.0007"),
     ],
 )
 def test_amounts_for_people(micros: int, text: str) -> None:

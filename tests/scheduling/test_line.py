@@ -41,7 +41,7 @@ MEGAPIXEL_STEP = a_request(width_px=1_000, height_px=1_000, steps=1)
 
 def profiles_of_one_second_a_step() -> Profiles:
     profiles = Profiles()
-    profiles.set_prior(a_card(timings=(a_timing(seconds=10.0, steps=10),), load_s=20.0))
+    profiles.set_prior(a_card(timings=(a_timing(seconds=10.0, steps=10),), load_s=20.0), gpu_classes={"cpu"})
     return profiles
 
 
@@ -272,8 +272,16 @@ def test_a_card_s_timing_scales_with_steps_pixels_and_pictures() -> None:
 
 def test_the_fastest_timing_of_a_card_counts() -> None:
     profiles = Profiles()
-    profiles.set_prior(a_card(timings=(a_timing(seconds=30.0), a_timing(seconds=10.0))))
+    profiles.set_prior(a_card(timings=(a_timing(seconds=30.0), a_timing(seconds=10.0))), gpu_classes={"cpu"})
     assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(1.0)
+
+
+def test_only_timings_of_the_fleet_s_own_gpus_count() -> None:
+    profiles, card = Profiles(), a_card(timings=(a_timing(seconds=1.0, gpu="H100"),), load_s=3.0)
+    profiles.set_prior(card, gpu_classes={"cpu"})
+    assert profiles.picture_s(card) is None, "nothing is known of this model on a CPU"
+    profiles.set_prior(card, gpu_classes={"cpu", "H100"})
+    assert profiles.picture_s(card) == pytest.approx(1.0 * 0.065536 + FINISH_S_PRIOR), "256 x 256, ten steps"
 
 
 def test_the_first_observation_replaces_a_guess_and_later_ones_move_it_a_tenth() -> None:

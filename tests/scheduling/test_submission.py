@@ -109,7 +109,9 @@ def test_a_job_that_comes_back_from_a_worker_is_taken_even_when_the_line_is_full
 )
 def test_a_refusal_says_when_to_try_again(run_s: float, workers: int, retry_after_s: float) -> None:
     profiles = Profiles()
-    profiles.set_prior(a_card(timings=(a_timing(seconds=run_s / 0.065536),)))  # 256 x 256 pixels, as many steps
+    profiles.set_prior(
+        a_card(timings=(a_timing(seconds=run_s / 0.065536),)), gpu_classes={"cpu"}
+    )  # 256 x 256 pixels, as many steps
     scheduler = a_scheduler(workers=workers, profiles=profiles, pending_max=1)
     for index in range(workers + 1):
         play(scheduler, submitted(f"job{index}"))

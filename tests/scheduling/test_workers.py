@@ -173,3 +173,12 @@ def test_the_queue_of_a_model_sums_its_open_work() -> None:
     assert (queue.pending, queue.pending_s, queue.waiting_since_s) == (2, 10.0, 1.0)
     assert (queue.running_s, queue.replicas, queue.load_s) == (10.0, 1, 1.0)
     assert list(scheduler.queue_view().models) == [MODEL]
+
+
+def test_a_model_that_failed_to_load_may_be_tried_again_after_a_while() -> None:
+    scheduler = a_scheduler(workers=0, load_failures_max=1, load_forgiven_s=300.0)
+    play(scheduler, replica_requested("w0"), worker_lost("w0"), now_s=7.0)
+    play(scheduler, clock_ticked(), now_s=306.0)
+    assert scheduler.queue_of(ModelId(MODEL)).load_failures == 1
+    play(scheduler, clock_ticked(), now_s=307.0)
+    assert scheduler.queue_of(ModelId(MODEL)).load_failures == 0

@@ -7,7 +7,7 @@ class BlobStore(Protocol):
     """Names look like `<sha256 hex>.<suffix>`. Raises `Unavailable` when the medium fails."""
 
     async def put(self, data: bytes, *, suffix: str) -> str:
-        """Store `data` and return its name once it survives power loss. Storing it again is cheap and changes nothing."""
+        """Store `data`; returns its name once it survives power loss. Storing it again changes nothing."""
         ...
 
     async def size(self, name: str) -> int | None:

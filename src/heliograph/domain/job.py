@@ -75,9 +75,9 @@ class Job:
 
     `attempt` is 0 until the first dispatch and fences off late results: only messages that carry the current number
     count. `failures` counts the attempts that failed and bounds the retries; an attempt that ended with the server is
-    not the job's fault and does not count. `reseeds` counts how often the quality gate asked for other seeds.
-    `sequence` is the order of submission and breaks every tie. `timeline` has one moment per state entered, oldest
-    first. Times are seconds since the epoch.
+    not the job's fault and does not count. `reseeds` counts how often other seeds were tried, after a gate's verdict
+    or a NaN. `sequence` is the order of submission and breaks every tie. `timeline` has one moment per state entered,
+    oldest first. Times are seconds since the epoch.
     """
 
     job_id: JobId

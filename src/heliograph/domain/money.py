@@ -19,7 +19,8 @@ def to_micros(usd: Decimal) -> Micros:
 
 def format_usd(micros: Micros) -> str:
     """`micros` as dollars for people: two decimals from one cent on, else as many as it takes to show the amount."""
-    usd = Decimal(micros) / MICROS_PER_USD
-    if abs(micros) >= MICROS_PER_USD // 100 or micros == 0:
-        return f"${usd:.2f}"
-    return f"${usd:.6f}".rstrip("0")
+    sign = "-" if micros < 0 else ""
+    usd = abs(Decimal(micros)) / MICROS_PER_USD
+    if usd >= Decimal("0.01") or micros == 0:
+        return f"{sign}${usd:.2f}"
+    return f"{sign}${usd:.6f}".rstrip("0")

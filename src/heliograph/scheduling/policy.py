@@ -13,7 +13,8 @@ class SchedulerPolicy:
     `tier_head_start_s` is how many seconds of waiting a tier is ahead, `cost_weight` how many seconds of waiting one
     estimated GPU-second costs. `backoff_s[k]` is the pause after failure k+1 (the last value repeats).
     `post_processing_max` bounds the finished pictures held in memory: beyond it nothing is dispatched.
-    `load_failures_max` loads of a model failing in a row fail the jobs that wait for it.
+    `load_failures_max` loads of a model failing in a row fail the jobs that wait for it; after `load_forgiven_s`
+    seconds without another failure it may be tried again.
     """
 
     tier_head_start_s: Mapping[Tier, float] = field(
@@ -27,6 +28,7 @@ class SchedulerPolicy:
     reseeds_max: int = 2
     post_processing_max: int = 64
     load_failures_max: int = 3
+    load_forgiven_s: float = 300.0
     preview_every: int = 1
 
     def backoff_after(self, failures: int) -> float:

@@ -5,6 +5,7 @@ error stays below that of the prior). Each observation moves the estimate by `LE
 mean with a memory of about ten runs.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from heliograph.domain.ids import ModelId
@@ -44,12 +45,21 @@ class Profiles:
         """Expected time from the last step to delivery."""
         return self._of(model_id).finish_s
 
-    def set_prior(self, card: ModelCard) -> None:
-        """Start from the card's measured facts, as far as it has any."""
+    def picture_s(self, card: ModelCard) -> float | None:
+        """Expected time for one picture of the default size and effort once a worker begins; None when unknown."""
+        profile = self._of(card.model_id)
+        if profile.s_per_unit is None:
+            return None
+        width_px, height_px = card.sizes.default
+        return profile.s_per_unit * card.steps.standard * width_px * height_px / 1e6 + profile.finish_s
+
+    def set_prior(self, card: ModelCard, *, gpu_classes: Collection[str]) -> None:
+        """Start from the card's measured facts, as far as it has any for one GPU of these classes."""
         profile = self._of(card.model_id)
         profile.load_s = card.load_s
-        if card.timings:
-            timing = min(card.timings, key=lambda timing: timing.seconds)
+        timings = [timing for timing in card.timings if timing.gpu in gpu_classes and timing.gpu_count == 1]
+        if timings:
+            timing = min(timings, key=lambda timing: timing.seconds)
             megapixels = timing.width_px * timing.height_px * timing.frames / 1e6
             profile.s_per_unit = timing.seconds / (max(timing.steps, 1) * max(megapixels, 1e-6))
 

@@ -47,6 +47,7 @@ from heliograph.domain.events import (
 )
 from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
 from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.run import RunOrder
@@ -369,6 +370,9 @@ class Scheduler:
             _, _, job_id = heapq.heappop(self._delayed)
             if self._is_delayed(job_id):
                 self._join_line(self._open[job_id])
+        for model_id, failed_at_s in self._load_failed_at_s.items():
+            if now_s - failed_at_s >= self._policy.load_forgiven_s:
+                self._load_failures[model_id] = 0
         for model_id in self._lines:
             commands += self._fill(model_id, now_s)
         return commands
@@ -538,6 +542,10 @@ class Scheduler:
         )
 
     # --- views -------------------------------------------------------------------------------------------------------
+
+    def delivery_s(self, card: ModelCard) -> float | None:
+        """Expected seconds from the beginning of a run to delivery, for one picture as the card's defaults have it."""
+        return self._profiles.picture_s(card)
 
     def open_jobs(self) -> int:
         """Number of jobs that have not ended."""
