@@ -29,8 +29,8 @@ class Connection:
     async def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
         """The answer's JSON; raises RuntimeError for any status but 2xx."""
         data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
-        self._writer.write(head.encode() + data)
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(data)}\r\n"
+        self._writer.write(head.encode() + b"content-type: application/json\r\n\r\n" + data)
         return json.loads(await self._reader.readexactly(await self._length_of_body()))
 
     async def get(self, path: str) -> bytes:

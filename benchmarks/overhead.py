@@ -52,9 +52,7 @@ def measure(is_quick: bool) -> Iterable[Figure]:
     yield _synchronous_mode()
 
 
-def _overhead(
-    title: str, server: Server, engine: Engine, model_id: str, rounds: int, bar: Bar
-) -> Iterable[Figure]:
+def _overhead(title: str, server: Server, engine: Engine, model_id: str, rounds: int, bar: Bar) -> Iterable[Figure]:
     engine.load()
     bare_ms: list[float] = []
     job_ms: list[float] = []
@@ -75,7 +73,9 @@ def _overhead(
         name=f"{title}: submit to done", value=median(job_ms), unit="ms", baseline=bare, baseline_name="bare call"
     )
     sync = median(sync_ms)
-    yield Figure(name="  added, median", value=median(added_ms), unit="ms", baseline=sync, baseline_name="sync", bar=bar)
+    yield Figure(
+        name="  added, median", value=median(added_ms), unit="ms", baseline=sync, baseline_name="sync", bar=bar
+    )
     yield Figure(name="  added, 95th percentile", value=percentile_95(added_ms), unit="ms")
 
 
@@ -100,7 +100,7 @@ def _bare_ms(engine: Engine, model_id: str, *, seed: int) -> float:
 
 
 async def _job_ms(port: int, model_id: str, *, seed: int) -> float:
-    order = {"prompt": PROMPT, "model": model_id, "size": "128x128", "steps": STEPS, "guidance_scale": 3.5, "seed": seed}
+    order = {"prompt": PROMPT, "model": model_id, "size": "128x128", "steps": STEPS, "seed": seed}
     async with Connection(port) as connection:
         start_s = time.perf_counter()
         await make(connection, order)

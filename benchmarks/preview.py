@@ -52,9 +52,13 @@ def measure(is_quick: bool) -> Iterable[Figure]:
         median([wait.preview_s for wait in bare_waits]),
         median([wait.picture_s for wait in bare_waits]),
     )
-    yield Figure(name="first preview, median", value=median(previews), unit="s", baseline=preview_s, baseline_name="bare")
+    yield Figure(
+        name="first preview, median", value=median(previews), unit="s", baseline=preview_s, baseline_name="bare"
+    )
     yield Figure(name="first preview, slowest", value=previews[-1], unit="s", bar=Bar(limit=1))
-    yield Figure(name="picture here, median", value=median(pictures), unit="s", baseline=picture_s, baseline_name="bare")
+    yield Figure(
+        name="picture here, median", value=median(pictures), unit="s", baseline=picture_s, baseline_name="bare"
+    )
     yield Figure(name="picture here, slowest", value=pictures[-1], unit="s", bar=Bar(limit=4))
 
 

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -54,10 +56,34 @@ def run_alone(name: str, description: str | None, measure: Callable[[bool], Iter
     parser.add_argument("--quick", action="store_true", help="a few seconds: shows that it works, not how fast it is")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
     options = parser.parse_args()
+    before = _Usage.now()
     figures = list(measure(options.quick))
+    others_cores = _Usage.now().others_cores_since(before)
     print_table(name, figures)
+    print(f"Meanwhile other processes kept {others_cores:.1f} of {os.cpu_count()} cores busy.")
     if options.json is not None:
-        options.json.write_text(json.dumps([as_json(figure) for figure in figures], indent=2) + "\n")
+        content = {"other_processes_cores": others_cores, "figures": [as_json(figure) for figure in figures]}
+        options.json.write_text(json.dumps(content, indent=2) + "\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Usage:
+    """CPU seconds used so far, by the whole machine and by this process with the children that have ended."""
+
+    at_s: float
+    machine_s: float
+    own_s: float
+
+    @classmethod
+    def now(cls) -> Self:
+        user, nice, system, _idle, _iowait, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+        busy_s = (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+        return cls(at_s=time.monotonic(), machine_s=busy_s, own_s=sum(os.times()[:4]))
+
+    def others_cores_since(self, before: Self) -> float:
+        """How many cores everybody else kept busy."""
+        others_s = (self.machine_s - before.machine_s) - (self.own_s - before.own_s)
+        return max(others_s, 0.0) / (self.at_s - before.at_s)
 
 
 def as_json(figure: Figure) -> dict[str, object]:

@@ -79,7 +79,8 @@ async def _burst(port: int, ask: Ask, *, clients: int, count: int) -> tuple[floa
 
     async def client(connection: Connection) -> None:
         for _ in turns:
-            answers.append(await ask(connection))
+            answer = await ask(connection)
+            answers.append(answer)
 
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(Connection(port)) for _ in range(clients)]

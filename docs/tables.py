@@ -174,7 +174,7 @@ def command_line() -> str:
     return "\n".join(_command_sections(typer.main.get_command(cli), ("heliograph",)))
 
 
-def _command_sections(command: Any, path: tuple[str, ...]) -> Iterable[str]:
+def _command_sections(command: typer.core.TyperGroup | typer.core.TyperCommand, path: tuple[str, ...]) -> Iterable[str]:
     rows: list[tuple[str, str]] = []
     for param in command.params:
         if param.param_type_name == "argument":

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from docs import tables
 
 import heliograph
-from docs import tables
 from heliograph.cli import cli
 from heliograph.domain.errors import EngineErrorKind, HeliographError
 from heliograph.domain.events import LossReason

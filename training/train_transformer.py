@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 import random
+import signal
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,6 +229,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this chunk; rerun to go on")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory() as directory:
         run = Run(
             work=options.work,
@@ -239,7 +242,7 @@ def main() -> None:
         if run.processes == 1:
             train(0, run)
         else:
-            processes.spawn(train, (run,), nprocs=run.processes)
+            processes.spawn(train, (run,), nprocs=run.processes, daemon=True)
 
 
 if __name__ == "__main__":

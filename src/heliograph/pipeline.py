@@ -287,7 +287,7 @@ class Pipeline:
         while True:
             records = [command for command in turn.commands if isinstance(command, RecordJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
-            writes = [*self._deferred, *_writes(records, self._prices), *own]
+            writes = _newest([*self._deferred, *_writes(records, self._prices), *own])
             must_wait = any(record.must_wait for record in records) or len(writes) > DEFERRED_MAX
             if not must_wait and not self._is_flush_due:
                 self._deferred = writes
@@ -375,8 +375,11 @@ class Pipeline:
         """Store one picture; waits while there is no room for it. None when the job has ended meanwhile."""
         while self.scheduler.is_open(job.job_id):
             try:
-                blob = await self._blobs.put(picture.data, suffix=picture.output_format.value)
-                thumbnail_blob = await self._blobs.put(picture.thumbnail, suffix="webp")
+                # At once: concurrent syncs share one commit of the file system's journal.
+                blob, thumbnail_blob = await asyncio.gather(
+                    self._blobs.put(picture.data, suffix=picture.output_format.value),
+                    self._blobs.put(picture.thumbnail, suffix="webp"),
+                )
             except Unavailable as error:
                 self.problems["pictures"] = error.message
                 await asyncio.sleep(STORE_RETRY_S)
@@ -488,6 +491,11 @@ def _writes(records: Sequence[RecordJob], prices: PriceBook) -> list[Write]:
         writes += [PutOutput(output=output) for output in record.outputs]
         writes += [PostLedger(lines=posting) for posting in _postings(record, prices)]
     return writes
+
+
+def _newest(writes: Sequence[Write]) -> list[Write]:
+    """The writes with only the newest state of each job, where its first stood: most pass three between two commits."""
+    return list({write.job.job_id if isinstance(write, PutJob) else id(write): write for write in writes}.values())
 
 
 def _postings(record: RecordJob, prices: PriceBook) -> list[tuple[LedgerLine, ...]]:

@@ -16,7 +16,6 @@ from heliograph.domain.errors import CallerError, Conflict, InvalidRequest, NotF
 from heliograph.domain.ids import JobId, ModelId, OutputId
 from heliograph.domain.job import Job
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
-from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest
 from heliograph.domain.views import JobStatus, ModelStatus
@@ -357,7 +356,7 @@ async def _updates(present: JobStatus, watcher: Watcher) -> AsyncGenerator[Updat
 
 
 def _status_of_stored(stored: StoredJob) -> JobStatus:
-    return JobStatus(view=closed_view(stored.job), outputs=stored.outputs, cost_micros=Micros(stored.cost_micros))
+    return JobStatus(view=closed_view(stored.job), outputs=stored.outputs, cost_micros=stored.cost_micros)
 
 
 def _checked_deadline(deadline_s: object | None) -> float | None:

@@ -7,7 +7,7 @@ from heliograph.domain.ids import JobId, ModelId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
-    """One attempt at a job. Picture i is made from `seeds[i]`; a preview comes every `preview_every` steps, 0 for none."""
+    """One attempt at a job. Picture i is made from `seeds[i]`. A preview comes every `preview_every` steps; 0: none."""
 
     job_id: JobId
     attempt: int

@@ -91,7 +91,7 @@ def read_order(fields: Mapping[str, object]) -> ImageOrder:
         **{name: fields.get(name) for name in _SAME_NAME},
         quality=_quality(fields.get("quality"), changes),
         style=_style(fields.get("style"), changes),
-        output_quality=_output_quality(fields.get("output_compression"), changes),
+        output_quality=_output_quality(fields, changes),
     )
     _refuse_transparency(fields.get("background"))
     _optional_choice(fields.get("moderation"), "moderation", ("auto", "low"))
@@ -154,8 +154,10 @@ def _style(value: object, changes: list[Adjustment]) -> object:
     return None
 
 
-def _output_quality(value: object, changes: list[Adjustment]) -> int | None:
-    if value is None:
+def _output_quality(fields: Mapping[str, object], changes: list[Adjustment]) -> int | None:
+    """The codec's quality. 100, the façade's own default, may be sent with PNG, where it means nothing."""
+    value = fields.get("output_compression")
+    if value is None or (value == 100 and fields.get("output_format") in (None, "png")):
         return None
     compression = whole_number(value, param="output_compression", minimum=0, maximum=100)
     if compression == 0:

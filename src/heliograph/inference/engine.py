@@ -1,6 +1,6 @@
 """The port of engines: load one model, then make pictures step by step."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +39,6 @@ class Engine(Protocol):
         """Load the weights and run once, so that the first order is not slower than the rest."""
         ...
 
-    def generate(self, order: RunOrder) -> Iterator[EngineStep | EngineImages]:
-        """One `EngineStep` per denoising step, then one `EngineImages`. Closing the iterator cancels between steps."""
+    def generate(self, order: RunOrder) -> Generator[EngineStep | EngineImages]:
+        """One `EngineStep` per denoising step, then one `EngineImages`. Closing it cancels between steps."""
         ...

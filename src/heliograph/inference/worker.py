@@ -22,7 +22,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO, NoReturn
@@ -128,7 +128,6 @@ class Worker:
                         return pixels
             return None
         finally:
-            assert isinstance(progress, Generator), "an engine's iterator can be closed"
             progress.close()
 
     def _send(self, message: FromWorker) -> None:

@@ -13,6 +13,7 @@ from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.ids import JobId, KeyId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
@@ -129,7 +130,7 @@ class MemoryStore:
             line.amount_micros for line in self._ledger_of.get(job.job_id, ()) if line.account is Account.TENANT
         )
         outputs = sorted(self._outputs_of.get(job.job_id, ()), key=lambda output: output.index)
-        return StoredJob(job=job, outputs=tuple(outputs), cost_micros=-paid_micros)
+        return StoredJob(job=job, outputs=tuple(outputs), cost_micros=Micros(-paid_micros))
 
     async def open_jobs(self) -> tuple[Job, ...]:
         """See `Store.open_jobs`."""

@@ -17,6 +17,7 @@ from heliograph.domain.billing_records import LedgerLine
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import JobId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.storage import queries, rows
 from heliograph.storage.schema import ensure_schema
@@ -175,7 +176,7 @@ def _open_connections(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connectio
 
 
 def _stored_job(row: rows.Row, outputs: tuple[Output, ...]) -> StoredJob:
-    return StoredJob(job=rows.job_of_row(row), outputs=outputs, cost_micros=row["cost_micros"])
+    return StoredJob(job=rows.job_of_row(row), outputs=outputs, cost_micros=Micros(row["cost_micros"]))
 
 
 def _all(

@@ -11,6 +11,7 @@ from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
 from heliograph.domain.ids import JobId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 
 
@@ -84,14 +85,18 @@ class StoredJob:
 
     job: Job
     outputs: tuple[Output, ...]
-    cost_micros: int
+    cost_micros: Micros
 
 
 class Store(Protocol):
     """Raises `Unavailable` when the medium fails (disk full, database gone); then nothing of the call was written."""
 
     async def commit(self, writes: Sequence[Write]) -> None:
-        """Apply `writes` in order, all or nothing, and return once they survive power loss."""
+        """Apply `writes` in order, all or nothing, and return once they survive power loss.
+
+        A write that contradicts what is stored (an output of an unknown job, a posting that does not sum to zero, one
+        sequence for two jobs) is our bug: `AssertionError`, to this caller alone.
+        """
         ...
 
     async def job(self, job_id: JobId) -> StoredJob | None:

@@ -1,0 +1,85 @@
+"""All benchmarks, one after the other: `python -m benchmarks [--quick] [--json OUT]`."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A module of this package. `about_s` is its usual time, whole and quick, for the estimate of what is left.
+
+    `quick` and `whole` are its arguments; `has_figures` tells whether it can write them to a file.
+    """
+
+    name: str
+    about_s: tuple[float, float]
+    has_figures: bool = True
+    whole: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ("--quick",)
+
+
+BENCHMARKS = (
+    Benchmark(name="overhead", about_s=(40, 15)),
+    Benchmark(name="preview", about_s=(20, 8)),
+    Benchmark(name="memory", about_s=(15, 7)),
+    Benchmark(name="throughput", about_s=(60, 20)),
+    Benchmark(name="store", about_s=(20, 5), has_figures=False, whole=("5000",), quick=("500",)),
+    Benchmark(name="decisions", about_s=(20, 20), has_figures=False, quick=()),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few seconds each: shows that they work, not how fast")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write everything to this file")
+    options = parser.parse_args()
+    found: dict[str, object] = {"cores": os.cpu_count(), "python": sys.version.split()[0], "is_quick": options.quick}
+    left_s = sum(each.about_s[options.quick] for each in BENCHMARKS)
+    failed: list[str] = []
+    for number, benchmark in enumerate(BENCHMARKS, start=1):
+        print(f"\n[{number}/{len(BENCHMARKS)}] {benchmark.name}; about {left_s:.0f} s left", flush=True)
+        result = _run(benchmark, is_quick=options.quick)
+        if result is None:
+            failed.append(benchmark.name)
+        found[benchmark.name] = result
+        left_s -= benchmark.about_s[options.quick]
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    if failed:
+        sys.exit(f"did not finish: {', '.join(failed)}")
+
+
+def _run(benchmark: Benchmark, *, is_quick: bool) -> object:
+    """What it found, in a process of its own so that none weighs on another; None when it failed."""
+    command = [
+        sys.executable,
+        "-m",
+        f"benchmarks.{benchmark.name}",
+        *(benchmark.quick if is_quick else benchmark.whole),
+    ]
+    started_s = time.monotonic()
+    if not benchmark.has_figures:
+        lines: list[str] = []
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                lines.append(line.rstrip())
+        return lines if process.returncode == 0 else None
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "figures.json"
+        code = subprocess.call([*command, "--json", str(path)])
+        if code != 0:
+            return None
+        return {"seconds": round(time.monotonic() - started_s, 1), **json.loads(path.read_text())}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Who may import whom, and what; every exception stands here with its reason.
+
+Modules are named from the package down: `scheduling.scheduler` is `heliograph.scheduling.scheduler`.
+"""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "heliograph"
+
+STAGES = frozenset(
+    {"prompts", "routing", "scheduling", "fleet", "inference", "quality", "delivery", "billing", "storage"}
+)
+"""They never import one another: what crosses from one to another is a value of `domain`."""
+
+MAY_IMPORT: Mapping[str, frozenset[str]] = {
+    "domain": frozenset(),
+    **dict.fromkeys(STAGES, frozenset({"domain"})),
+    "data": frozenset(),
+    "settings": frozenset({"domain"}),
+    "observability": frozenset({"domain"}),
+    "live": frozenset({"domain"}),
+    "worker_wire": frozenset({"domain"}),
+    "postprocess": frozenset({"domain", "quality", "delivery"}),
+    "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
+    "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
+    "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
+    "client": frozenset({"domain"}),
+    "terminal": frozenset({"client"}),
+    "app": frozenset(
+        {"domain", "gateway", "live", "observability", "pipeline", "postprocess", "service", "settings"} | STAGES
+    ),
+    "cli": frozenset({"app", "client", "domain", "gateway", "observability", "settings", "storage", "terminal"}),
+    "__main__": frozenset({"cli"}),
+    "__init__": frozenset(),
+}
+"""Imports point one way. A part may always import itself and the package's version."""
+
+ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
+"""Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
+
+TECHNOLOGY_FILES = frozenset(
+    {
+        "delivery.disk",
+        "delivery.memory",
+        "delivery.pillow",
+        "fleet.local",
+        "inference.fake",
+        "inference.onnx",
+        "inference.worker",
+        "storage.data_dir",
+        "storage.memory",
+        "storage.schema",
+        "storage.sqlite",
+        "storage.sqlite_connection",
+        "storage.sqlite_writer",
+    }
+)
+"""Files that do I/O, and their in-memory twins."""
+
+PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
+    "app": TECHNOLOGY_FILES,
+    # Keys are managed before anybody can present one, and a running server is found by its lock.
+    "cli": frozenset({"storage.sqlite", "storage.data_dir"}),
+    # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
+    "postprocess": frozenset({"delivery.pillow"}),
+}
+
+LIBRARIES: Mapping[str, frozenset[str]] = {
+    "alembic": frozenset({"storage"}),
+    "fastapi": frozenset({"gateway", "app"}),
+    "httpx": frozenset({"client"}),
+    "numpy": frozenset({"delivery", "inference", "quality", "postprocess"}),
+    "onnxruntime": frozenset({"inference.onnx"}),
+    "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
+    "prometheus_client": frozenset({"observability"}),
+    # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
+    "pydantic": frozenset({"gateway", "settings", "cli"}),
+    "pydantic_settings": frozenset({"settings"}),
+    "rich": frozenset({"cli", "terminal"}),
+    "sortedcontainers": frozenset({"scheduling.pending"}),
+    "sqlalchemy": frozenset({"storage"}),
+    "sqlite3": frozenset({"storage"}),
+    "starlette": frozenset({"gateway"}),
+    "structlog": frozenset({"app", "gateway.middleware", "observability"}),
+    "typer": frozenset({"cli"}),
+    "typing_extensions": frozenset({"app", "gateway", "settings"}),
+    "uvicorn": frozenset({"app"}),
+}
+"""Where a library may be used; one that is not listed may not be used at all."""
+
+CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
+MAY_READ_CLOCKS_AND_CHANCE = frozenset({"app", "cli"}) | TECHNOLOGY_FILES
+"""Everybody else is given `now_s`, a clock, an id source or a random source."""
+
+LATE_IMPORTS = frozenset({"app", "inference.worker", "storage.schema"})
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, and `storage.schema` needs Alembic
+only when something is to be migrated."""
+
+DOES_BY_TRADE = (
+    frozenset({"gateway", "pipeline", "service", "live", "postprocess", "client", "cli", "app"}) | TECHNOLOGY_FILES
+)
+"""Where `async def` may be: a stage that awaits is doing, not deciding. Ports say what their implementations do."""
+
+PORTS = frozenset({"delivery.blobs", "fleet.driver", "storage.store"})
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+TREES = {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+each_module = pytest.mark.parametrize("module", TREES)
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Full names of everything imported below `tree`, however deep in a function."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(origin), names=names, level=0):
+                yield from (f"{origin}.{alias.name}" for alias in names)
+            case ast.ImportFrom():
+                pytest.fail(f"relative import in line {node.lineno}; write the full name")
+            case _:
+                pass
+
+
+def own_imports(module: str) -> set[str]:
+    """Modules of ours that `module` imports, the version aside."""
+    found: set[str] = set()
+    for name in imported(TREES[module]):
+        parts = name.split(".")
+        if parts[0] != "heliograph" or parts[1:] in ([], ["__version__"]):
+            continue
+        # `heliograph.a.b.c` is the name `c` of module `a.b`, or the module `a.b.c`.
+        candidates = [".".join(parts[1:end]) for end in range(len(parts), 1, -1)]
+        found.add(next((each for each in candidates if each in TREES), candidates[-1]))
+    return found
+
+
+def part_of(module: str) -> str:
+    """The package or root module that `module` belongs to."""
+    return module.partition(".")[0]
+
+
+def is_among(module: str, allowed: frozenset[str]) -> bool:
+    return module in allowed or part_of(module) in allowed
+
+
+def test_the_walk_finds_the_modules_and_what_they_import() -> None:
+    assert {"app", "domain.job", "scheduling.scheduler", "storage.sqlite"} <= set(TREES)
+    assert {"domain.job", "scheduling.pending"} <= own_imports("scheduling.scheduler")
+    assert {part_of(module) for module in TREES} <= set(MAY_IMPORT), "a new part needs its line in MAY_IMPORT"
+    assert set(TREES) >= TECHNOLOGY_FILES | PORTS | ENDS_OF_THE_WIRE | LATE_IMPORTS, "a file that was listed is gone"
+
+
+@each_module
+def test_imports_point_one_way(module: str) -> None:
+    own = part_of(module)
+    allowed = MAY_IMPORT[own] | {own} | ({"worker_wire"} if module in ENDS_OF_THE_WIRE else set())
+    assert {name for name in own_imports(module) if part_of(name) not in allowed} == set()
+
+
+@each_module
+def test_technologies_are_picked_in_one_place(module: str) -> None:
+    own = part_of(module)
+    allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
+    foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
+    assert foreign <= allowed
+
+
+@each_module
+def test_deciding_files_do_not_import_the_technologies_beside_them(module: str) -> None:
+    if module in TECHNOLOGY_FILES or part_of(module) not in STAGES:
+        return
+    assert own_imports(module) & TECHNOLOGY_FILES == set()
+
+
+@each_module
+def test_libraries_stay_where_they_belong(module: str) -> None:
+    libraries = {name.partition(".")[0] for name in imported(TREES[module])}
+    foreign = (libraries - sys.stdlib_module_names - {"heliograph"}) | (libraries & set(LIBRARIES))
+    assert {name for name in foreign if not is_among(module, LIBRARIES.get(name, frozenset()))} == set()
+
+
+@each_module
+def test_clocks_and_chance_are_arguments(module: str) -> None:
+    used = {name.partition(".")[0] for name in imported(TREES[module])} & CLOCKS_AND_CHANCE
+    assert not used or module in MAY_READ_CLOCKS_AND_CHANCE, used
+
+
+@each_module
+def test_imports_are_at_the_top(module: str) -> None:
+    if module in LATE_IMPORTS:
+        return
+    at_top = set(TREES[module].body)
+    late = [
+        node.lineno
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Import | ast.ImportFrom) and node not in at_top
+    ]
+    assert late == [], "an import inside a function is a noun missing from `domain`, or a value to pass"
+
+
+@each_module
+def test_deciding_code_does_not_await(module: str) -> None:
+    if is_among(module, DOES_BY_TRADE | PORTS):
+        return
+    asynchronous = [node.name for node in ast.walk(TREES[module]) if isinstance(node, ast.AsyncFunctionDef)]
+    assert asynchronous == []
+
+
+def test_no_package_is_called_after_nothing() -> None:
+    vague = {"utils", "util", "common", "helpers", "misc"}
+    assert {module for module in TREES if vague & set(module.split("."))} == set()
+
+
+def test_the_core_pulls_no_torch() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements/core.lock").read_text(encoding="utf-8"), re.MULTILINE)
+    named = [re.match(r"[\w.-]+", requirement)[0] for requirement in project["dependencies"]]
+    assert "onnxruntime" in named
+    assert "onnxruntime" in pinned
+    heavy = re.compile(r"torch|triton|nvidia|diffusers|transformers|tensorflow|jax|ray$")
+    assert [name for name in (*named, *pinned) if heavy.match(name.lower())] == []
+
+
+def test_every_dependency_is_used_or_said_to_be() -> None:
+    """A dependency of the core that nothing imports must go."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
+    used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
+    assert {name for name in named - used if name != "pillow"} == set(), "unused"
+    brought_along = {"PIL", "starlette", "typing_extensions"}  # by Pillow, FastAPI and pydantic
+    assert used - sys.stdlib_module_names - named - brought_along - {"heliograph"} == set(), "not declared"
