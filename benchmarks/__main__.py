@@ -40,16 +40,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few seconds each: shows that they work, not how fast")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write everything to this file")
     options = parser.parse_args()
-    found: dict[str, object] = {"cores": os.cpu_count(), "python": sys.version.split()[0], "is_quick": options.quick}
-    left_s = sum(each.about_s[options.quick] for each in BENCHMARKS)
+    is_quick: bool = options.quick
+    found: dict[str, object] = {"cores": os.cpu_count(), "python": sys.version.split()[0], "is_quick": is_quick}
+    left_s = sum(each.about_s[is_quick] for each in BENCHMARKS)
     failed: list[str] = []
     for number, benchmark in enumerate(BENCHMARKS, start=1):
         print(f"\n[{number}/{len(BENCHMARKS)}] {benchmark.name}; about {left_s:.0f} s left", flush=True)
-        result = _run(benchmark, is_quick=options.quick)
+        result = _run(benchmark, is_quick=is_quick)
         if result is None:
             failed.append(benchmark.name)
         found[benchmark.name] = result
-        left_s -= benchmark.about_s[options.quick]
+        left_s -= benchmark.about_s[is_quick]
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     if failed:

@@ -15,6 +15,7 @@ import httpx
 FAKE_MODEL = {"HELIOGRAPH_FLEET__TESTING_MODELS": "true", "HELIOGRAPH_FLEET__ALWAYS_WARM": '["fake"]'}
 """Settings of a server whose workers hold the fake engine, which works in no time unless told otherwise."""
 
+ROLES: tuple[str, ...] = ("server", "worker", "pool")
 BUILT_IN_MODEL = "helio-base"
 START_S_MAX = 60.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -22,7 +23,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process of the tree. `role` is `server`, `worker` or `pool`."""
+    """A process of the tree; `role` is one of `ROLES`."""
 
     pid: int
     role: str
@@ -51,16 +52,15 @@ class Server:
     def tree(self) -> list[Process]:
         """The server and its children as they are now."""
         found = [Process(pid=self.pid, role="server")]
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").parent.parent
-        pids = [int(pid) for file in children.glob("*/children") for pid in file.read_text().split()]
-        for pid in pids:
+        children = Path(f"/proc/{self.pid}/task").glob("*/children")  # every thread lists those it started
+        for pid in (pid for file in children for pid in file.read_text().split()):
             command = Path(f"/proc/{pid}/cmdline").read_text()
-            found.append(Process(pid=pid, role="worker" if "inference.worker" in command else "pool"))
+            found.append(Process(pid=int(pid), role="worker" if "inference.worker" in command else "pool"))
         return found
 
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds used so far, by role."""
-        used = dict.fromkeys(("server", "worker", "pool"), 0.0)
+        used: dict[str, float] = dict.fromkeys(ROLES, 0.0)
         for process in self.tree():
             used[process.role] += process.cpu_s()
         return used

@@ -48,6 +48,13 @@ def test_what_is_not_quite_as_asked_is_listed(fields: dict[str, object], paramet
     assert (change.parameter, change.requested, change.used) == (parameter, str(fields[parameter]), used)
 
 
+@pytest.mark.parametrize(("output_format", "quality"), [(None, None), ("png", None), ("jpeg", 100)])
+def test_the_default_compression_may_be_sent_with_any_format(output_format: str | None, quality: int | None) -> None:
+    translated = order(output_compression=100, output_format=output_format)
+    assert translated.raw.output_quality == quality
+    assert translated.adjustments == ()
+
+
 def test_a_style_of_ours_is_passed_on() -> None:
     assert order(style="watercolor").raw.style == "watercolor"
     assert order(style="vivid").raw.style is None
