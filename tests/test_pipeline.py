@@ -26,6 +26,7 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import FinishedPicture
+from heliograph.prompts.policy import AllowAll, PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
@@ -98,6 +99,7 @@ class World:
         holds: bool = False,
         policy: SchedulerPolicy | None = None,
         clock: Callable[[], float] | None = None,
+        policy_of_prompts: PromptPolicy | None = None,
     ) -> None:
         self.store = store or FailingStore()
         self.blobs = FailingBlobs()
@@ -131,6 +133,7 @@ class World:
             catalogue=a_catalogue(card, aliases={"dall-e-3": MODEL}),
             engines=frozenset({EngineKind.FAKE}),
             presets={},
+            policy=policy_of_prompts or AllowAll(),
             readers={},
             last_sequence=0,
             idempotency_ttl_s=60.0,
@@ -400,6 +403,22 @@ async def test_refused_requests_are_recorded_without_their_text() -> None:
         refusals = [event.refusal for event in world.events if isinstance(event, RequestRefused)]
     assert [(refusal.stage, refusal.param) for refusal in refusals] == [("prompts", "steps"), ("routing", "model")]
     assert "secret" not in repr(refusals)
+
+
+class NoCats:
+    def judge(self, prompt: str, negative_prompt: str) -> PolicyVerdict:
+        decision = PolicyDecision.BLOCK if "cat" in prompt else PolicyDecision.ALLOW
+        return PolicyVerdict(decision=decision, category="cats", score=1.0, evidence=("cat",))
+
+
+async def test_a_blocked_prompt_is_refused_openly_with_its_category() -> None:
+    async with World(policy_of_prompts=NoCats()).running() as world:
+        with pytest.raises(InvalidRequest, match="cats") as caught:
+            await world.submit()
+        assert (caught.value.code, caught.value.param) == ("moderation_blocked", "prompt")
+        await world.submit(raw=replace(SMALL, prompt="a dog"))
+        refusals = [event.refusal for event in world.events if isinstance(event, RequestRefused)]
+    assert [(refusal.stage, refusal.category) for refusal in refusals] == [("policy", "moderation_blocked")]
 
 
 async def test_an_alias_is_followed_and_reported() -> None:

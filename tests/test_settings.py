@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.tiers import Tier
-from heliograph.settings import Settings
+from heliograph.settings import Settings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,12 @@ def test_arguments_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("FLEET__WORKERS", "3", "fleet.workers", 3),
         ("FLEET__ALWAYS_WARM", '["a", "b"]', "fleet.always_warm", ("a", "b")),
         ("QUEUE__BACKOFF_S", "[1, 2]", "queue.backoff_s", (1.0, 2.0)),
-        ("QUEUE__TIER_HEAD_START_S", '{"pro": 9}', "queue.tier_head_start_s", {Tier.PRO: 9.0}),
+        (
+            "QUEUE__TIER_HEAD_START_S",
+            '{"pro": 9}',
+            "queue.tier_head_start_s",
+            {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 9.0},
+        ),
         ("PRICES__GPU_HOUR_USD", '{"cpu": 0.04}', "prices.gpu_hour_usd", {"cpu": 0.04}),
         ("GATEWAY__CANCEL_ON_DISCONNECT", "false", "gateway.cancel_on_disconnect", False),
         ("LOG__LEVEL", "debug", "log.level", "debug"),
@@ -114,6 +120,27 @@ def test_a_mistake_in_the_environment_is_refused_by_name(
     with pytest.raises(ValidationError) as raised:
         Settings()
     assert fields_named(raised.value) == [named]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("SERVR__PORT", "1", "HELIOGRAPH_SERVR__PORT"),
+        ("COLOUR", "1", "HELIOGRAPH_COLOUR"),
+        ("CONFIG", "/nowhere.toml", "/nowhere.toml"),
+        ("SERVER__PORT", "many", "server.port"),
+    ],
+)
+def test_reading_names_what_is_wrong(name: str, text: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"HELIOGRAPH_{name}", text)
+    with pytest.raises(InvalidRequest, match=named):
+        read_settings()
+
+
+def test_reading_names_a_broken_file(file: Path) -> None:
+    file.write_text("[server\n", encoding="utf-8")
+    with pytest.raises(InvalidRequest, match="not valid TOML"):
+        read_settings()
 
 
 def test_settings_are_frozen_down_to_their_sections() -> None:

@@ -107,7 +107,7 @@ def main() -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        if seen // _BATCH % 100 == 0:
+        if seen // _BATCH % 100 == 99:
             log.progress(seen, options.total, 0, "pictures", f"loss {loss.item():.3f}")
     checkpoint.save(work / "checkpoints" / "judge.pt", {"model": judge.state_dict()}, rng)
     log.write(f"accuracy on {VALIDATION_COUNT} validation pictures: {accuracy(judge.eval(), data)}")

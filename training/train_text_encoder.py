@@ -71,7 +71,7 @@ def main() -> None:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        if seen // _BATCH % 100 == 0:
+        if seen // _BATCH % 100 == 99:
             right = {n: (logits[n].argmax(-1) == targets[n]).float().mean().item() for n in ATTRIBUTES}
             detail = " ".join(f"{name} {share:.2f}" for name, share in right.items())
             log.progress(seen, options.total, 0, "captions", f"loss {loss.item():.3f}  {detail}")

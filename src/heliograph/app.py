@@ -39,6 +39,7 @@ from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
+from heliograph.prompts.policy import AllowAll
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.quality.gates import GatePolicy
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
@@ -130,6 +131,7 @@ async def installation(
             catalogue=catalogue,
             engines=engines,
             presets=presets,
+            policy=AllowAll(),
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.weights is not None},
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,

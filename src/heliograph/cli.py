@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar, cast
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,7 +28,7 @@ from heliograph.domain.money import Micros, format_usd
 from heliograph.domain.tiers import Tier
 from heliograph.gateway.keys import mint
 from heliograph.observability import configure_logging
-from heliograph.settings import Settings
+from heliograph.settings import Settings, read_settings
 from heliograph.storage.data_dir import holder
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import PutApiKey
@@ -389,12 +388,7 @@ def _key_row(key: ApiKey) -> JsonObject:
 
 
 def _settings(data_dir: Path | None) -> Settings:
-    try:
-        return Settings() if data_dir is None else Settings(data_dir=data_dir)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        field = ".".join(map(str, problem["loc"]))
-        _stop(InvalidRequest(f"Setting {field}: {problem['msg']}.", param=field))
+    return _or_stop(lambda: read_settings(data_dir=data_dir))
 
 
 def _run(work: Coroutine[None, None, _T]) -> _T:

@@ -37,6 +37,8 @@ from heliograph.quality.facts import image_facts
 from heliograph.quality.gates import GatePolicy, judge
 
 RETRIES = 2
+PLACEHOLDER_SIDE_PX = 32
+"""What a ThumbHash is made from: as large as it is shown, which takes half the time of the largest it could be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def finish_picture(
     plan = plan_variants(request, width_px=raw.width_px, height_px=raw.height_px)
     image = pillow.image_of(pixels)
     thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
-    placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, thumbhash.SIDE_MAX_PX))
+    placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
     data = pillow.encode(image, plan.main, _metadata(raw, request))
     return FinishedPicture(
         data=data,

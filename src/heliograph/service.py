@@ -21,6 +21,7 @@ from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest
 from heliograph.domain.views import JobStatus, ModelStatus
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
+from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
@@ -29,6 +30,7 @@ from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, S
 
 DEADLINE_S_MAX = 7 * 86_400.0
 TASK = "t2i"
+MODERATION_BLOCKED = "moderation_blocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +129,7 @@ class PipelineService:
         catalogue: Catalogue,
         engines: frozenset[EngineKind],
         presets: Mapping[str, StylePreset],
+        policy: PromptPolicy,
         readers: Mapping[ModelId, PromptReader],
         last_sequence: int,
         idempotency_ttl_s: float,
@@ -139,6 +142,7 @@ class PipelineService:
         self._catalogue = catalogue
         self._engines = engines
         self._presets = presets
+        self._policy = policy
         self._readers = readers
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
@@ -211,6 +215,11 @@ class PipelineService:
             unknown_words=None if reader is None else reader.unknown_words,
             draw_seed=lambda: self._random_int(SEED_MAX + 1),
         )
+        verdict = self._policy.judge(request.prompt, request.negative_prompt)
+        if verdict.decision is PolicyDecision.BLOCK:
+            raise InvalidRequest(
+                f"The content policy refuses this prompt: {verdict.category}.", param="prompt", code=MODERATION_BLOCKED
+            )
         if chosen.alias is None:
             return request
         alias = Adjustment(
@@ -236,6 +245,8 @@ class PipelineService:
 
     def _refusal(self, error: CallerError, caller: Caller) -> Refusal:
         stage = "routing" if error.param == "model" else "prompts"
+        if error.code == MODERATION_BLOCKED:
+            stage = "policy"
         return Refusal(
             refusal_id=f"ref_{self._new_id()}",
             tenant_id=caller.tenant_id,

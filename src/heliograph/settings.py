@@ -1,18 +1,27 @@
 """One frozen tree of settings, read once at start.
 
-Sources, the later ones win: defaults that work on a laptop, the TOML file named by `HELIOGRAPH_CONFIG` (or
-`--config`), environment variables `HELIOGRAPH_<SECTION>__<FIELD>`. Each object is given only its branch.
-`docs/reference/settings.md` lists every field; a test keeps it complete.
+Sources, the later ones win: defaults that work on a laptop, the TOML file named by `HELIOGRAPH_CONFIG`, environment
+variables `HELIOGRAPH_<SECTION>__<FIELD>`, the command line. A name nobody knows is refused wherever it stands. Each
+object is given only its branch. `docs/reference/settings.md` lists every field; a test keeps it complete.
 """
 
 import os
+import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
+from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.tiers import Tier
+
+ENV_PREFIX = "HELIOGRAPH_"
+CONFIG_VARIABLE = "HELIOGRAPH_CONFIG"
+NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "HELIOGRAPH_API_KEY"})
+"""Variables of ours that are no settings of the server."""
+
+TIER_HEAD_START_S = {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0}
 
 
 class Section(BaseModel):
@@ -81,13 +90,17 @@ class QueueSettings(Section):
     pending_max: int = Field(default=10_000, gt=0, description="Jobs waiting in all; beyond it submissions get 429.")
     pending_max_per_tenant: int = Field(default=5_000, gt=0, description="Jobs one tenant may have waiting.")
     tier_head_start_s: dict[Tier, float] = Field(
-        default_factory=lambda: {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0},
-        description="Seconds of waiting that each tier is ahead.",
+        default=TIER_HEAD_START_S, description="Seconds of waiting a tier is ahead; one left out keeps its own."
     )
     cost_weight: float = Field(default=1.0, ge=0, description="Seconds of waiting one estimated GPU-second costs.")
     attempts_max: int = Field(default=3, ge=1, description="Failed attempts after which a job is given up.")
     backoff_s: tuple[float, ...] = Field(default=(0.0, 2.0, 10.0), description="Wait before the 2nd, 3rd, ... attempt.")
     reseeds_max: int = Field(default=2, ge=0, description="How often a quality gate may ask for other seeds.")
+
+    @field_validator("tier_head_start_s")
+    @classmethod
+    def _keep_other_tiers(cls, value: dict[Tier, float]) -> dict[Tier, float]:
+        return TIER_HEAD_START_S | value
 
 
 class DeliverySettings(Section):
@@ -128,7 +141,7 @@ class Settings(BaseSettings):
     """The whole tree."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HELIOGRAPH_", env_nested_delimiter="__", frozen=True, extra="forbid", toml_file=None
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", toml_file=None
     )
 
     data_dir: Path = Field(default_factory=default_data_dir, description="Where jobs, ledger and pictures are kept.")
@@ -152,7 +165,27 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line over environment over file."""
-        file = os.environ.get("HELIOGRAPH_CONFIG")
+        file = os.environ.get(CONFIG_VARIABLE)
         if file is None:
             return init_settings, env_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=Path(file))
+
+
+def read_settings(*, data_dir: Path | None = None) -> Settings:
+    """The settings in force; `data_dir` is the command line's. Raises `InvalidRequest` naming what is wrong."""
+    file = os.environ.get(CONFIG_VARIABLE)
+    if file is not None and not Path(file).is_file():
+        raise InvalidRequest(f"{CONFIG_VARIABLE} names {file}, which is not a file", param=CONFIG_VARIABLE)
+    for name in os.environ:
+        section = name.removeprefix(ENV_PREFIX).partition("__")[0].lower()
+        if name.startswith(ENV_PREFIX) and name not in NOT_SETTINGS and section not in Settings.model_fields:
+            known = ", ".join(Settings.model_fields)
+            raise InvalidRequest(f"{name} is not a setting: there is no {section!r} among {known}", param=name)
+    try:
+        return Settings() if data_dir is None else Settings(data_dir=data_dir)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidRequest(f"{file} is not valid TOML: {error}", param=CONFIG_VARIABLE) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        raise InvalidRequest(f"setting {field}: {first['msg']}", param=field) from error

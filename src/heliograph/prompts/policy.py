@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class PolicyDecision(StrEnum):
-    """What the content policy asks for, from harmless to severe. A flagged request runs and is shown to a moderator."""
+    """What the content policy asks for. A flagged request runs; a moderation queue to show it in is to come."""
 
     ALLOW = "allow"
     FLAG = "flag"
