@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the job failed, 2 the request is wrong, 3 something needed
 import asyncio
 import json
 import secrets
+import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -38,6 +39,7 @@ EXIT_JOB_FAILED = 1
 EXIT_BAD_REQUEST = 2
 EXIT_BROKEN = 3
 EXIT_INTERRUPTED = 130
+WIDTH_PIPED = 400
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -46,6 +48,10 @@ cli.add_typer(keys_cli, name="keys")
 cli.add_typer(jobs_cli, name="jobs")
 
 _T = TypeVar("_T")
+
+JobIdArgument = Annotated[
+    str, typer.Argument(metavar="JOB_ID", help="As `generate --json` or `heliograph jobs` names it.")
+]
 
 DataDir = Annotated[Path | None, typer.Option(help="Where jobs, ledger and pictures are kept.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -159,7 +165,7 @@ def models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         tasks = " ".join(sorted(card.tasks))
         runs = card.engine.value if card.engine is not None else ""
         table.add_row(card.model_id, runs, tasks, memory, str(card.steps.standard), size, card.licence or "")
-    Console().print(table)
+    _console().print(table)
 
 
 @keys_cli.command("create")
@@ -195,11 +201,13 @@ def keys_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for key in keys:
         state = "active" if key.revoked_at_s is None else "revoked"
         table.add_row(key.key_id, key.hint, key.tenant_id, key.tier.value, key.name, state)
-    Console().print(table)
+    _console().print(table)
 
 
 @keys_cli.command("revoke")
-def keys_revoke(key_id: Annotated[str, typer.Argument()], data_dir: DataDir = None) -> None:
+def keys_revoke(
+    key_id: Annotated[str, typer.Argument(help="See `heliograph keys list`.")], data_dir: DataDir = None
+) -> None:
     """Revoke a key; a running server notices within two seconds."""
 
     async def revoke(store: SqliteStore) -> None:
@@ -237,17 +245,17 @@ def jobs_list(
         seconds = f"{float(str(timings.get('total_s', 0))):.2f}"
         cells = (job["id"], job["status"], job["model"], request["n"], seconds, cost, request["prompt"])
         table.add_row(*(Text(str(cell)) for cell in cells))
-    Console().print(table)
+    _console().print(table)
 
 
 @jobs_cli.command("show")
-def jobs_show(job_id: Annotated[str, typer.Argument()], data_dir: DataDir = None, api_key: Key = None) -> None:
+def jobs_show(job_id: JobIdArgument, data_dir: DataDir = None, api_key: Key = None) -> None:
     """Print one job as JSON."""
     typer.echo(json.dumps(_run(_ask(_settings(data_dir), api_key, lambda client: client.job(job_id))), indent=2))
 
 
 @jobs_cli.command("cancel")
-def jobs_cancel(job_id: Annotated[str, typer.Argument()], data_dir: DataDir = None, api_key: Key = None) -> None:
+def jobs_cancel(job_id: JobIdArgument, data_dir: DataDir = None, api_key: Key = None) -> None:
     """Cancel a job."""
     job = _run(_ask(_settings(data_dir), api_key, lambda client: client.cancel(job_id)))
     typer.echo(f"{job_id} is {job['status']}.")
@@ -316,7 +324,7 @@ def _report(job: JsonObject, paths: list[Path]) -> JsonObject:
 
 def _tell(job: JsonObject, paths: list[Path]) -> None:
     """The result for a person."""
-    console = Console(highlight=False)
+    console = _console()
     if job["status"] != "completed":
         error = cast(JsonObject, job["error"])
         Console(stderr=True).print(f"The job {job['status']}: {error['message']}", style="red", markup=False)
@@ -385,6 +393,12 @@ def _key_row(key: ApiKey) -> JsonObject:
         "name": key.name,
         "revoked": key.revoked_at_s is not None,
     }
+
+
+def _console() -> Console:
+    """For results: where they go to a file or another program, lines are as long as they need to be."""
+    width = None if sys.stdout.isatty() else WIDTH_PIPED
+    return Console(highlight=False, width=width)
 
 
 def _settings(data_dir: Path | None) -> Settings:
