@@ -510,7 +510,9 @@ def _postings(record: RecordJob, prices: PriceBook) -> list[tuple[LedgerLine, ..
 
 def _charged(record: RecordJob, prices: PriceBook) -> Micros:
     """What the record charges the tenant."""
-    lines = [line for posting in _postings(record, prices) for line in posting]
+    if record.charged_attempt is None:
+        return Micros(0)
+    lines = charge(record.charged_attempt, record.job, prices)
     return Micros(-sum(line.amount_micros for line in lines if line.account is Account.TENANT))
 
 
