@@ -356,6 +356,15 @@ async def test_draining_lets_running_work_finish_and_takes_nothing_new() -> None
         assert (await world.service.status(waiting, caller=ALICE)).view.job.state is JobState.PENDING  # type: ignore[arg-type]
 
 
+async def test_records_that_nobody_waited_for_are_written_on_the_way_out() -> None:
+    async with World(holds=True).running() as world:
+        job_id = await world.submit()
+        await until(lambda: world.states_of(job_id)[-1:] == [JobState.RUNNING])
+    stored = await world.store.job(job_id)  # type: ignore[arg-type]
+    assert stored is not None
+    assert stored.job.state is JobState.RUNNING
+
+
 async def test_an_idempotency_key_gives_one_job_also_to_simultaneous_requests() -> None:
     async with World(holds=True).running() as world:
         same = {"idempotency_key": "k", "fingerprint": "f", "route": "/v1/jobs"}

@@ -222,6 +222,9 @@ class Pipeline:
                 task.cancel()
             await asyncio.gather(*self._finishing, return_exceptions=True)
             await self._fleet.close()
+            if self._deferred:
+                with suppress(Unavailable):
+                    await self._store.commit(self._deferred)
 
     def hold(self) -> None:
         """Take nothing new, dispatch nothing, load nothing: before `run`, or on the way out."""
