@@ -26,11 +26,11 @@ class Benchmark:
 
 
 BENCHMARKS = (
-    Benchmark(name="overhead", about_s=(40, 15)),
-    Benchmark(name="preview", about_s=(20, 8)),
-    Benchmark(name="memory", about_s=(15, 7)),
-    Benchmark(name="throughput", about_s=(60, 20)),
-    Benchmark(name="store", about_s=(20, 5), has_figures=False, whole=("5000",), quick=("500",)),
+    Benchmark(name="overhead", about_s=(35, 17)),
+    Benchmark(name="preview", about_s=(20, 10)),
+    Benchmark(name="memory", about_s=(18, 9)),
+    Benchmark(name="throughput", about_s=(45, 18)),
+    Benchmark(name="store", about_s=(6, 3), has_figures=False, whole=("5000",), quick=("500",)),
     Benchmark(name="decisions", about_s=(20, 20), has_figures=False, quick=()),
 )
 

@@ -1,10 +1,11 @@
 """What the whole pipeline adds to a bare engine call, one job at a time, with every write synced to disk.
 
 `python -m benchmarks.overhead`. The same order goes in turns to an engine in this process and, over HTTP, to a real
-server: submitted, followed on the event stream until `done`. The overhead is the difference of the two neighbours; its
-median and its 95th percentile are told, for the fake engine that works for 50 ms and for the built-in model. On the way
-a job is made durable, run by a worker process, judged, encoded, stored, charged and made durable again, so the disk's
-own time for a sync, measured alongside, stands beside it. strace, where it may be used, counts the syncs afterwards.
+server: submitted, followed on the event stream until `done`, over a connection that is kept as clients keep theirs. The
+overhead is the difference of the two neighbours; its median and its 95th percentile are told, for the fake engine that
+works for 50 ms and for the built-in model. On the way a job is made durable, run by a worker process, judged, encoded,
+stored, charged and made durable again, so the disk's own time for a sync, measured alongside, stands beside it. strace,
+where it may be used, counts the syncs afterwards.
 """
 
 import asyncio
@@ -54,19 +55,7 @@ def measure(is_quick: bool) -> Iterable[Figure]:
 
 def _overhead(title: str, server: Server, engine: Engine, model_id: str, rounds: int, bar: Bar) -> Iterable[Figure]:
     engine.load()
-    bare_ms: list[float] = []
-    job_ms: list[float] = []
-    sync_ms: list[float] = []
-    with TemporaryDirectory(prefix="heliograph-bench-") as folder, asyncio.Runner() as runner:
-        for turn in with_progress(range(-WARM_UP, rounds), title):
-            taken = (
-                _bare_ms(engine, model_id, seed=turn + WARM_UP),
-                runner.run(_job_ms(server.port, model_id, seed=turn + WARM_UP)),
-                _sync_ms(Path(folder) / str(turn)),
-            )
-            if turn >= 0:
-                for times, each_ms in zip((bare_ms, job_ms, sync_ms), taken, strict=True):
-                    times.append(each_ms)
+    bare_ms, job_ms, sync_ms = asyncio.run(_neighbours(title, server, engine, model_id, rounds))
     added_ms = [job - bare for job, bare in zip(job_ms, bare_ms, strict=True)]
     bare = median(bare_ms)
     yield Figure(
@@ -77,6 +66,22 @@ def _overhead(title: str, server: Server, engine: Engine, model_id: str, rounds:
         name="  added, median", value=median(added_ms), unit="ms", baseline=sync, baseline_name="sync", bar=bar
     )
     yield Figure(name="  added, 95th percentile", value=percentile_95(added_ms), unit="ms")
+
+
+async def _neighbours(
+    title: str, server: Server, engine: Engine, model_id: str, rounds: int
+) -> tuple[list[float], list[float], list[float]]:
+    """Milliseconds of the bare calls, of the jobs and of the disk's syncs, taken in turns."""
+    bare_ms: list[float] = []
+    job_ms: list[float] = []
+    sync_ms: list[float] = []
+    with TemporaryDirectory(prefix="heliograph-bench-") as folder:
+        async with Connection(server.port) as connection:
+            for seed in with_progress(range(1, 1 + WARM_UP + rounds), title):
+                bare_ms.append(_bare_ms(engine, model_id, seed=seed))
+                job_ms.append(await _job_ms(connection, model_id, seed=seed))
+                sync_ms.append(_sync_ms(Path(folder) / str(seed)))
+    return bare_ms[WARM_UP:], job_ms[WARM_UP:], sync_ms[WARM_UP:]
 
 
 def _bare_ms(engine: Engine, model_id: str, *, seed: int) -> float:
@@ -99,12 +104,11 @@ def _bare_ms(engine: Engine, model_id: str, *, seed: int) -> float:
     return 1000 * (time.perf_counter() - start_s)
 
 
-async def _job_ms(port: int, model_id: str, *, seed: int) -> float:
+async def _job_ms(connection: Connection, model_id: str, *, seed: int) -> float:
     order = {"prompt": PROMPT, "model": model_id, "size": "128x128", "steps": STEPS, "seed": seed}
-    async with Connection(port) as connection:
-        start_s = time.perf_counter()
-        await make(connection, order)
-        return 1000 * (time.perf_counter() - start_s)
+    start_s = time.perf_counter()
+    await make(connection, order)
+    return 1000 * (time.perf_counter() - start_s)
 
 
 def _sync_ms(path: Path) -> float:
@@ -125,13 +129,17 @@ def _syncs_per_job(server: Server) -> float | None:
     command = [strace, "-f", "-c", "-e", "trace=fsync,fdatasync", "-p", str(server.pid)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(0.5)  # it attaches to every thread
-        with asyncio.Runner() as runner:
-            for seed in range(TRACED_JOBS):
-                runner.run(_job_ms(server.port, "fake", seed=1000 + seed))
+        asyncio.run(_make_some(server.port))
         process.send_signal(signal.SIGINT)
         report = process.communicate()[1]
     calls = [int(line.split()[3]) for line in report.splitlines() if re.search(r" f(data)?sync$", line)]
     return sum(calls) / TRACED_JOBS if calls else None
+
+
+async def _make_some(port: int) -> None:
+    async with Connection(port) as connection:
+        for seed in range(TRACED_JOBS):
+            await _job_ms(connection, "fake", seed=1000 + seed)
 
 
 def _synchronous_mode() -> Figure:
