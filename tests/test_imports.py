@@ -89,7 +89,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
-    "structlog": frozenset({"app", "gateway.middleware", "observability"}),
+    "structlog": frozenset({"app", "gateway.middleware", "observability", "pipeline"}),
     "typer": frozenset({"cli"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),

@@ -31,7 +31,7 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
-from heliograph.storage.store import PutJob, Write
+from heliograph.storage.store import PutJob, PutRefusal, Write
 from tests.builders import MODEL, a_card, a_catalogue, a_gpu, a_job, a_request
 from tests.scripted_fleet import ScriptedFleet
 
@@ -46,12 +46,15 @@ class FailingStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.is_down = False
+        self.fault: Exception | None = None
         self.may_commit = asyncio.Event()
         self.may_commit.set()
         self.commits: list[tuple[Write, ...]] = []
 
     async def commit(self, writes: Sequence[Write]) -> None:
         await self.may_commit.wait()
+        if self.fault is not None:
+            raise self.fault
         if self.is_down:
             raise Unavailable("the disk is full")
         await super().commit(writes)
@@ -72,8 +75,11 @@ class Finisher:
 
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []
+        self.fault: Exception | None = None
 
     async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
+        if self.fault is not None:
+            raise self.fault
         if self.verdicts:
             return self.verdicts.pop(0)
         return FinishedPicture(
@@ -135,7 +141,7 @@ class World:
             presets={},
             policy=policy_of_prompts or AllowAll(),
             readers={},
-            last_sequence=0,
+            last_sequence=1_000,
             idempotency_ttl_s=60.0,
             random_int=lambda _bound: 5,
             new_id=lambda: f"{next(ids):06d}",
@@ -272,8 +278,95 @@ async def test_full_picture_storage_parks_the_job_without_another_attempt() -> N
             await world.submit()
         world.blobs.is_down = False
         done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+        assert world.service.readiness().is_ready
     assert done.view.job.attempt == 1
-    assert not world.pipeline.problems
+
+
+async def test_a_picture_problem_ends_with_the_job_that_met_it() -> None:
+    async with World().running() as world:
+        world.blobs.is_down = True
+        job_id = await world.submit()
+        await until(lambda: "pictures" in world.pipeline.problems)
+        await world.service.cancel(job_id, caller=ALICE)  # type: ignore[arg-type]
+        world.blobs.is_down = False
+        await until(lambda: world.service.readiness().is_ready)
+        await world.submit()
+
+
+async def test_an_idle_server_stays_unready_until_the_store_really_works_again() -> None:
+    async with World().running() as world:
+        world.store.is_down = True
+        with pytest.raises(Unavailable):
+            await world.submit()
+        await asyncio.sleep(1.0)  # several ticks with nothing to write
+        assert not world.service.readiness().is_ready
+        world.store.is_down = False
+        await until(lambda: world.service.readiness().is_ready)
+
+
+async def test_a_refusal_recorded_during_a_commit_is_kept() -> None:
+    async with World(holds=True).running() as world:
+        world.store.may_commit.clear()
+        pending = asyncio.create_task(world.submit())
+        await asyncio.sleep(0.05)
+        with pytest.raises(InvalidRequest):
+            await world.submit(raw=replace(SMALL, steps=0))
+        world.store.may_commit.set()
+        await pending
+    kept = [write for commit in world.store.commits for write in commit if isinstance(write, PutRefusal)]
+    assert [write.refusal.param for write in kept] == ["steps"]
+
+
+async def test_cancel_answers_although_the_store_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.pipeline.CANCEL_S_MAX", 0.1)
+    async with World(holds=True).running() as world:
+        job_id = await world.submit()
+        await until(lambda: world.orders)
+        world.store.is_down = True
+        with pytest.raises(Unavailable, match="noted"):
+            await world.service.cancel(job_id, caller=ALICE)  # type: ignore[arg-type]
+        world.store.is_down = False
+        done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+    assert done.view.job.state is JobState.CANCELLED, "it took effect once it could"
+
+
+async def test_a_fault_while_finishing_ends_the_job_and_not_the_server() -> None:
+    async with World().running() as world:
+        world.finisher.fault = ValueError("a bug")
+        done = await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+        assert (done.view.job.state, done.view.job.attempt) == (JobState.FAILED, 1)
+        world.finisher.fault = None
+        again = await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+        assert again.view.job.state is JobState.COMPLETED
+
+
+async def test_nobody_waits_for_a_loop_that_broke() -> None:
+    world = World(holds=True)
+    task = asyncio.create_task(world.pipeline.run())
+    job_id = await world.submit()
+    await until(lambda: world.orders)
+    waiting = asyncio.create_task(world.service.wait(job_id, caller=ALICE, timeout_s=60))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    world.store.fault = RuntimeError("no such table")
+    for call in (world.service.cancel(job_id, caller=ALICE), waiting, world.submit()):  # type: ignore[arg-type]
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(call, 5)
+    assert not world.service.readiness().is_ready
+    with pytest.raises(ExceptionGroup):
+        await task
+
+
+async def test_without_recovery_the_jobs_of_others_stay_as_they_are() -> None:
+    store = FailingStore()
+    await store.commit([PutJob(job=a_job("waiting", tenant="alice", sequence=1))])
+    world = World(store=store)
+    task = asyncio.create_task(world.pipeline.run(recovers=False))
+    job_id = await world.submit()
+    await world.service.wait(job_id, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+    task.cancel()
+    await asyncio.wait([task])
+    assert [order.job_id for order in world.orders] == [job_id]
+    assert [job.job_id for job in await store.open_jobs()] == ["waiting"]
 
 
 async def test_a_gate_asks_for_other_seeds_a_bounded_number_of_times() -> None:

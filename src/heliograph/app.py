@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import structlog
 import uvicorn
@@ -56,6 +57,9 @@ DATA_FILES_DIR = PACKAGE_DIR / "data"
 PAGE_DIR = PACKAGE_DIR / "gateway" / "page"
 KEY_RELOAD_S = 2.0
 WORKERS_DEFAULT_MAX = 4
+LINK_SECRET_BYTES = 32
+CONNECTIONS_MAX = 2_048
+"""Open connections; one more is answered with 503."""
 FAREWELL_S = 0.25
 """From the end of the last job to the end of open streams: time for its picture to get out."""
 
@@ -93,12 +97,12 @@ async def installation(
     gpus = _slots(settings)
     prices = PriceBook().overridden(gpu_hour_usd=settings.prices.gpu_hour_usd, tier_factor=settings.prices.tier_factor)
     prices.require(gpu.gpu_class for gpu in gpus)
-    clock = _monotonic_epoch_clock()
-    data_dir = _made_data_dir(settings.data_dir)
+    clock = epoch_clock()
+    data_dir = made_data_dir(settings.data_dir)
     log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
-        store = await SqliteStore.open(data_dir / "heliograph.sqlite")
+        store = await open_store(data_dir)
         stack.push_async_callback(store.close)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
@@ -141,16 +145,18 @@ async def installation(
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
         if not may_run_jobs:
             pipeline.hold()
-        working = await stack.enter_async_context(_background(pipeline.run()))
+        is_one_command = is_private and may_run_jobs  # it runs its own job, and leaves others to a server
+        working = await stack.enter_async_context(_background(pipeline.run(recovers=not is_one_command)))
+        await _recovered(pipeline, working)
         if not is_private:
-            await stack.enter_async_context(_background(_reload_keys(store, keys)))
+            await stack.enter_async_context(_background(reload_keys(store, keys)))
         closing = asyncio.Event()
         app = create_app(
             service,
             keys=keys,
             settings=settings.gateway,
             metrics=lambda: metrics.scrape(pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view()),
-            link_secret=_link_secret(data_dir / "link.key"),
+            link_secret=link_secret(data_dir / "link.key"),
             page_dir=PAGE_DIR,
             clock=clock,
             new_id=_new_id,
@@ -201,13 +207,38 @@ async def serve_privately(settings: Settings, socket_path: Path, *, may_run_jobs
                 await task
 
 
+async def _recovered(pipeline: Pipeline, working: asyncio.Task[None]) -> None:
+    """Return once the jobs of an earlier process are back in line. Raises `Unavailable` when they cannot be read."""
+    recovery = asyncio.create_task(pipeline.is_recovered.wait())
+    await asyncio.wait((recovery, working), return_when=asyncio.FIRST_COMPLETED)
+    recovery.cancel()
+    if working.done():
+        raise _broken(working)
+
+
+def _broken(working: asyncio.Task[None]) -> Unavailable:
+    """What to say of a pipeline that ended by itself; the log has the rest."""
+    error = working.exception()
+    structlog.get_logger().error("the pipeline broke", exc_info=error)
+    first = error
+    while isinstance(first, BaseExceptionGroup):
+        first = cast("BaseExceptionGroup[BaseException]", first).exceptions[0]
+    return Unavailable(f"The server cannot work on: {type(first).__name__}: {first}", code="pipeline_broken")
+
+
 class _Server(uvicorn.Server):
     """Uvicorn that tells when it listens, without its own signal handling: what a signal means is decided here."""
 
     def __init__(self, app: FastAPI) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=2,
+                limit_concurrency=CONNECTIONS_MAX,
             )
         )
         self.is_listening = asyncio.Event()
@@ -253,7 +284,7 @@ async def _serve_until_told(running: Installation, listener: socket.socket, *, o
     server.should_exit = True
     await serving
     if running.working.done():
-        running.working.result()  # raises what broke the pipeline
+        raise _broken(running.working)
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:
@@ -269,6 +300,8 @@ def _listening_socket(host: str, port: int) -> socket.socket:
             param="server.port",
         ) from error
     listener.set_inheritable(False)
+    # Connections inherit it. The event loop sets it only on sockets that name their protocol, which this one does not.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     return listener
 
 
@@ -379,13 +412,28 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
 def _reader(card: ModelCard) -> PromptReader:
     assert card.weights is not None, f"{card.model_id} is built in"
     assert card.token_limit is not None, f"{card.model_id} is built in and states its token limit"
-    tokenizer = Tokenizer.from_files(WEIGHTS_DIR / card.weights, context_length=card.token_limit)
+    try:
+        tokenizer = Tokenizer.from_files(WEIGHTS_DIR / card.weights, context_length=card.token_limit)
+    except OSError as error:
+        raise Unavailable(
+            f"The files of the built-in {card.model_id} are missing ({error.filename}); install Heliograph again.",
+            code="weights_missing",
+        ) from error
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
 
 
-def _made_data_dir(data_dir: Path) -> Path:
+async def open_store(data_dir: Path) -> SqliteStore:
+    """The store of a data directory. Its files are for this user only, whatever the directory allows."""
+    path = data_dir / "heliograph.sqlite"
+    await asyncio.to_thread(path.touch, mode=0o600)
+    return await SqliteStore.open(path)
+
+
+def made_data_dir(data_dir: Path) -> Path:
+    """The data directory, made if it is missing. Raises `Unavailable` when it cannot be."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data_dir / "blobs").mkdir(exist_ok=True, mode=0o700)
     except OSError as error:
         raise Unavailable(
             f"Cannot make the data directory {data_dir}: {error.strerror}. Set HELIOGRAPH_DATA_DIR or --data-dir.",
@@ -394,19 +442,43 @@ def _made_data_dir(data_dir: Path) -> Path:
     return data_dir
 
 
-def _link_secret(path: Path) -> bytes:
-    """The key that signs picture links; made once, readable by this user only."""
+def link_secret(path: Path) -> bytes:
+    """The key that signs picture links; made once, for this user only. Raises `Unavailable` for a damaged one."""
     if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        draft = path.with_suffix(".new")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()
+            file.write(secrets.token_bytes(LINK_SECRET_BYTES))
+            file.flush()
+            os.fsync(descriptor)
+        draft.rename(path)
+    secret = path.read_bytes()
+    if len(secret) != LINK_SECRET_BYTES:
+        raise Unavailable(
+            f"{path} is damaged: {len(secret)} bytes instead of {LINK_SECRET_BYTES}. Delete it to get a new one; links "
+            "that were handed out stop working then.",
+            code="link_key_damaged",
+        )
+    return secret
 
 
-def _monotonic_epoch_clock() -> Callable[[], float]:
-    """Seconds since the Unix epoch that never go backwards while this process lives."""
-    offset_s = time.time() - time.monotonic()
-    return lambda: offset_s + time.monotonic()
+def epoch_clock(
+    wall_s: Callable[[], float] = time.time, monotonic_s: Callable[[], float] = time.monotonic
+) -> Callable[[], float]:
+    """Seconds since the Unix epoch that never go backwards while this process lives.
+
+    It follows the wall clock forwards (after a suspend, or when the time was set) and runs on by itself where that one
+    is set back.
+    """
+    offset_s = wall_s() - monotonic_s()
+
+    def now_s() -> float:
+        nonlocal offset_s
+        offset_s = max(offset_s, wall_s() - monotonic_s())
+        return offset_s + monotonic_s()
+
+    return now_s
 
 
 def _new_id() -> str:
@@ -414,11 +486,14 @@ def _new_id() -> str:
     return secrets.token_hex(12)
 
 
-async def _reload_keys(store: Store, keys: KeyRing) -> None:
+async def reload_keys(store: Store, keys: KeyRing) -> None:
     """Notice keys made or revoked by `heliograph keys` within two seconds."""
     while True:
         await asyncio.sleep(KEY_RELOAD_S)
-        keys.replace(await store.api_keys())
+        try:
+            keys.replace(await store.api_keys())
+        except Unavailable as error:
+            structlog.get_logger().warning("keys could not be reloaded", reason=error.message)
 
 
 @asynccontextmanager

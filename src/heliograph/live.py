@@ -63,6 +63,11 @@ class Watcher:
         self._is_over = isinstance(update, StatusUpdate) and update.status.view.job.state.is_terminal
         self._news.set()
 
+    def end(self) -> None:
+        """No more news will come, although the job has not ended."""
+        self._is_over = True
+        self._news.set()
+
     async def __aiter__(self) -> AsyncIterator[Update]:
         while True:
             while self._slots:
@@ -101,6 +106,12 @@ class LiveFeed:
             watchers.remove(watcher)
         if not watchers:
             del self._watchers[job_id]
+
+    def close(self) -> None:
+        """End every watcher: whoever published news is gone."""
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                watcher.end()
 
     def watched(self) -> tuple[JobId, ...]:
         """Jobs somebody watches, in order of the first watcher's arrival."""

@@ -11,10 +11,13 @@ Post-processing runs beside the loop, one task per job; a full disk parks it the
 """
 
 import asyncio
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
+
+import structlog
 
 from heliograph.billing.ledger import charge, record_cost
 from heliograph.billing.prices import PriceBook
@@ -50,7 +53,7 @@ from heliograph.domain.events import (
     WorkerLost,
     WorkerReady,
 )
-from heliograph.domain.ids import JobId, ModelId, OutputId, WorkerId
+from heliograph.domain.ids import JobId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.lifecycle import (
     JobMoved,
@@ -71,14 +74,27 @@ from heliograph.fleet.plan import FleetPolicy, plan
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
 from heliograph.postprocess import FinishedPicture
 from heliograph.scheduling import Scheduler
-from heliograph.storage.store import PostLedger, PutAttempt, PutIdempotency, PutJob, PutOutput, PutRefusal, Store, Write
+from heliograph.storage.store import (
+    IdempotencyRecord,
+    PostLedger,
+    PutAttempt,
+    PutIdempotency,
+    PutJob,
+    PutOutput,
+    PutRefusal,
+    Store,
+    Write,
+)
 
 INBOX_MAX = 4_096
 TURN_MAX = 512
 TICK_S = 0.2
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
+CANCEL_S_MAX = 3.0
 DEFERRED_MAX = 1_024
+
+_log = structlog.get_logger()
 
 LifecycleSink = Callable[[LifecycleEvent], None]
 
@@ -162,10 +178,13 @@ class Pipeline:
         self._images: dict[tuple[JobId, int], tuple[RawImage, ...]] = {}
         self._models_of_workers: dict[WorkerId, ModelId] = {}
         self._finishing: set[asyncio.Task[None]] = set()
+        self._parked: set[JobId] = set()
         self._is_draining = False
         self._is_flush_due = False
-        self.problems: dict[str, str] = {}
+        self.problems: dict[str, Unavailable] = {}
         """Parts that fail now, with the reason; while there are any, no job is taken."""
+        self.is_recovered = asyncio.Event()
+        """Set once the open jobs of an earlier process are back in line."""
 
     # --- what others call --------------------------------------------------------------------------------------------
 
@@ -176,8 +195,10 @@ class Pipeline:
     async def submit(self, job: Job, *, writes: tuple[PutIdempotency, ...] = ()) -> None:
         """Return once the job is durable. Raises `Overloaded` or `Unavailable`; then the job never was."""
         if self.problems:
-            reasons = "; ".join(self.problems.values())
-            raise Unavailable(f"No job can be taken now: {reasons}", retry_after_s=STORE_RETRY_HINT_S)
+            first = next(iter(self.problems.values()))
+            raise Unavailable(
+                f"No job can be taken now: {first.message}", code=first.code, retry_after_s=STORE_RETRY_HINT_S
+            )
         reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             self._inbox.put_nowait(_Letter(event=JobSubmitted(job=job), reply=reply, writes=writes))
@@ -186,10 +207,21 @@ class Pipeline:
         await reply
 
     async def cancel(self, job_id: JobId) -> None:
-        """Return once the job's end is durable and its worker was told; a job that has ended stays as it is."""
+        """Return once the job's end is durable and its worker was told; a job that has ended stays as it is.
+
+        Raises `Unavailable` when that takes longer than three seconds; the job ends all the same once it can.
+        """
+        if "loop" in self.problems:
+            raise self.problems["loop"]
         reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._inbox.put(_Letter(event=CancelRequested(job_id=job_id), reply=reply))
-        await reply
+        try:
+            async with asyncio.timeout(CANCEL_S_MAX):
+                await self._inbox.put(_Letter(event=CancelRequested(job_id=job_id), reply=reply))
+                await reply
+        except TimeoutError:
+            raise Unavailable(
+                "The cancellation is noted; it takes effect as soon as it can be stored.", retry_after_s=CANCEL_S_MAX
+            ) from None
 
     def refuse(self, refusal: Refusal) -> None:
         """Record a request that never became a job."""
@@ -202,15 +234,19 @@ class Pipeline:
         view = self.scheduler.view(job_id, now_s=self.now_s())
         return None if view is None else JobStatus(view=view, outputs=(), cost_micros=Micros(0))
 
-    async def run(self) -> None:
-        """Recover what the store holds, then work until cancelled."""
+    async def run(self, *, recovers: bool = True) -> None:
+        """Recover the open jobs the store holds (unless told not to), then work until cancelled.
+
+        When this ends, however it ends, nobody is left waiting for an answer.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
-                jobs = await self._store.open_jobs()
+                jobs = await self._store.open_jobs() if recovers else ()
                 self._states = {job.job_id: job.state for job in jobs}
                 recovered = [_Letter(event=JobRecovered(job=job)) for job in jobs]
                 await self._take_turn([*recovered, _Letter(event=ClockTicked())])
+                self.is_recovered.set()
                 while True:
                     letters = [await self._inbox.get()]
                     with suppress(asyncio.QueueEmpty):
@@ -218,6 +254,7 @@ class Pipeline:
                             letters.append(self._inbox.get_nowait())
                     await self._take_turn(letters)
         finally:
+            self._dismiss()
             for task in self._finishing:
                 task.cancel()
             await asyncio.gather(*self._finishing, return_exceptions=True)
@@ -226,10 +263,18 @@ class Pipeline:
                 with suppress(Unavailable):
                     await self._store.commit(self._deferred)
 
+    def _dismiss(self) -> None:
+        """Tell everybody who waits for the loop that it is gone."""
+        gone = Unavailable("the server has stopped working", code="shutting_down", retry_after_s=STORE_RETRY_HINT_S)
+        self.problems["loop"] = gone
+        while not self._inbox.empty():
+            self._inbox.get_nowait().answer(gone)
+        self.feed.close()
+
     def hold(self) -> None:
         """Take nothing new, dispatch nothing, load nothing: before `run`, or on the way out."""
         self._is_draining = True
-        self.problems["server"] = "the server is shutting down"
+        self.problems["server"] = Unavailable("the server is shutting down", code="shutting_down")
         self.scheduler.handle(DrainRequested(), now_s=self.now_s())
 
     async def drain(self, *, timeout_s: float) -> bool:
@@ -253,9 +298,14 @@ class Pipeline:
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
         self._refuse_overload(turn)
-        await self._make_durable(turn)
-        for command in turn.commands:
-            await self._carry_out(command)
+        try:
+            await self._make_durable(turn)
+            for command in turn.commands:
+                await self._carry_out(command)
+        except BaseException:  # cancelled, or broken: the loop ends, and nobody may be left waiting
+            for letter in letters:
+                letter.answer(Unavailable("the server has stopped working", code="shutting_down"))
+            raise
         for letter in letters:
             letter.answer()
             self._tell_watchers(letter.event)
@@ -288,9 +338,12 @@ class Pipeline:
     async def _make_durable(self, turn: _Turn) -> None:
         """Commit what the turn changed; while the store is down, refuse the turn's submissions and retry the rest."""
         while True:
+            deferred, self._deferred = self._deferred, []  # more may be deferred while this commit is under way
             records = [command for command in turn.commands if isinstance(command, RecordJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
-            writes = _newest([*self._deferred, *_writes(records, self._prices), *own])
+            writes = _newest([*deferred, *_writes(records, self._prices), *own])
+            if "store" in self.problems:
+                writes.append(self._probe())
             must_wait = any(record.must_wait for record in records) or len(writes) > DEFERRED_MAX
             if not must_wait and not self._is_flush_due:
                 self._deferred = writes
@@ -300,18 +353,30 @@ class Pipeline:
                 if writes:
                     await self._store.commit(writes)
             except Unavailable as error:
-                self.problems["store"] = error.message
+                self.problems["store"] = error
+                self._deferred = [*deferred, *self._deferred]
                 self._refuse_submissions(turn, error)
                 await asyncio.sleep(STORE_RETRY_S)
             else:
                 self.problems.pop("store", None)
-                self._deferred = []
                 return
+
+    def _probe(self) -> Write:
+        """A write that says nothing: that it can be made proves that the store works again."""
+        record = IdempotencyRecord(
+            tenant_id=TenantId(""),
+            route="probe",
+            key="probe",
+            fingerprint="",
+            job_id=JobId(""),
+            created_at_s=self.now_s(),
+        )
+        return PutIdempotency(record=record)
 
     def _refuse_submissions(self, turn: _Turn, error: Unavailable) -> None:
         abandoned = tuple(turn.submissions)
         for letter in turn.submissions.values():
-            letter.answer(Unavailable(error.message, retry_after_s=STORE_RETRY_HINT_S))
+            letter.answer(Unavailable(error.message, code=error.code, retry_after_s=STORE_RETRY_HINT_S))
         turn.drop(abandoned)
         for job_id in abandoned:
             turn.commands += self.scheduler.handle(SubmissionAbandoned(job_id=job_id), now_s=self.now_s())
@@ -347,7 +412,12 @@ class Pipeline:
 
     async def _finish(self, job: Job, images: tuple[RawImage, ...]) -> None:
         """Judge, encode and store the pictures, then report; a job that has ended meanwhile is dropped."""
-        event = await self._finished(job, images)
+        try:
+            event = await self._finished(job, images)
+        except Exception:  # the top of a task: whatever it is, the job must not wait for it for ever
+            _log.error("post-processing broke", job_id=job.job_id, exception=traceback.format_exc())
+            message = "The pictures could not be finished because of a fault in the server; its log says which."
+            event = PostProcessingFailed(job_id=job.job_id, attempt=job.attempt, message=message, is_retryable=False)
         if event is not None:
             await self.emit(event)
 
@@ -362,13 +432,16 @@ class Pipeline:
                 return None  # the pool has closed; the pictures are made again after the restart
             return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message)
         except HeliographError as error:
-            return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message)
+            return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message, is_retryable=False)
         pictures = [result for result in results if isinstance(result, FinishedPicture)]
         rejected = [result for result in results if isinstance(result, Verdict)]
         if rejected:
             worst = max(rejected, key=lambda verdict: verdict.decision is Decision.BLOCK)
             return GateRejected(job_id=job_id, attempt=attempt, verdict=worst)
-        outputs = [await self._deliver(job, index, picture) for index, picture in enumerate(pictures)]
+        try:
+            outputs = [await self._deliver(job, index, picture) for index, picture in enumerate(pictures)]
+        finally:
+            self._unpark(job_id)
         stored = tuple(output for output in outputs if output is not None)
         if len(stored) < len(outputs):
             return None
@@ -384,10 +457,11 @@ class Pipeline:
                     self._blobs.put(picture.thumbnail, suffix="webp"),
                 )
             except Unavailable as error:
-                self.problems["pictures"] = error.message
+                self._parked.add(job.job_id)
+                self.problems["pictures"] = error
                 await asyncio.sleep(STORE_RETRY_S)
                 continue
-            self.problems.pop("pictures", None)
+            self._unpark(job.job_id)
             return Output(
                 output_id=OutputId(f"out_{self._new_id()}"),
                 job_id=job.job_id,
@@ -406,6 +480,12 @@ class Pipeline:
                 created_at_s=self.now_s(),
             )
         return None
+
+    def _unpark(self, job_id: JobId) -> None:
+        """The job no longer waits for room; the last one to go takes the problem with it."""
+        self._parked.discard(job_id)
+        if not self._parked:
+            self.problems.pop("pictures", None)
 
     # --- telling others ----------------------------------------------------------------------------------------------
 

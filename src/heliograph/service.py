@@ -12,7 +12,7 @@ from typing import Protocol
 
 from heliograph.delivery.blobs import BlobStore
 from heliograph.domain.accounts import Caller, Refusal
-from heliograph.domain.errors import CallerError, Conflict, InvalidRequest, NotFound, Timeout
+from heliograph.domain.errors import CallerError, Conflict, InvalidRequest, NotFound, Timeout, Unavailable
 from heliograph.domain.ids import JobId, ModelId, OutputId
 from heliograph.domain.job import Job
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
@@ -70,6 +70,10 @@ class Service(Protocol):
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
         """A durable job (or the earlier one of the same idempotency key)."""
+        ...
+
+    def refuse(self, error: CallerError, *, caller: Caller) -> None:
+        """Record a request that was refused before it could be submitted."""
         ...
 
     async def status(self, job_id: JobId, *, caller: Caller) -> JobStatus:
@@ -186,7 +190,7 @@ class PipelineService:
             request = self._checked(submission)
             deadline_s = _checked_deadline(submission.deadline_s)
         except CallerError as error:
-            self._pipeline.refuse(self._refusal(error, caller))
+            self.refuse(error, caller=caller)
             raise
         now_s = self._pipeline.now_s()
         self._sequence += 1
@@ -202,6 +206,10 @@ class PipelineService:
         )
         await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
         return await self.status(job.job_id, caller=caller)
+
+    def refuse(self, error: CallerError, *, caller: Caller) -> None:
+        """Record a request that was refused before it could be submitted."""
+        self._pipeline.refuse(self._refusal(error, caller))
 
     def _checked(self, submission: Submission) -> GenerationRequest:
         chosen = self._route(submission.raw.model)
@@ -229,7 +237,9 @@ class PipelineService:
 
     def _route(self, name: object) -> Route:
         if name is not None and not isinstance(name, str):
-            raise InvalidRequest("model must be a string; GET /v1/models lists the names", param="model")
+            raise InvalidRequest(
+                "model must be a string; GET /v1/models lists the names", param="model", code="invalid_model"
+            )
         scheduler = self._pipeline.scheduler
         found = route(
             name,
@@ -312,7 +322,7 @@ class PipelineService:
                 f"The job is not done after {timeout_s:g} s; it goes on. Ask for it at /v1/jobs/{job_id}.",
                 job_id=job_id,
             ) from None
-        raise AssertionError("the stream of a job ended before the job")
+        raise Unavailable(f"The server is going down; job {job_id} goes on when it is back.", code="shutting_down")
 
     async def output(self, output_id: OutputId, *, caller: Caller | None) -> Output:
         """A delivered picture's record; `caller` is None when a signed link stands in for a key."""
@@ -355,7 +365,7 @@ class PipelineService:
 
     def readiness(self) -> Readiness:
         """Whether jobs can be taken now."""
-        problems = dict(self._pipeline.problems)
+        problems = {part: error.message for part, error in self._pipeline.problems.items()}
         return Readiness(is_ready=not problems, problems=problems)
 
 

@@ -149,11 +149,15 @@ class GateRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostProcessingFailed:
-    """Encoding broke for good; storing is retried by the pipeline and never ends here."""
+    """Encoding broke. Storing is retried by the pipeline and never ends here.
+
+    `is_retryable` is False where the same pictures would break it again.
+    """
 
     job_id: JobId
     attempt: int
     message: str
+    is_retryable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
