@@ -18,8 +18,8 @@ PNG, JPEG, WEBP = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP
 @pytest.mark.parametrize(
     ("output_format", "quality", "side", "expected"),
     [
-        (PNG, None, 128, PngEncoding(compress_level=6)),
-        (PNG, None, 256, PngEncoding(compress_level=6)),
+        (PNG, None, 128, PngEncoding(compress_level=4)),
+        (PNG, None, 256, PngEncoding(compress_level=4)),
         (PNG, None, 1024, PngEncoding(compress_level=1)),
         (JPEG, None, 128, JpegEncoding(quality=90, has_full_chroma=True)),
         (JPEG, 89, 128, JpegEncoding(quality=89, has_full_chroma=False)),

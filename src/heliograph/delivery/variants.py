@@ -62,7 +62,7 @@ def plan_variants(request: GenerationRequest, *, width_px: int, height_px: int) 
 def _encoding(output_format: OutputFormat, quality: int, pixels: int) -> Encoding:
     match output_format:
         case OutputFormat.PNG:
-            return PngEncoding(compress_level=6 if pixels <= _SMALL_PIXELS else 1)
+            return PngEncoding(compress_level=4 if pixels <= _SMALL_PIXELS else 1)
         case OutputFormat.JPEG:
             return JpegEncoding(quality=quality, has_full_chroma=quality >= _FULL_CHROMA_QUALITY)
         case OutputFormat.WEBP:

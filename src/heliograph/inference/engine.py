@@ -29,6 +29,11 @@ class EngineImages:
     pixels: NDArray[np.uint8]
 
 
+def is_preview_due(order: RunOrder, step: int) -> bool:
+    """A preview belongs to this step. Never to the last: the pictures themselves come right behind it."""
+    return order.preview_every > 0 and step % order.preview_every == 0 and step < order.steps
+
+
 class Engine(Protocol):
     """One loaded model. Raises `EngineError` with its kind; anything else is a bug in the engine.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.run import RunOrder
-from heliograph.inference.engine import EngineImages, EngineStep
+from heliograph.inference.engine import EngineImages, EngineStep, is_preview_due
 
 
 class FaultKind(StrEnum):
@@ -98,8 +98,7 @@ class FakeEngine:
         for step in range(1, order.steps + 1):
             time.sleep(self._options.step_s)
             self._suffer(str(step), attempt=order.attempt, prompt=order.prompt)
-            has_preview = order.preview_every > 0 and step % order.preview_every == 0
-            previews = _faded(pictures, step / order.steps) if has_preview else None
+            previews = _faded(pictures, step / order.steps) if is_preview_due(order, step) else None
             yield EngineStep(step=step, steps=order.steps, previews=previews)
         is_blank = FaultKind.BLANK in self._suffer("end", attempt=order.attempt, prompt=order.prompt)
         yield EngineImages(pixels=np.zeros_like(pictures) if is_blank else pictures)

@@ -28,7 +28,7 @@ from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.run import RunOrder
 from heliograph.inference import sampler
-from heliograph.inference.engine import EngineImages, EngineStep
+from heliograph.inference.engine import EngineImages, EngineStep, is_preview_due
 from heliograph.inference.tokenizer import Tokenizer
 
 _LATENTS_PER_TOKEN = 2
@@ -79,7 +79,7 @@ class OnnxEngine:
             if not np.isfinite(velocity).all():
                 raise EngineError(EngineErrorKind.NAN, f"the latents are not numbers after step {step}")
             previews = None
-            if order.preview_every > 0 and step % order.preview_every == 0:
+            if is_preview_due(order, step):
                 # Guidance over-saturates the very first prediction, which is made from pure noise.
                 predicted_by = conditional if step == 1 else velocity
                 previews = self._decode(sampler.predicted_clean(latents, predicted_by, t))
