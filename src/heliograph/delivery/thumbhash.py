@@ -15,6 +15,8 @@ Layout, lowest bit first:
 """
 
 import base64
+import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,9 @@ _SATURATION = 1.25
 
 _NOISE = 1e-9
 """A term below this is zero and the rest is rounding, which must not decide which way the middle between steps goes."""
+
+_TABLES_MAX = 512
+"""Tables kept for sizes seen before; one is a few kilobytes."""
 
 _Channel = NDArray[np.float64]
 
@@ -135,13 +140,15 @@ def _synthesised(varying: _Channel, grid: tuple[int, int], width: int, height: i
     return _cosines(down, height).T @ terms @ _cosines(across, width)
 
 
+@lru_cache(maxsize=_TABLES_MAX)
 def _cosines(count: int, length: int) -> _Channel:
-    """The first `count` waves over `length` pixels, one a row."""
+    """The first `count` waves over `length` pixels, one a row. Shared: not to be written to."""
     return np.cos(np.pi / length * np.outer(np.arange(count), np.arange(length) + 0.5))
 
 
+@lru_cache(maxsize=_TABLES_MAX)
 def _stored(across: int, down: int) -> NDArray[np.bool_]:
-    """(down, across): which terms are stored, the triangle without the average in its corner."""
+    """(down, across): which terms are stored, the triangle without the average in its corner. Not to be written to."""
     row, column = np.ogrid[:down, :across]
     mask = column * down < across * (down - row)
     mask[0, 0] = False
@@ -159,4 +166,4 @@ def _packed(*fields: tuple[int, int]) -> bytes:
 
 def _rounded(value: float) -> int:
     """Half rounds up, as in the format's first implementation; Python rounds half to even."""
-    return int(np.floor(value + 0.5))
+    return math.floor(value + 0.5)
