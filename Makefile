@@ -7,7 +7,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
 PAGE   := src/heliograph/gateway/page/index.html
-PROMPT ?= a red boat on the sea at sunset
+PROMPT ?= a lone tree in the desert at sunset
 PYTEST_ARGS ?=
 
 .PHONY: help demo test check fix bench web lock clean

@@ -486,9 +486,9 @@ def gate_rejected(
 
 
 def post_processing_failed(
-    job: str = "cat", *, attempt: int = 1, message: str = "The encoder broke."
+    job: str = "cat", *, attempt: int = 1, message: str = "The encoder broke.", is_retryable: bool = True
 ) -> PostProcessingFailed:
-    return PostProcessingFailed(job_id=JobId(job), attempt=attempt, message=message)
+    return PostProcessingFailed(job_id=JobId(job), attempt=attempt, message=message, is_retryable=is_retryable)
 
 
 def drain_requested() -> DrainRequested:

@@ -93,6 +93,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "typer": frozenset({"cli"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
+    "uvloop": frozenset({"cli"}),
 }
 """Where a library may be used; one that is not listed may not be used at all."""
 

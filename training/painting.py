@@ -48,9 +48,7 @@ def paint(scene: Scene, size_name: str = "square") -> Painting:
     """Paint the scene at one of SIZES; the same scene and size always give the same pixels."""
     rng = random.Random(scene.seed)
     dot_grid_px = PIXEL_BLOCK_PX if scene.style == "pixel" else 1
-    canvas = Canvas(
-        SIZES[size_name], time=scene.time, weather=scene.weather, rng=rng, dot_grid_px=dot_grid_px
-    )
+    canvas = Canvas(SIZES[size_name], time=scene.time, weather=scene.weather, rng=rng, dot_grid_px=dot_grid_px)
     horizon = canvas.height * (rng.uniform(0.48, 0.56) if scene.terrain == "sea" else rng.uniform(0.52, 0.60))
     x = (_POSITION_X[scene.position] + rng.uniform(-0.03, 0.03)) * canvas.width
     sun_x = _paint_sky(canvas, scene, horizon, x)

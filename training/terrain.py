@@ -48,9 +48,7 @@ def _mountains(canvas: Canvas, horizon: float, sun_x: float | None) -> float:
     grass = canvas.jitter(_SNOW if canvas.snowy else (106, 158, 84))
     foot = mix(grass, (40, 84, 56), 0.45) if not canvas.snowy else mix(grass, (150, 176, 214), 0.5)
     skyline = waves(rng, width, ground, height * 0.02)
-    canvas.fill_below(
-        skyline, canvas.lit(grass, 0.1), canvas.lit(foot), height * 0.34, canvas.new_region("ground")
-    )
+    canvas.fill_below(skyline, canvas.lit(grass, 0.1), canvas.lit(foot), height * 0.34, canvas.new_region("ground"))
     return ground + height * 0.13
 
 

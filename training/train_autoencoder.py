@@ -36,9 +36,7 @@ def loss_of(pictures: Tensor, decoded: Tensor, latents: Tensor) -> Tensor:
     rows = (decoded.diff(dim=-2) - pictures.diff(dim=-2)).abs().mean()
     columns = (decoded.diff(dim=-1) - pictures.diff(dim=-1)).abs().mean()
     size = F.relu(latents.square().mean() - 1)
-    return (
-        F.l1_loss(decoded, pictures) + 0.8 * (rows + columns) + 0.6 * F.mse_loss(decoded, pictures) + 2e-3 * size
-    )
+    return F.l1_loss(decoded, pictures) + 0.8 * (rows + columns) + 0.6 * F.mse_loss(decoded, pictures) + 2e-3 * size
 
 
 def crop(pictures: Tensor, rng: random.Random) -> Tensor:

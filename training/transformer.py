@@ -90,9 +90,7 @@ class Transformer(nn.Module):
         """latents (batch, 8, h, w), t (batch,), context and pooled of the text encoder to velocity (batch, 8, h, w)."""
         return self.velocity_and_layout(latents, t, context, pooled)[0]
 
-    def velocity_and_layout(
-        self, latents: Tensor, t: Tensor, context: Tensor, pooled: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def velocity_and_layout(self, latents: Tensor, t: Tensor, context: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """The velocity, and from the middle block the logits (batch, tokens, classes) of what each token shows."""
         batch, channels, height, width = latents.shape
         rows, columns = height // _PATCH, width // _PATCH

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar, cast
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -406,7 +407,7 @@ def _settings(data_dir: Path | None) -> Settings:
 
 
 def _run(work: Coroutine[None, None, _T]) -> _T:
-    return _or_stop(lambda: asyncio.run(work))
+    return _or_stop(lambda: uvloop.run(work))
 
 
 def _or_stop(work: Callable[[], _T]) -> _T:

@@ -336,6 +336,11 @@ def test_post_processing_that_breaks_is_tried_again() -> None:
     assert in_words(commands)[-1] == "w0 runs cat#2"
 
 
+def test_pictures_that_would_break_the_encoder_again_fail_at_once() -> None:
+    commands = play(with_cat(JobState.POST_PROCESSING), post_processing_failed("cat", is_retryable=False))
+    assert in_words(commands) == ["cat failed (post_processing_failed)"]
+
+
 # --- cancelling and deadlines ----------------------------------------------------------------------------------------
 
 

@@ -154,9 +154,8 @@ class Scheduler:
                 return self._complete(event, now_s)
             case GateRejected():
                 return self._gate_rejected(event, now_s)
-            case PostProcessingFailed(job_id=job_id, attempt=attempt, message=message):
-                entry = self._current(job_id, attempt, JobState.POST_PROCESSING)
-                return [] if entry is None else self._retry_or_fail(entry, "post_processing_failed", message, now_s)
+            case PostProcessingFailed():
+                return self._post_processing_failed(event, now_s)
             case DrainRequested():
                 self._is_draining = True
                 return []
@@ -359,6 +358,14 @@ class Scheduler:
             return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
         message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
         return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
+
+    def _post_processing_failed(self, event: PostProcessingFailed, now_s: float) -> list[Command]:
+        entry = self._current(event.job_id, event.attempt, JobState.POST_PROCESSING)
+        if entry is None:
+            return []
+        if event.is_retryable:
+            return self._retry_or_fail(entry, "post_processing_failed", event.message, now_s)
+        return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
     def _tick(self, now_s: float) -> list[Command]:
         commands: list[Command] = []
