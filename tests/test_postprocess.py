@@ -185,6 +185,18 @@ async def test_a_process_that_hangs_is_replaced() -> None:
     await pool.close()
 
 
+async def test_a_process_that_stands_still_under_a_large_picture_is_replaced() -> None:
+    large = RawImage(width_px=1024, height_px=1024, seed=1, rgb=bytes(range(256)) * (1024 * 1024 * 3 // 256))
+    request = a_request(width_px=1024, height_px=1024)
+    pool = PostProcessPool(policy=POLICY, timeout_s=4.0)
+    await pool.warm_up()
+    (pid,) = children()
+    os.kill(pid, signal.SIGSTOP)
+    assert isinstance(await pool.finish(large, request, reseeds=0), FinishedPicture)
+    assert pid not in children()
+    await pool.close()
+
+
 async def test_processes_that_keep_dying_are_told(pool: PostProcessPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postprocess, "_CHILD_CODE", "'heliograph.postprocess'; raise SystemExit(3)")
     with pytest.raises(Unavailable, match="died 3 times") as caught:

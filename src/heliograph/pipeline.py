@@ -432,6 +432,7 @@ class Pipeline:
                 return None  # the pool has closed; the pictures are made again after the restart
             return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message)
         except HeliographError as error:
+            _log.error("pictures cannot be encoded", job_id=job_id, detail=getattr(error, "__notes__", []))
             return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message, is_retryable=False)
         pictures = [result for result in results if isinstance(result, FinishedPicture)]
         rejected = [result for result in results if isinstance(result, Verdict)]

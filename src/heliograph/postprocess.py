@@ -16,6 +16,7 @@ import os
 import queue
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import traceback
@@ -227,6 +228,10 @@ class _Child:
         if self._live is not None:
             return
         ours, theirs = socket.socketpair()
+        # A process that stands still must not hold us in the middle of a picture either, sent or received.
+        limit = struct.pack("@ll", int(self._timeout_s), int(self._timeout_s % 1 * 1e6))
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            ours.setsockopt(socket.SOL_SOCKET, option, limit)
         connection: _ParentEnd = Connection(ours.detach())
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter running our own code
