@@ -6,6 +6,7 @@ ends, in reverse order, when the context is left.
 
 import asyncio
 import errno
+import gc
 import os
 import secrets
 import signal
@@ -58,6 +59,8 @@ PAGE_DIR = PACKAGE_DIR / "gateway" / "page"
 KEY_RELOAD_S = 2.0
 WORKERS_DEFAULT_MAX = 4
 LINK_SECRET_BYTES = 32
+GC_THRESHOLD = 20_000
+"""New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
 FAREWELL_S = 0.25
@@ -265,6 +268,10 @@ async def _serve_until_told(running: Installation, listener: socket.socket, *, o
             server.should_exit = True
         stop.set()
 
+    # What is alive now lives as long as the server: let the collector look at newer things only, and less often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

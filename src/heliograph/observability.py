@@ -131,8 +131,12 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
         match event:
             case JobMoved(record=record):
                 job = record.job
-                emit = log.warning if job.state is JobState.FAILED else log.info
-                emit(
+                # Of a job that goes well its beginning and its end say enough; a retry is back at the beginning.
+                says_enough = job.state.is_terminal or job.state is JobState.PENDING
+                write_line = log.info if says_enough else log.debug
+                if job.state is JobState.FAILED:
+                    write_line = log.warning
+                write_line(
                     f"job {job.state.value}",
                     job_id=job.job_id,
                     cause=record.cause,

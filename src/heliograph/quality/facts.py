@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 _SAMPLES = 65_536
 _NEAR_LEVELS = 4
+_LEVELS = np.arange(256, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +39,24 @@ def image_facts(pixels: NDArray[np.uint8] | NDArray[np.floating[Any]]) -> ImageF
     assert channels == 3, f"a picture has 3 channels, not {channels}"
     assert height_px > 0, "a picture has at least one pixel"
     assert width_px > 0, "a picture has at least one pixel"
-    is_float = np.issubdtype(pixels.dtype, np.floating)
-    if is_float and not np.isfinite(pixels).all():
-        return ImageFacts(width_px=width_px, height_px=height_px, is_finite=False, spread=0.0, flat_share=0.0)
-    levels = pixels.reshape(-1, 3)[:: _stride(width_px, height_px)].T.astype(np.float32, order="C")
-    if is_float:
-        levels *= 255
-    medians = np.median(levels, axis=1, keepdims=True)
-    is_near = (np.abs(levels - medians) <= _NEAR_LEVELS).all(axis=0)
+    sample = pixels.reshape(-1, 3)[:: _stride(width_px, height_px)]
+    if np.issubdtype(pixels.dtype, np.floating):
+        if not np.isfinite(pixels).all():
+            return ImageFacts(width_px=width_px, height_px=height_px, is_finite=False, spread=0.0, flat_share=0.0)
+        sample = np.rint(np.clip(sample, 0, 1) * 255)
+    levels = sample.T.astype(np.uint8, order="C")
+    counts = np.stack([np.bincount(channel, minlength=256) for channel in levels])
+    total = levels.shape[1]
+    medians = (counts.cumsum(axis=1) * 2 >= total).argmax(axis=1)
+    means = counts @ _LEVELS / total
+    spreads = np.sqrt(np.maximum(counts @ _LEVELS**2 / total - means**2, 0))
+    distances = np.abs(levels.astype(np.int16) - medians[:, None].astype(np.int16))
     return ImageFacts(
         width_px=width_px,
         height_px=height_px,
         is_finite=True,
-        spread=float(levels.std(axis=1).max()),
-        flat_share=float(is_near.mean()),
+        spread=float(spreads.max()),
+        flat_share=float((distances <= _NEAR_LEVELS).all(axis=0).mean()),
     )
 
 
