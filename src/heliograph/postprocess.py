@@ -13,14 +13,13 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import queue
+import pickle
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from asyncio.subprocess import DEVNULL, Process
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TypeAlias
@@ -38,6 +37,7 @@ from heliograph.quality.facts import image_facts
 from heliograph.quality.gates import GatePolicy, judge
 
 RETRIES = 2
+_LENGTH = struct.Struct("!i")
 PLACEHOLDER_SIDE_PX = 32
 """What a ThumbHash is made from: as large as it is shown, which takes half the time of the largest it could be."""
 
@@ -125,7 +125,6 @@ class _Broken:
 
 
 _Answer = FinishedPicture | Verdict | _Broken
-_ParentEnd: TypeAlias = "Connection[_Task, _Answer | None]"
 _ChildEnd: TypeAlias = "Connection[_Answer | None, _Task]"
 _CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]))"
 
@@ -140,10 +139,9 @@ class PostProcessPool:
     def __init__(self, *, processes: int = 1, policy: GatePolicy, timeout_s: float = 60.0) -> None:
         self._policy = policy
         self._children = tuple(_Child(timeout_s) for _ in range(processes))
-        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._idle: asyncio.Queue[_Child] = asyncio.Queue()
         for child in self._children:
-            self._idle.put(child)
-        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="postprocess")
+            self._idle.put_nowait(child)
         self._is_closed = False
 
     async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
@@ -154,50 +152,39 @@ class PostProcessPool:
         """
         if self._is_closed:
             raise _closed()
-        task = _Task(raw=raw, request=request, reseeds=reseeds, policy=self._policy)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._finish, task)
+        child = await self._idle.get()
+        try:
+            if self._is_closed:
+                raise _closed()
+            return await _finish_in(child, _Task(raw=raw, request=request, reseeds=reseeds, policy=self._policy))
+        finally:
+            self._idle.put_nowait(child)
 
     async def warm_up(self) -> None:
         """Start every process, so that the first picture does not wait for one."""
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(self._threads, self._start_next) for _ in self._children))
+        try:
+            await asyncio.gather(*(child.start() for child in self._children))
+        except _DEATHS as error:
+            for child in self._children:
+                await child.stop(grace_s=0)
+            message = "the encoding process does not start; the log has its last words"
+            raise Unavailable(message, code="post_processing_unavailable") from error
 
     async def close(self) -> None:
         """Finish the pictures under way, refuse those that wait, and end the processes."""
         self._is_closed = True
-        await asyncio.to_thread(self._threads.shutdown)
-        for child in self._children:
-            await asyncio.to_thread(child.stop)
-
-    def _start_next(self) -> None:
-        child = self._idle.get()
-        try:
-            child.start()
-        except (OSError, EOFError) as error:
-            child.stop(grace_s=0)
-            message = "the encoding process does not start; the log has its last words"
-            raise Unavailable(message, code="post_processing_unavailable") from error
-        finally:
-            self._idle.put(child)
-
-    def _finish(self, task: _Task) -> FinishedPicture | Verdict:
-        """Runs in a thread; there are as many threads as children, so an idle child is there at once."""
-        if self._is_closed:
-            raise _closed()
-        child = self._idle.get()
-        try:
-            return _finish_in(child, task)
-        finally:
-            self._idle.put(child)
+        for _ in self._children:
+            child = await self._idle.get()
+            await child.stop()
 
 
 def _closed() -> Unavailable:
     return Unavailable("the server is shutting down; the picture is made again after its restart", code="shutting_down")
 
 
-def _finish_in(child: "_Child", task: _Task) -> FinishedPicture | Verdict:
+async def _finish_in(child: "_Child", task: _Task) -> FinishedPicture | Verdict:
     for _ in range(1 + RETRIES):
-        answer = child.ask(task)
+        answer = await child.ask(task)
         match answer:
             case None:
                 continue
@@ -216,63 +203,89 @@ def _finish_in(child: "_Child", task: _Task) -> FinishedPicture | Verdict:
     )
 
 
+_DEATHS = (OSError, EOFError)
+"""How a process that died or hangs shows: `IncompleteReadError` is an EOFError, `TimeoutError` an OSError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Live:
+    """A running process and the parent's end of its socket."""
+
+    process: Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
 class _Child:
-    """One process and the parent's end of its socket, started anew when it is gone. Used by one thread at a time."""
+    """One process, started anew when it is gone. It is asked one thing at a time.
+
+    Messages are pickles behind their length, four bytes, as `multiprocessing.connection` frames them.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._live: tuple[subprocess.Popen[bytes], _ParentEnd] | None = None
+        self._live: _Live | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start the process unless it runs, and wait until it is ready. Raises `OSError` or `EOFError`."""
         if self._live is not None:
             return
         ours, theirs = socket.socketpair()
-        # A process that stands still must not hold us in the middle of a picture either, sent or received.
-        limit = struct.pack("@ll", int(self._timeout_s), int(self._timeout_s % 1 * 1e6))
-        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-            ours.setsockopt(socket.SOL_SOCKET, option, limit)
-        connection: _ParentEnd = Connection(ours.detach())
         with theirs:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter running our own code
-                [sys.executable, "-P", "-c", _CHILD_CODE, str(theirs.fileno())],
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-c", _CHILD_CODE, str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
+                stdin=DEVNULL,
                 start_new_session=True,
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # its matrices are tiny: threads would waste memory
             )
-        self._live = (process, connection)
-        self._receive(connection)
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        self._live = _Live(process=process, reader=reader, writer=writer)
+        async with asyncio.timeout(self._timeout_s):
+            await _receive(reader)
 
-    def ask(self, task: _Task) -> _Answer | None:
+    async def ask(self, task: _Task) -> _Answer | None:
         """The process's answer, or None if it died or hung over it; then it is ended for good."""
+        is_answered = False
         try:
-            self.start()
+            await self.start()
             assert self._live is not None
-            _, connection = self._live
-            connection.send(task)
-            return self._receive(connection)
-        except (OSError, EOFError):
-            self.stop(grace_s=0)
+            async with asyncio.timeout(self._timeout_s):
+                await _send(self._live.writer, task)
+                answer = await _receive(self._live.reader)
+            is_answered = True
+            return answer
+        except _DEATHS:
             return None
+        finally:
+            if not is_answered:  # also when the caller left: its answer must not reach the next one
+                await self.stop(grace_s=0)
 
-    def stop(self, *, grace_s: float = 5.0) -> None:
+    async def stop(self, *, grace_s: float = 5.0) -> None:
         """End the process: its socket closes, and it is killed if it has not ended by itself after `grace_s`."""
         if self._live is None:
             return
-        process, connection = self._live
-        self._live = None
-        connection.close()
+        live, self._live = self._live, None
+        live.writer.close()
         try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            async with asyncio.timeout(grace_s):
+                await live.process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                live.process.kill()
+            await live.process.wait()
 
-    def _receive(self, connection: _ParentEnd) -> _Answer | None:
-        if not connection.poll(self._timeout_s):
-            raise TimeoutError(f"no answer within {self._timeout_s:g} s")
-        return connection.recv()
+
+async def _send(writer: asyncio.StreamWriter, task: _Task) -> None:
+    data = pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
+    writer.write(_LENGTH.pack(len(data)))
+    writer.write(data)
+    await writer.drain()
+
+
+async def _receive(reader: asyncio.StreamReader) -> _Answer | None:
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - written by our own child
 
 
 def serve(descriptor: int) -> None:
