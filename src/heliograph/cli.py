@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar, cast
 
@@ -24,14 +24,15 @@ from rich.text import Text
 from heliograph import __version__, app
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
-from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound
+from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, WorldError
 from heliograph.domain.ids import TenantId
+from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros, format_usd
 from heliograph.domain.tiers import Tier
 from heliograph.gateway.keys import mint
 from heliograph.observability import configure_logging
 from heliograph.settings import Settings, read_settings
-from heliograph.storage.data_dir import holder
+from heliograph.storage.data_dir import Holder, holder
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import PutApiKey
 from heliograph.terminal import ProgressView
@@ -41,6 +42,9 @@ EXIT_BAD_REQUEST = 2
 EXIT_BROKEN = 3
 EXIT_INTERRUPTED = 130
 WIDTH_PIPED = 400
+PATIENCE_S = 60.0
+"""How long to wait for another command on the same data directory."""
+FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -78,13 +82,16 @@ def generate(
     aspect_ratio: Annotated[str | None, typer.Option(help="W:H, instead of a size.")] = None,
     seed: Annotated[int | None, typer.Option(help="0 to 4294967295; the same seed makes the same picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    n: Annotated[int | None, typer.Option(help="Number of pictures, 1 to 10.")] = None,
+    n: Annotated[int | None, typer.Option("--n", "-n", help="Number of pictures, 1 to 10.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How strictly to follow the prompt.")] = None,
     negative: Annotated[str | None, typer.Option(help="What the picture should not show.")] = None,
     quality: Annotated[str | None, typer.Option(help="draft, standard or high.")] = None,
     style: Annotated[str | None, typer.Option(help="A style preset of the model.")] = None,
-    file_format: Annotated[str | None, typer.Option("--format", help="png, jpeg or webp.")] = None,
-    out: Annotated[Path, typer.Option(help="File or directory to write to.")] = Path(),
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="png, jpeg or webp; by default what --out ends in, else png.")
+    ] = None,
+    out: Annotated[str, typer.Option(help="File (.png, .jpg, .jpeg, .webp) or directory to write to.")] = ".",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     data_dir: DataDir = None,
     api_key: Key = None,
     as_json: AsJson = False,
@@ -104,9 +111,12 @@ def generate(
         "style": style,
         "output_format": file_format,
     }
+    configure_logging(level="warning", json_lines=False)
+    target = _or_stop(lambda: _target(out, file_format, n=n or 1, force=force), as_json=as_json)
+    wishes["output_format"] = file_format or target.output_format
     body = {name: value for name, value in wishes.items() if value is not None}
     settings = _settings(data_dir)
-    job, paths = _run(_generate(settings, api_key, body, out))
+    job, paths = _run(_generate(settings, api_key, body, target), as_json=as_json)
     if as_json:
         typer.echo(json.dumps(_report(job, paths)))
     else:
@@ -118,7 +128,7 @@ def generate(
 @cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind; anything but loopback needs keys.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.", min=0, max=65535)] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Serve the API and the page until Ctrl-C."""
@@ -140,32 +150,19 @@ def models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     catalogue = _or_stop(lambda: app.read_catalogue(settings))
     cards = list(catalogue.cards.values())
     if as_json:
-        rows = [
-            {
-                "id": card.model_id,
-                "name": card.name,
-                "family": card.family,
-                "tasks": sorted(card.tasks),
-                "engine": card.engine,
-                "vram_bytes": card.vram_bytes,
-                "default_steps": card.steps.standard,
-                "licence": card.licence,
-                "alternatives": list(card.alternatives),
-                "limits": card.limits,
-            }
-            for card in cards
-        ]
-        typer.echo(json.dumps({"models": rows, "aliases": dict(catalogue.aliases)}))
+        typer.echo(json.dumps({"models": [_model_row(card) for card in cards], "aliases": dict(catalogue.aliases)}))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("model", "runs here", "tasks", "GPU memory", "steps", "default size", "licence"):
+    table.add_column("model", no_wrap=True, overflow="fold")
+    for column in ("family", "engine", "tasks", "GPU memory", "steps", "size", "licence"):
         table.add_column(column)
     for card in cards:
         memory = "" if card.vram_bytes is None else f"{card.vram_bytes / 1e9:.1f} GB"
         size = "x".join(map(str, card.sizes.default))
         tasks = " ".join(sorted(card.tasks))
         runs = card.engine.value if card.engine is not None else ""
-        table.add_row(card.model_id, runs, tasks, memory, str(card.steps.standard), size, card.licence or "")
+        steps = str(card.steps.standard)
+        table.add_row(card.model_id, card.family, runs, tasks, memory, steps, size, card.licence or "")
     _console().print(table)
 
 
@@ -238,7 +235,8 @@ def jobs_list(
         typer.echo(json.dumps({"jobs": jobs}))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("job", "status", "model", "pictures", "seconds", "cost", "prompt"):
+    table.add_column("job", no_wrap=True, overflow="fold")
+    for column in ("status", "model", "n", "seconds", "cost", "prompt"):
         table.add_column(column, overflow="ellipsis", no_wrap=column == "prompt")
     for job in jobs:
         request, timings = cast(JsonObject, job["request"]), cast(JsonObject, job["timings"])
@@ -265,8 +263,41 @@ def jobs_cancel(job_id: JobIdArgument, data_dir: DataDir = None, api_key: Key = 
 # --- generate --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """Where pictures go: a directory, each under a name of its own, or a file whose name says `output_format`."""
+
+    path: Path
+    is_file: bool
+    output_format: str | None
+
+
+def _target(out: str, file_format: str | None, *, n: int, force: bool) -> _Target:
+    """Make sure that pictures can be written before any is made. Raises `InvalidRequest` naming --out or --format."""
+    path = Path(out)
+    said = FORMAT_OF_SUFFIX.get(path.suffix.lower())
+    is_file = said is not None and not out.endswith("/") and not path.is_dir()
+    if is_file and file_format is not None and file_format != said:
+        raise InvalidRequest(f"--out ends in {path.suffix}, --format is {file_format}; make them agree", param="out")
+    folder = path.parent if is_file else path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidRequest(f"Nothing can be written to {folder}: {error.strerror}", param="out") from error
+    taken = [one for one in (_numbered(path, index) for index in range(n)) if one.exists()] if is_file else []
+    if taken and not force:
+        raise InvalidRequest(f"{taken[0]} exists; choose another name, or --force to overwrite it", param="out")
+    return _Target(path=path, is_file=is_file, output_format=said if is_file else None)
+
+
+def _numbered(path: Path, index: int) -> Path:
+    return path if index == 0 else path.with_stem(f"{path.stem}-{index + 1}")
+
+
 async def _generate(
-    settings: Settings, api_key: str | None, body: JsonObject, out: Path
+    settings: Settings, api_key: str | None, body: JsonObject, target: _Target
 ) -> tuple[JsonObject, list[Path]]:
     """The finished job and where its pictures were written."""
     async with _client(settings, api_key, may_run_jobs=True) as client:
@@ -281,26 +312,22 @@ async def _generate(
         except asyncio.CancelledError:
             await client.cancel(job_id)
             raise
-        return job, [await _save(client, job, output, out) for output in _outputs(job)]
+        if job["status"] not in ("completed", "failed", "cancelled", "expired"):
+            raise WorldError(f"The server stopped before job {job_id} was done; ask for it when it is back.")
+        return job, [await _save(client, job, output, target) for output in _outputs(job)]
 
 
-async def _save(client: Client, job: JsonObject, output: JsonObject, out: Path) -> Path:
-    """Write one picture: into a directory under a name of its own, or to the file named."""
+async def _save(client: Client, job: JsonObject, output: JsonObject, target: _Target) -> Path:
+    """Write one picture: into the directory under a name of its own, or to the file named."""
     data = await client.download(str(output["url"]))
-    path = await asyncio.to_thread(_path_for, job, output, out)
+    index = int(str(output["index"]))
+    name = f"{job['model']}-{output['seed']}-{str(job['id'])[-6:]}.{output['format']}"
+    path = _numbered(target.path, index) if target.is_file else target.path / name
     try:
         await asyncio.to_thread(path.write_bytes, data)
     except OSError as error:
         raise InvalidRequest(f"Cannot write {path}: {error.strerror}.", param="out") from error
     return path.absolute()
-
-
-def _path_for(job: JsonObject, output: JsonObject, out: Path) -> Path:
-    suffix, index = str(output["format"]), int(str(output["index"]))
-    if out.is_dir() or not out.suffix:
-        out.mkdir(parents=True, exist_ok=True)
-        return out / f"{job['model']}-{output['seed']}-{str(job['id'])[-6:]}.{suffix}"
-    return out if index == 0 else out.with_stem(f"{out.stem}-{index + 1}")
 
 
 def _outputs(job: JsonObject) -> list[JsonObject]:
@@ -349,7 +376,7 @@ async def _client(settings: Settings, api_key: str | None, *, may_run_jobs: bool
 
     Without `may_run_jobs` the latter only answers questions: jobs that wait for a server stay as they are.
     """
-    running = await asyncio.to_thread(holder, settings.data_dir)
+    running = await _holder(settings.data_dir)
     if running is not None and running.url is not None:
         async with _closing(Client(base_url=running.url, api_key=api_key)) as client:
             yield client
@@ -362,6 +389,20 @@ async def _client(settings: Settings, api_key: str | None, *, may_run_jobs: bool
                 yield client
 
 
+async def _holder(data_dir: Path) -> Holder | None:
+    """Who holds the data directory; another command that works on it for a moment is waited for."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    is_told = False
+    while True:
+        running = await asyncio.to_thread(holder, data_dir)
+        if running is None or running.url is not None or time.monotonic() > deadline_s:
+            return running
+        if not is_told:
+            typer.echo(f"waiting for another heliograph command (process {running.pid}) to finish", err=True)
+            is_told = True
+        await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def _closing(client: Client) -> AsyncGenerator[Client]:
     try:
@@ -371,18 +412,25 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
 
 
 async def _ask(settings: Settings, api_key: str | None, question: Callable[[Client], Awaitable[_T]]) -> _T:
+    if not await asyncio.to_thread(settings.data_dir.is_dir):
+        raise NotFound(f"There are no jobs: {settings.data_dir} is not there.", param="data_dir")
     async with _client(settings, api_key, may_run_jobs=False) as client:
         return await question(client)
 
 
 async def _with_store(settings: Settings, work: Callable[[SqliteStore], Awaitable[_T]]) -> _T:
     """Work on the store directly: keys can be managed whether a server runs or not."""
-    await asyncio.to_thread(settings.data_dir.mkdir, parents=True, exist_ok=True, mode=0o700)
-    store = await SqliteStore.open(settings.data_dir / "heliograph.sqlite")
+    store = await app.open_store(await asyncio.to_thread(app.made_data_dir, settings.data_dir))
     try:
         return await work(store)
     finally:
         await store.close()
+
+
+def _model_row(card: ModelCard) -> JsonObject:
+    """A card as `models --json` prints it; what is unknown is null."""
+    row = cast(JsonObject, asdict(card))
+    return {"id": row.pop("model_id"), **row, "tasks": sorted(card.tasks)}
 
 
 def _key_row(key: ApiKey) -> JsonObject:
@@ -406,15 +454,18 @@ def _settings(data_dir: Path | None) -> Settings:
     return _or_stop(lambda: read_settings(data_dir=data_dir))
 
 
-def _run(work: Coroutine[None, None, _T]) -> _T:
-    return _or_stop(lambda: uvloop.run(work))
+def _run(work: Coroutine[None, None, _T], *, as_json: bool = False) -> _T:
+    return _or_stop(lambda: uvloop.run(work), as_json=as_json)
 
 
-def _or_stop(work: Callable[[], _T]) -> _T:
-    """The result, or a message and an exit code."""
+def _or_stop(work: Callable[[], _T], *, as_json: bool = False) -> _T:
+    """The result, or a message (with `as_json` an object on stdout, too) and an exit code."""
     try:
         return work()
     except HeliographError as error:
+        if as_json:
+            refusal = {"code": error.code, "message": error.message, "param": error.param}
+            typer.echo(json.dumps({"status": "refused", "error": refusal}))
         _stop(error)
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -428,4 +479,7 @@ def _stop(error: HeliographError) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `heliograph` command."""
-    cli(prog_name="heliograph")
+    try:
+        cli(prog_name="heliograph")
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

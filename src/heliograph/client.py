@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from urllib.parse import quote
 
 import httpx
 
-from heliograph.domain.errors import CallerError, HeliographError, WorldError
+from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, WorldError
 
 JsonObject = dict[str, object]
 
@@ -32,6 +33,8 @@ class Client:
     """Raises `CallerError` for 4xx answers and `WorldError` for everything else that goes wrong."""
 
     def __init__(self, *, base_url: str, api_key: str | None, socket: Path | None = None) -> None:
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise InvalidRequest("The API key has characters that no key has; copy it again.", param="api_key")
         self._http = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
@@ -46,7 +49,7 @@ class Client:
 
     async def job(self, job_id: str) -> JsonObject:
         """One job."""
-        return await self._json("GET", f"/v1/jobs/{job_id}")
+        return await self._json("GET", _job_path(job_id))
 
     async def jobs(self, *, limit: int) -> list[JsonObject]:
         """The newest jobs."""
@@ -55,7 +58,7 @@ class Client:
 
     async def cancel(self, job_id: str) -> JsonObject:
         """Cancel a job."""
-        return await self._json("POST", f"/v1/jobs/{job_id}/cancel")
+        return await self._json("POST", f"{_job_path(job_id)}/cancel")
 
     async def models(self) -> list[JsonObject]:
         """The catalogue as the server sees it."""
@@ -65,7 +68,7 @@ class Client:
     async def events(self, job_id: str) -> AsyncIterator[StreamEvent]:
         """The job's events until it has ended."""
         try:
-            async with self._http.stream("GET", f"/v1/jobs/{job_id}/events") as answer:
+            async with self._http.stream("GET", f"{_job_path(job_id)}/events") as answer:
                 if answer.is_error:
                     await answer.aread()
                     raise _error_of(answer)
@@ -89,7 +92,10 @@ class Client:
 
     async def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> JsonObject:
         answer = await self._request(method, path, body)
-        return cast(JsonObject, answer.json())
+        try:
+            return cast(JsonObject, answer.json())
+        except ValueError as error:
+            raise WorldError("The server's answer is not JSON; is it Heliograph that listens there?") from error
 
     async def _request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> httpx.Response:
         try:
@@ -99,6 +105,10 @@ class Client:
         if answer.is_error:
             raise _error_of(answer)
         return answer
+
+
+def _job_path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"
 
 
 def preview_bytes(event: StreamEvent) -> bytes:

@@ -68,7 +68,11 @@ def test_generate_uses_the_server_that_runs_on_the_data(start_server: StartServe
         (["generate", "x", "--seed", "abc"], 2, "--seed"),
         (["generate", "x", "--model", "nonsense"], 2, "nonsense"),
         (["generate", "x", "--format", "bmp"], 2, "output_format"),
-        (["jobs", "show", "job_none"], 2, "job_none"),
+        (["generate", "x", "--out", "/proc/nope/x.png"], 2, "out"),
+        (["generate", "x", "--out", "/proc"], 2, "out"),
+        (["generate", "x", "--out", "x.png", "--format", "webp"], 2, "out"),
+        (["serve", "--port", "99999"], 2, "--port"),
+        (["jobs", "show", "job_none"], 2, "data_dir"),
         (["keys", "revoke", "key_none"], 2, "key_none"),
     ],
 )
@@ -78,6 +82,67 @@ def test_bad_input_is_named_without_a_stack_trace(words: list[str], code: int, n
     assert named in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_an_existing_picture_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    target = tmp_path / "out" / "boat.jpg"
+    words = ("generate", "a boat", "--model", "fake", "--out", str(target))
+    assert run(*words, data_dir=tmp_path / "data").returncode == 0
+    with Image.open(target) as image:
+        assert image.format == "JPEG", "the name says the format"
+    before = target.read_bytes()
+    refused = run(*words, "--json", data_dir=tmp_path / "data")
+    assert (refused.returncode, target.read_bytes()) == (2, before)
+    assert json.loads(refused.stdout)["error"]["param"] == "out"
+    assert run(*words, "--force", "--seed", "9", data_dir=tmp_path / "data").returncode == 0
+    assert target.read_bytes() != before
+
+
+def test_two_commands_on_the_same_data_take_turns(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "heliograph",
+        "generate",
+        "x",
+        "--model",
+        "fake",
+        "--data-dir",
+        str(tmp_path / "d"),
+    ]
+    env = {**os.environ, **FAKE}
+    both = [
+        subprocess.Popen(
+            [*command, "--out", str(tmp_path / name)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for name in ("one.png", "two.png")
+    ]
+    said = [child.communicate(timeout=60)[1] for child in both]
+    assert [child.returncode for child in both] == [0, 0], said
+    assert (tmp_path / "one.png").exists()
+    assert (tmp_path / "two.png").exists()
+
+
+def test_ids_and_keys_from_outside_do_no_harm(start_server: StartServer) -> None:
+    server = start_server()
+    strange = run("jobs", "show", "../../metrics", data_dir=server.data_dir)
+    assert strange.returncode == 2
+    assert "Traceback" not in strange.stderr
+    refused = run("jobs", data_dir=server.data_dir, env={"HELIOGRAPH_API_KEY": "hg_\u00e9"})
+    assert refused.returncode == 2
+    assert "api_key" in refused.stderr
+
+
+def test_looking_at_jobs_runs_none_of_them(start_server: StartServer) -> None:
+    server = start_server(fake='{"step_s": 0.2}')
+    jobs = [server.submit(steps=20)["id"] for _ in range(2)]
+    server.reaches(jobs[0], "running")
+    server.kill()
+    listed = json.loads(run("jobs", "--json", data_dir=server.data_dir).stdout)["jobs"]
+    assert [job["status"] for job in listed] == ["pending", "pending"]
+    assert run("jobs", "cancel", jobs[1], data_dir=server.data_dir).returncode == 0
+    after = json.loads(run("jobs", "--json", data_dir=server.data_dir).stdout)["jobs"]
+    assert {job["id"]: job["status"] for job in after} == {jobs[0]: "pending", jobs[1]: "cancelled"}
 
 
 def test_a_failed_job_exits_with_one(tmp_path: Path) -> None:
