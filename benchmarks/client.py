@@ -26,10 +26,10 @@ class Connection:
     ) -> None:
         self._writer.close()
 
-    async def post(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+    async def post(self, path: str, body: Mapping[str, object], *, prefer: str = "none") -> dict[str, Any]:
         """The answer's JSON; raises RuntimeError for any status but 2xx."""
         data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(data)}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nprefer: {prefer}\r\ncontent-length: {len(data)}\r\n"
         self._writer.write(head.encode() + b"content-type: application/json\r\n\r\n" + data)
         return json.loads(await self._reader.readexactly(await self._length_of_body()))
 

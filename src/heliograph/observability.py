@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger
 
 from heliograph.domain.job import JobState
 from heliograph.domain.lifecycle import (
@@ -31,7 +31,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120,
 
 def configure_logging(*, level: str, json_lines: bool) -> None:
     """Send log lines to stderr from `level` up, as text for people or as one JSON object per line."""
-    renderer = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=False)
+    renderer = structlog.processors.JSONRenderer() if json_lines else _line_for_people
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -44,6 +44,14 @@ def configure_logging(*, level: str, json_lines: bool) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _line_for_people(_logger: object, _method: str, event: EventDict) -> str:
+    """Time, level, what happened, then the rest as name=value; a traceback stands below."""
+    exception = event.pop("exception", None)
+    head = f"{event.pop('timestamp')} {event.pop('level'):<7} {event.pop('event'):<24}"
+    line = " ".join((head, *(f"{name}={value}" for name, value in event.items())))
+    return line if exception is None else f"{line}\n{exception}"
 
 
 class Metrics:

@@ -17,6 +17,7 @@ from heliograph.domain.errors import (
 from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.job import JobState
 from heliograph.domain.tiers import Tier
+from heliograph.gateway.jobs import preferred_wait_s
 from heliograph.gateway.keys import KeyRing, mint
 from tests.gateway.conftest import Gateway, frames
 from tests.gateway.fake_service import JPEG
@@ -48,6 +49,43 @@ async def test_a_job_is_submitted_looked_at_and_listed(gateway: Gateway, client:
     assert looked.headers["x-heliograph-job-id"] == "job_1"
     listed = (await client.get("/v1/jobs")).json()
     assert listed == {"object": "list", "data": [looked.json()], "has_more": False, "next_before": None}
+
+
+async def test_a_submission_may_wait_for_its_end(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    gateway.service.is_instant = False
+    ask = asyncio.create_task(client.post("/v1/jobs", json={"prompt": "a cat"}, headers={"Prefer": "wait=20"}))
+    while not gateway.service.submissions:
+        await asyncio.sleep(0.001)
+    gateway.service.complete(JobId("job_1"))
+    answer = await ask
+    assert (answer.status_code, answer.json()["status"]) == (201, "completed")
+    assert answer.headers["preference-applied"] == "wait=20"
+    assert answer.json()["outputs"]
+
+
+async def test_a_submission_that_waited_long_enough_says_how_far_it_is(
+    gateway: Gateway, client: httpx.AsyncClient
+) -> None:
+    gateway.service.is_instant = False
+    answer = await client.post("/v1/jobs", json={"prompt": "a cat"}, headers={"Prefer": "respond-async, wait=0"})
+    assert (answer.status_code, answer.json()["status"]) == (201, "pending")
+
+
+@pytest.mark.parametrize(
+    ("prefer", "wait_s"),
+    [
+        ("", None),
+        ("respond-async", None),
+        ("wait", 95.0),
+        ("wait=10", 10.0),
+        ('return=minimal, WAIT="7"; foo', 7.0),
+        ("wait=1000000", 95.0),
+        ("wait=soon", None),
+        ("wait=-1", None),
+    ],
+)
+def test_how_long_a_client_prefers_to_wait(prefer: str, wait_s: float | None) -> None:
+    assert preferred_wait_s(prefer, hold_s_max=95.0) == wait_s
 
 
 async def test_pages_follow_one_another(client: httpx.AsyncClient) -> None:

@@ -85,9 +85,10 @@ class DiskBlobStore:
     def _write(self, data: bytes, target: Path) -> None:
         temporary = target.parent / f".{os.getpid()}-{next(self._numbers)}{_TEMPORARY_SUFFIX}"
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
+            with open(temporary, "xb", buffering=0) as file:  # noqa: PTH123 - no second layer around a single write
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
                 os.fsync(file.fileno())
             temporary.replace(target)
         except BaseException:

@@ -54,7 +54,7 @@ def plan_variants(request: GenerationRequest, *, width_px: int, height_px: int) 
     """The plan for one picture of `request` that came out `width_px` x `height_px`."""
     return VariantPlan(
         main=_encoding(request.output_format, request.output_quality or DEFAULT_QUALITY, width_px * height_px),
-        thumbnail=WebpEncoding(quality=80, effort=2),
+        thumbnail=WebpEncoding(quality=80, effort=1),
         thumbnail_size_px=size_within(width_px, height_px, THUMBNAIL_SIDE_PX),
     )
 

@@ -1,5 +1,6 @@
 """The native API: submit, look, list, watch and cancel jobs."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from http import HTTPStatus
@@ -13,7 +14,15 @@ from heliograph.domain.views import JobStatus
 from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
 from heliograph.gateway.errors import JOB_ID_HEADER
-from heliograph.gateway.event_stream import EventStream, Frame, Weight, base64_text, frame
+from heliograph.gateway.event_stream import (
+    EventStream,
+    Frame,
+    Weight,
+    abandon,
+    base64_text,
+    departures,
+    frame,
+)
 from heliograph.gateway.submissions import read_submission
 from heliograph.gateway.wire import OutputUrl, job_json, progress_json, to_json
 from heliograph.live import PreviewUpdate, ProgressUpdate, StatusUpdate, Update
@@ -40,7 +49,12 @@ def jobs_router(context: Context) -> APIRouter:
     async def submit(request: Request) -> Response:
         caller = context.caller(request)
         status = await service.submit(await read_submission(request), caller=caller)
-        return answer(status, HTTPStatus.CREATED)
+        wait_s = preferred_wait_s(request.headers.get("prefer", ""), hold_s_max=context.settings.hold_s_max)
+        if wait_s is None:
+            return answer(status, HTTPStatus.CREATED)
+        held = answer(await _held(context, request, status.view.job.job_id, wait_s), HTTPStatus.CREATED)
+        held.headers["Preference-Applied"] = f"wait={wait_s:g}"
+        return held
 
     @router.get("", **openapi.LIST)
     async def list_jobs(
@@ -83,6 +97,35 @@ def jobs_router(context: Context) -> APIRouter:
         )
 
     return router
+
+
+def preferred_wait_s(prefer: str, *, hold_s_max: float) -> float | None:
+    """How long a client would like to wait for the job to end: `Prefer: wait=N` of RFC 7240, or bare `wait`.
+
+    Never longer than `hold_s_max`; None when it does not ask, or asks for what is not a number of seconds.
+    """
+    for preference in prefer.split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "wait":
+            seconds = value.strip().strip('"')
+            if not seconds:
+                return hold_s_max
+            return min(float(seconds), hold_s_max) if seconds.isdecimal() else None
+    return None
+
+
+async def _held(context: Context, request: Request, job_id: JobId, wait_s: float) -> JobStatus:
+    """The job once it has ended, or as it is when the time is up, the server closes or the client leaves."""
+    caller = context.caller(request)
+    waiting = asyncio.create_task(context.service.wait(job_id, caller=caller, timeout_s=wait_s))
+    try:
+        async with departures(request.receive, context.closing) as departure:
+            await asyncio.wait({waiting, departure}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done() and waiting.exception() is None:
+            return waiting.result()
+        return await context.service.status(job_id, caller=caller)
+    finally:
+        await abandon(waiting)
 
 
 async def job_frames(updates: AsyncIterator[Update], *, output_url: OutputUrl) -> AsyncGenerator[Frame]:

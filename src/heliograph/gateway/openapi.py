@@ -118,6 +118,15 @@ _IDEMPOTENCY_KEY = {
     "example": '"3f1c9a52-order-17"',
 }
 
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`wait=N` holds the answer until the job has ended, for at most N seconds.",
+    "schema": {"type": "string"},
+    "example": "wait=30",
+}
+
 _JOB_EXAMPLE: _Schema = {
     "id": _JOB_ID,
     "object": "job",
@@ -274,7 +283,7 @@ SUBMIT: _Route = {
     },
     "openapi_extra": {
         **_body("JobRequest", {"prompt": "a red boat on the sea at sunset", "seed": 7}),
-        "parameters": [_IDEMPOTENCY_KEY],
+        "parameters": [_IDEMPOTENCY_KEY, _PREFER],
     },
 }
 

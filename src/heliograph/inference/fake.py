@@ -143,8 +143,9 @@ def _gradient(order: RunOrder, seed: int) -> NDArray[np.uint8]:
     angle = seed * 2.399963  # radians; the golden angle keeps neighbouring seeds far apart
     x = np.linspace(-0.5, 0.5, order.width_px, dtype=np.float32) * math.cos(angle)
     y = np.linspace(-0.5, 0.5, order.height_px, dtype=np.float32) * math.sin(angle)
-    blend = np.clip(0.5 + y[:, None] + x[None, :], 0, 1)[..., None]
-    return (colours[0] * (1 - blend) + colours[1] * blend).astype(np.uint8)
+    share = np.arange(256)[:, None] / 255
+    shades = (colours[0] * (1 - share) + colours[1] * share).astype(np.uint8)
+    return shades[(np.clip(0.5 + y[:, None] + x[None, :], 0, 1) * 255).astype(np.uint8)]
 
 
 def _faded(pictures: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
