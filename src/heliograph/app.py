@@ -59,6 +59,8 @@ PAGE_DIR = PACKAGE_DIR / "gateway" / "page"
 KEY_RELOAD_S = 2.0
 WORKERS_DEFAULT_MAX = 4
 LINK_SECRET_BYTES = 32
+STALL_S_MAX = 30.0
+"""A connection whose peer takes nothing for so long is cut by the kernel, and with it what was sent into it."""
 GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
@@ -309,6 +311,7 @@ def _listening_socket(host: str, port: int) -> socket.socket:
     listener.set_inheritable(False)
     # Connections inherit it. The event loop sets it only on sockets that name their protocol, which this one does not.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_S_MAX * 1000))
     return listener
 
 

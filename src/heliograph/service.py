@@ -190,7 +190,7 @@ class PipelineService:
             request = self._checked(submission)
             deadline_s = _checked_deadline(submission.deadline_s)
         except CallerError as error:
-            self.refuse(error, caller=caller)
+            self._pipeline.refuse(self._refusal(error, caller, stage=_stage_of(error)))
             raise
         now_s = self._pipeline.now_s()
         self._sequence += 1
@@ -209,7 +209,7 @@ class PipelineService:
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         """Record a request that was refused before it could be submitted."""
-        self._pipeline.refuse(self._refusal(error, caller))
+        self._pipeline.refuse(self._refusal(error, caller, stage="gateway"))
 
     def _checked(self, submission: Submission) -> GenerationRequest:
         chosen = self._route(submission.raw.model)
@@ -253,10 +253,7 @@ class PipelineService:
             return found
         raise _refused_route(found)
 
-    def _refusal(self, error: CallerError, caller: Caller) -> Refusal:
-        stage = "routing" if error.param == "model" else "prompts"
-        if error.code == MODERATION_BLOCKED:
-            stage = "policy"
+    def _refusal(self, error: CallerError, caller: Caller, *, stage: str) -> Refusal:
         return Refusal(
             refusal_id=f"ref_{self._new_id()}",
             tenant_id=caller.tenant_id,
@@ -378,6 +375,12 @@ async def _updates(present: JobStatus, watcher: Watcher) -> AsyncGenerator[Updat
 
 def _status_of_stored(stored: StoredJob) -> JobStatus:
     return JobStatus(view=closed_view(stored.job), outputs=stored.outputs, cost_micros=stored.cost_micros)
+
+
+def _stage_of(error: CallerError) -> str:
+    if error.code == MODERATION_BLOCKED:
+        return "policy"
+    return "routing" if error.param == "model" else "prompts"
 
 
 def _checked_deadline(deadline_s: object | None) -> float | None:

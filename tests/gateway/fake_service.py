@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from heliograph.domain.accounts import Caller
-from heliograph.domain.errors import NotFound, Timeout
+from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId
 from heliograph.domain.job import Failure, JobState
 from heliograph.domain.pictures import Output
@@ -32,6 +32,7 @@ class FakeService:
         self.error: Exception | None = None
         self.submissions: list[Submission] = []
         self.callers: list[Caller] = []
+        self.refusals: list[tuple[str, str | None, str]] = []
         self.cancelled: list[JobId] = []
         self.statuses: dict[JobId, JobStatus] = {}
         self.blobs: dict[str, bytes] = {}
@@ -59,6 +60,9 @@ class FakeService:
         if self.is_instant:
             self.complete(job.job_id)
         return self.statuses[job.job_id]
+
+    def refuse(self, error: CallerError, *, caller: Caller) -> None:
+        self.refusals.append((error.code, error.param, caller.tenant_id))
 
     async def status(self, job_id: JobId, *, caller: Caller) -> JobStatus:
         self._raise_error()

@@ -51,6 +51,31 @@ async def test_a_job_is_submitted_looked_at_and_listed(gateway: Gateway, client:
     assert listed == {"object": "list", "data": [looked.json()], "has_more": False, "next_before": None}
 
 
+async def test_what_the_body_refuses_is_recorded(gateway: Gateway, client: httpx.AsyncClient) -> None:
+    await client.post("/v1/jobs", json={"prompt": "a cat", "colour": 1})
+    await client.post("/v1/images/generations", json={"prompt": "a cat", "background": "transparent"})
+    assert [(code, param) for code, param, _ in gateway.service.refusals] == [
+        ("unsupported_parameter", "colour"),
+        ("unsupported_parameter", "background"),
+    ]
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.gateway.json_body.BODY_S_MAX", 0.05)
+
+    async with gateway.server() as url, httpx.AsyncClient(base_url=url) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        head = (
+            "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"
+        )
+        writer.write(head.encode())
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert b" 408 " in answer.splitlines()[0]
+        assert b"request_timeout" in answer
+        assert (await client.get("/healthz")).status_code == 200
+
+
 async def test_a_submission_may_wait_for_its_end(gateway: Gateway, client: httpx.AsyncClient) -> None:
     gateway.service.is_instant = False
     ask = asyncio.create_task(client.post("/v1/jobs", json={"prompt": "a cat"}, headers={"Prefer": "wait=20"}))
@@ -216,7 +241,7 @@ async def test_with_keys_a_key_is_needed_and_tenants_are_apart() -> None:
         refused = await client.post("/v1/jobs", json={"prompt": "a cat"})
         assert refused.status_code == 401
         assert refused.headers["www-authenticate"].startswith("Bearer")
-        for path in ("/v1/jobs", "/v1/jobs/job_1", "/v1/jobs/job_1/events", "/v1/models", "/metrics"):
+        for path in ("/v1/jobs", "/v1/jobs/job_1", "/v1/jobs/job_1/events", "/v1/models"):
             assert (await client.get(path)).status_code == 401, path
         assert (await client.post("/v1/jobs/job_1/cancel")).status_code == 401
         assert (await client.post("/v1/images/generations", json={"prompt": "a cat"})).status_code == 401

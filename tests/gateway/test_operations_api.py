@@ -35,6 +35,13 @@ async def test_metrics_are_passed_on(client: httpx.AsyncClient) -> None:
     assert (answer.text, answer.headers["content-type"]) == ("jobs_total 3\n", "text/plain; version=1.0.0")
 
 
+@pytest.mark.parametrize(("peer", "status"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403)])
+async def test_metrics_are_for_this_machine(gateway: Gateway, peer: str, status: int) -> None:
+    transport = httpx.ASGITransport(gateway.app(), client=(peer, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get("/metrics")).status_code == status
+
+
 async def test_the_description_has_an_example_of_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {

@@ -18,14 +18,19 @@ from heliograph.gateway.submissions import JOB_FIELDS, end_user, idempotency_key
     ],
 )
 def test_an_idempotency_key_may_be_quoted_or_bare(header: str | None, key: str | None) -> None:
-    assert idempotency_key(header) == key
+    assert idempotency_key([] if header is None else [header]) == key
 
 
 @pytest.mark.parametrize("header", ["", '""', '"abc', '"a"b"', "x" * 256, '"' + "x" * 256 + '"', "naïve", "a\tb"])
 def test_a_malformed_idempotency_key_is_refused(header: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        idempotency_key(header)
+        idempotency_key([header])
     assert caught.value.code == "invalid_idempotency_key"
+
+
+def test_two_idempotency_keys_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="one Idempotency-Key"):
+        idempotency_key(["a", "b"])
 
 
 def test_an_unknown_field_is_refused_with_the_closest_known_one() -> None:

@@ -6,6 +6,7 @@ from heliograph.domain.commands import Dispatch, RecordJob, RefuseJob
 from heliograph.domain.ids import WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, JobState, Moment
 from heliograph.scheduling import Profiles
+from heliograph.scheduling.scheduler import DEADLINES_KEPT
 from tests.builders import (
     a_card,
     a_job,
@@ -251,3 +252,19 @@ def test_while_draining_a_run_that_was_called_off_frees_its_worker_for_nobody() 
     scheduler = a_scheduler(workers=1)
     play(scheduler, submitted("cat"), submitted("dog"), drain_requested(), cancelled("cat"))
     assert play(scheduler, run_aborted("cat")) == []
+
+
+def test_deadlines_of_ended_jobs_do_not_pile_up() -> None:
+    scheduler = a_scheduler(workers=0)
+    for number in range(5_000):
+        name = f"job{number}"
+        play(scheduler, submitted(a_job(name, sequence=number, deadline_at_s=1e6)), cancelled(name))
+    assert len(scheduler._deadlines) <= DEADLINES_KEPT + 2
+
+
+def test_a_back_off_that_lies_far_ahead_after_a_restart_is_shortened() -> None:
+    """The wall clock was set back while the server was down."""
+    scheduler = a_scheduler(workers=1, backoff_s=(2.0,))
+    play(scheduler, recovered(a_job("cat", attempt=1, not_before_s=9_000.0)), now_s=10.0)
+    assert play(scheduler, clock_ticked(), now_s=11.9) == []
+    assert "w0 runs cat#2" in in_words(play(scheduler, clock_ticked(), now_s=12.0))

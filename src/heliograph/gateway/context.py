@@ -1,7 +1,8 @@
 """What every route needs, made once by `create_app`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from starlette.requests import Request
 
 from heliograph.delivery import links
 from heliograph.domain.accounts import Caller
+from heliograph.domain.errors import CallerError
 from heliograph.domain.ids import OutputId
 from heliograph.gateway.keys import KeyRing
 from heliograph.service import Service
@@ -32,6 +34,15 @@ class Context:
     def caller(self, request: Request) -> Caller:
         """On whose behalf the request is made. Raises `AuthenticationError`."""
         return self.keys.caller(request.headers.get("authorization"))
+
+    @contextmanager
+    def recording_refusals(self, caller: Caller) -> Generator[None]:
+        """What the body refuses on the caller's account is put on record; the service records the rest."""
+        try:
+            yield
+        except CallerError as error:
+            self.service.refuse(error, caller=caller)
+            raise
 
     def output_url(self, output_id: OutputId, is_thumbnail: bool) -> str:
         """The path of a picture, signed unless everybody may read it anyway.

@@ -48,7 +48,9 @@ def jobs_router(context: Context) -> APIRouter:
     @router.post("", **openapi.SUBMIT)
     async def submit(request: Request) -> Response:
         caller = context.caller(request)
-        status = await service.submit(await read_submission(request), caller=caller)
+        with context.recording_refusals(caller):
+            submission = await read_submission(request)
+        status = await service.submit(submission, caller=caller)
         wait_s = preferred_wait_s(request.headers.get("prefer", ""), hold_s_max=context.settings.hold_s_max)
         if wait_s is None:
             return answer(status, HTTPStatus.CREATED)

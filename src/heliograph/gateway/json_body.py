@@ -4,6 +4,7 @@ Python's parser takes more than JSON allows (NaN, repeated names, half a surroga
 nests. Here all of that is a clear 400, before any stage sees it.
 """
 
+import asyncio
 import hashlib
 import json
 import math
@@ -18,6 +19,7 @@ from heliograph.domain.errors import InvalidRequest
 from heliograph.gateway.errors import ProtocolError
 
 DEPTH_MAX = 16
+BODY_S_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class JsonBody:
 
 
 async def read_json(request: Request) -> JsonBody:
-    """The request's body. Raises `ProtocolError` (415, 413) and `InvalidRequest`."""
+    """The request's body. Raises `ProtocolError` (415, 413, 408) and `InvalidRequest`."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not _is_json(media_type):
         raise ProtocolError(
@@ -37,7 +39,17 @@ async def read_json(request: Request) -> JsonBody:
             f"The body must be JSON with `Content-Type: application/json`, not {media_type or 'unlabelled'!r}.",
             code="unsupported_media_type",
         )
-    return parse_json(await request.body())
+    try:
+        async with asyncio.timeout(BODY_S_MAX):
+            body = await request.body()
+    except TimeoutError:
+        raise ProtocolError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"The body did not arrive within {BODY_S_MAX:g} s.",
+            code="request_timeout",
+            headers={"Connection": "close"},
+        ) from None
+    return parse_json(body)
 
 
 def parse_json(body: bytes) -> JsonBody:

@@ -82,9 +82,10 @@ def openai_images_router(context: Context) -> APIRouter:
     @router.post("/generations", **openapi.IMAGES)
     async def generate(request: Request) -> Response:
         caller = context.caller(request)
-        body = await read_json(request)
-        order = read_order(body.fields)
-        submitted = submission(request, body, raw=order.raw, end_user=order.end_user)
+        with context.recording_refusals(caller):
+            body = await read_json(request)
+            order = read_order(body.fields)
+            submitted = submission(request, body, raw=order.raw, end_user=order.end_user)
         try:
             status = await context.service.submit(submitted, caller=caller)
         except InvalidRequest as error:

@@ -5,7 +5,9 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from heliograph.domain.errors import PermissionDenied
 from heliograph.gateway import openapi
+from heliograph.gateway.binding import is_loopback
 from heliograph.gateway.context import Context
 from heliograph.gateway.wire import model_json, to_json
 
@@ -40,7 +42,8 @@ def operations_router(context: Context) -> APIRouter:
 
     @router.get("/metrics", **openapi.METRICS)
     async def metrics(request: Request) -> Response:
-        context.caller(request)
+        if request.client is not None and not is_loopback(request.client.host):
+            raise PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel.")
         body, content_type = context.metrics()
         return Response(body, headers={"Content-Type": content_type})
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 
 from starlette.requests import Request
@@ -43,7 +43,7 @@ def submission(
         deadline_s=deadline_s,
         end_user=end_user,
         route=request.scope["path"],
-        idempotency_key=idempotency_key(request.headers.get("idempotency-key")),
+        idempotency_key=idempotency_key(request.headers.getlist("idempotency-key")),
         fingerprint=body.fingerprint,
     )
 
@@ -72,11 +72,15 @@ def end_user(value: object, *, param: str) -> str | None:
     return value
 
 
-def idempotency_key(header: str | None) -> str | None:
+def idempotency_key(headers: Sequence[str]) -> str | None:
     """The key in the header: a quoted string, as the IETF draft has it, or bare, as most clients send it."""
-    if header is None:
+    if not headers:
         return None
-    value = header.strip()
+    if len(headers) > 1:
+        raise InvalidRequest(
+            "Send one Idempotency-Key, not several.", param="Idempotency-Key", code="invalid_idempotency_key"
+        )
+    value = headers[0].strip()
     quoted = _QUOTED_KEY.fullmatch(value)
     if quoted is not None:
         return re.sub(r"\\(.)", r"\1", quoted[1])

@@ -72,6 +72,9 @@ RESEED_STRIDE = 10_007
 RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 1.0, 120.0
 """Bounds of the hint to a refused caller, which is otherwise the time in which a tenth of the backlog is done."""
 
+DEADLINES_KEPT = 1_000
+"""Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
+
 Run = tuple[JobId, int]
 
 
@@ -191,6 +194,9 @@ class Scheduler:
     def _recover(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open or job.state.is_terminal:
             return []
+        # The wall clock may have been set back since: nobody waits longer than the longest back-off.
+        longest_s = max(self._policy.backoff_s, default=0.0)
+        job = replace(job, not_before_s=min(job.not_before_s, now_s + longest_s))
         if job.state is JobState.PENDING:
             return self._wait(self._enter(job), now_s)
         lost = None
@@ -390,6 +396,9 @@ class Scheduler:
         entry = _Open(job=job, estimate_s=self._profiles.run_s(job.request), steps=job.request.steps)
         self._open[job.job_id] = entry
         if job.deadline_at_s is not None:
+            if len(self._deadlines) > 2 * len(self._open) + DEADLINES_KEPT:
+                self._deadlines = [each for each in self._deadlines if each[2] in self._open]
+                heapq.heapify(self._deadlines)
             heapq.heappush(self._deadlines, (job.deadline_at_s, job.sequence, job.job_id))
         return entry
 
