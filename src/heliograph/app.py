@@ -59,6 +59,7 @@ PAGE_DIR = PACKAGE_DIR / "gateway" / "page"
 KEY_RELOAD_S = 2.0
 WORKERS_DEFAULT_MAX = 4
 LINK_SECRET_BYTES = 32
+REFUSALS_KEPT_S = 30 * 86_400.0
 STALL_S_MAX = 30.0
 """A connection whose peer takes nothing for so long is cut by the kernel, and with it what was sent into it."""
 GC_THRESHOLD = 20_000
@@ -132,6 +133,7 @@ async def installation(
             sinks=(metrics, log_lifecycle(log)),
             clock=clock,
             new_id=_new_id,
+            remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
         )
         service = PipelineService(
             pipeline=pipeline,

@@ -75,6 +75,7 @@ from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
 from heliograph.postprocess import FinishedPicture
 from heliograph.scheduling import Scheduler
 from heliograph.storage.store import (
+    Forget,
     IdempotencyRecord,
     PostLedger,
     PutAttempt,
@@ -92,6 +93,7 @@ TICK_S = 0.2
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
+FORGET_EVERY_S = 3_600.0
 DEFERRED_MAX = 1_024
 
 _log = structlog.get_logger()
@@ -140,7 +142,10 @@ class _Turn:
 
 
 class Pipeline:
-    """Owns the scheduler; everything it needs from the world is handed in."""
+    """Owns the scheduler; everything it needs from the world is handed in.
+
+    Idempotency keys and refusals are deleted once they are `remembered_s` seconds old.
+    """
 
     def __init__(
         self,
@@ -158,6 +163,7 @@ class Pipeline:
         sinks: Sequence[LifecycleSink],
         clock: Callable[[], float],
         new_id: Callable[[], str],
+        remembered_s: float = 86_400.0,
     ) -> None:
         self.scheduler = scheduler
         self.feed = feed
@@ -172,6 +178,7 @@ class Pipeline:
         self._prices = prices
         self._sinks = sinks
         self._new_id = new_id
+        self._remembered_s = remembered_s
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
         self._states: dict[JobId, JobState] = {}
@@ -552,7 +559,11 @@ class Pipeline:
             sink(event)
 
     async def _tick(self) -> None:
+        forgotten_at_s = 0.0
         while True:
+            if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
+                forgotten_at_s = self.now_s()
+                self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))
             await asyncio.sleep(TICK_S)
             await self.emit(ClockTicked())
 

@@ -13,6 +13,7 @@ from heliograph.storage import Store, StoredJob
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import (
+    Forget,
     PutApiKey,
     PutAttempt,
     PutIdempotency,
@@ -171,6 +172,25 @@ async def test_api_keys_come_oldest_first_and_can_be_revoked(store: Store) -> No
         ("b", 3.0),
         ("new", None),
     ]
+
+
+async def test_refusals_come_newest_first_and_are_forgotten_with_old_idempotency_keys(store: Store) -> None:
+    job = a_job(1)
+    old, new = a_refusal("r1"), replace(a_refusal("r2"), at_s=a_refusal().at_s + 100)
+    record = a_record(job)
+    await store.commit([PutJob(job=job), PutRefusal(refusal=old), PutRefusal(refusal=new)])
+    await store.commit([PutIdempotency(record=record)])
+    assert await store.refusals(old.tenant_id, limit=5) == (new, old)
+    assert await store.refusals(old.tenant_id, limit=1) == (new,)
+    assert await store.refusals(TenantId("nobody"), limit=5) == ()
+
+    await store.commit([Forget(before_s=old.at_s + 1)])
+    assert await store.refusals(old.tenant_id, limit=5) == (new,)
+    await store.commit([Forget(before_s=record.created_at_s)])
+    assert await store.idempotency(record.tenant_id, record.route, record.key) == record
+    await store.commit([Forget(before_s=record.created_at_s + 1)])
+    assert await store.idempotency(record.tenant_id, record.route, record.key) is None
+    assert await store.job(job.job_id) is not None
 
 
 async def test_a_refusal_may_be_put_twice(store: Store) -> None:

@@ -17,6 +17,7 @@ from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
+    Forget,
     IdempotencyRecord,
     PostLedger,
     PutApiKey,
@@ -92,6 +93,13 @@ class MemoryStore:
             case PutRefusal(refusal=refusal):
                 if refusal.refusal_id not in self._refusals:
                     self._set(self._refusals, refusal.refusal_id, refusal)
+            case Forget(before_s=before_s):
+                for key, record in list(self._idempotency.items()):
+                    if record.created_at_s < before_s:
+                        self._drop(self._idempotency, key)
+                for refusal_id, refusal in list(self._refusals.items()):
+                    if refusal.at_s < before_s:
+                        self._drop(self._refusals, refusal_id)
             case _:
                 assert_never(write)
 
@@ -108,6 +116,10 @@ class MemoryStore:
         undo = partial(table.__setitem__, key, table[key]) if key in table else partial(table.pop, key)
         table[key] = value
         self._undo.append(undo)
+
+    def _drop(self, table: dict[_Key, _Value], key: _Key) -> None:
+        """Take one value out and note how to put it back."""
+        self._undo.append(partial(table.__setitem__, key, table.pop(key)))
 
     async def job(self, job_id: JobId) -> StoredJob | None:
         """See `Store.job`."""
@@ -156,6 +168,11 @@ class MemoryStore:
     async def idempotency(self, tenant_id: TenantId, route: str, key: str) -> IdempotencyRecord | None:
         """See `Store.idempotency`."""
         return self._idempotency.get((tenant_id, route, key))
+
+    async def refusals(self, tenant_id: TenantId, *, limit: int) -> tuple[Refusal, ...]:
+        """See `Store.refusals`."""
+        own = [refusal for refusal in self._refusals.values() if refusal.tenant_id == tenant_id]
+        return tuple(sorted(own, key=lambda refusal: refusal.at_s, reverse=True)[:limit])
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
         """See `Store.api_keys`."""

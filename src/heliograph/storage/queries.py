@@ -107,3 +107,11 @@ LEDGER_OF_JOB = "SELECT * FROM ledger_lines WHERE job_id = :job_id ORDER BY entr
 IDEMPOTENCY = "SELECT * FROM idempotency_keys WHERE tenant_id = :tenant_id AND route = :route AND key = :key"
 
 API_KEYS = "SELECT * FROM api_keys ORDER BY created_at_s, key_id"
+
+REFUSALS = """
+SELECT * FROM refusals WHERE tenant_id = :tenant_id ORDER BY at_s DESC LIMIT :limit
+"""
+
+FORGET_IDEMPOTENCY = "DELETE FROM idempotency_keys WHERE created_at_s < :before_s"
+
+FORGET_REFUSALS = "DELETE FROM refusals WHERE at_s < :before_s"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from heliograph.domain.accounts import ApiKey
+from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import JobId, OutputId, TenantId
@@ -133,6 +133,12 @@ class SqliteStore:
         )
         return found[0] if found else None
 
+    async def refusals(self, tenant_id: TenantId, *, limit: int) -> tuple[Refusal, ...]:
+        """See `Store.refusals`."""
+        return await self._read(
+            lambda connection: _all(connection, queries.REFUSALS, rows.refusal_of_row, tenant_id=tenant_id, limit=limit)
+        )
+
     async def api_keys(self) -> tuple[ApiKey, ...]:
         """See `Store.api_keys`."""
         return await self._read(lambda connection: _all(connection, queries.API_KEYS, rows.api_key_of_row))
@@ -180,6 +186,6 @@ def _stored_job(row: rows.Row, outputs: tuple[Output, ...]) -> StoredJob:
 
 
 def _all(
-    connection: sqlite3.Connection, query: str, value_of_row: Callable[[rows.Row], _Result], **parameters: str
+    connection: sqlite3.Connection, query: str, value_of_row: Callable[[rows.Row], _Result], **parameters: str | int
 ) -> tuple[_Result, ...]:
     return tuple(map(value_of_row, connection.execute(query, parameters)))

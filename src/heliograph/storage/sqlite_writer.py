@@ -28,6 +28,7 @@ from heliograph.storage import queries, rows
 from heliograph.storage.postings import postings
 from heliograph.storage.sqlite_connection import is_medium_failure, unavailable
 from heliograph.storage.store import (
+    Forget,
     PostLedger,
     PutApiKey,
     PutAttempt,
@@ -171,5 +172,8 @@ class GroupCommitWriter:
                 execute(queries.PUT_API_KEY, rows.row_of_api_key(key))
             case PutRefusal(refusal=refusal):
                 execute(queries.PUT_REFUSAL, rows.row_of_refusal(refusal))
+            case Forget(before_s=before_s):
+                execute(queries.FORGET_IDEMPOTENCY, {"before_s": before_s})
+                execute(queries.FORGET_REFUSALS, {"before_s": before_s})
             case _:
                 assert_never(write)

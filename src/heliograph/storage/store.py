@@ -76,7 +76,14 @@ class PutRefusal:
     refusal: Refusal
 
 
-Write = PutJob | PutAttempt | PutOutput | PostLedger | PutIdempotency | PutApiKey | PutRefusal
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Delete idempotency records and refusals from before a time, in seconds since the epoch. Nothing else is ever."""
+
+    before_s: float
+
+
+Write = PutJob | PutAttempt | PutOutput | PostLedger | PutIdempotency | PutApiKey | PutRefusal | Forget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +138,10 @@ class Store(Protocol):
 
     async def idempotency(self, tenant_id: TenantId, route: str, key: str) -> IdempotencyRecord | None:
         """The record of a key, expired or not, or None."""
+        ...
+
+    async def refusals(self, tenant_id: TenantId, *, limit: int) -> tuple[Refusal, ...]:
+        """A tenant's refusals, newest first, at most `limit`."""
         ...
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
