@@ -150,6 +150,7 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                     cause=record.cause,
                     model=job.request.model_id,
                     attempt=job.attempt,
+                    **({} if job.failure is None else {"code": job.failure.code}),
                 )
             case JobStepped():
                 pass

@@ -1,6 +1,7 @@
 """Real processes killed with real signals: nothing acknowledged is lost, and every job ends."""
 
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -44,6 +45,17 @@ def test_a_worker_killed_while_running_costs_one_attempt(start_server: StartServ
     assert "worker_lost" in causes
 
 
+def test_a_worker_killed_with_a_job_it_never_began_costs_one_attempt(start_server: StartServer) -> None:
+    server = start_server()
+    (frozen,) = server.worker_pids()
+    os.kill(frozen, signal.SIGSTOP)
+    job = server.submit()
+    server.reaches(job["id"], "dispatched")
+    os.kill(frozen, signal.SIGKILL)
+    done = server.finished(job["id"])
+    assert (done["status"], done["attempt"]) == ("completed", 2)
+
+
 def test_a_post_processor_killed_at_work_costs_nothing(start_server: StartServer) -> None:
     server = start_server()
     jobs = [server.submit(size="1024x1024", steps=1) for _ in range(4)]
@@ -53,6 +65,28 @@ def test_a_post_processor_killed_at_work_costs_nothing(start_server: StartServer
     ended = [server.finished(job["id"]) for job in jobs]
     assert [job["status"] for job in ended] == ["completed"] * 4
     assert all(job["attempt"] == 1 for job in ended), "no GPU work was repeated"
+
+
+def test_a_server_killed_again_and_again_loses_nothing(start_server: StartServer) -> None:
+    server = start_server(fake='{"step_s": 0.02}')
+    jobs = [server.submit(prompt=f"picture {number}", steps=2, n=2)["id"] for number in range(40)]
+    for _ in range(5):
+        eventually(lambda: server.some(jobs, "running"), within_s=10, what="a running job")
+        server.kill()
+        server.start(wait=False)
+    ended = [server.finished(job, within_s=60) for job in jobs]
+    assert {job["status"] for job in ended} == {"completed"}
+    for job in ended:
+        for output in job["outputs"]:
+            picture = server.http.get(output["url"]).content
+            assert hashlib.sha256(picture).hexdigest() == output["sha256"]
+
+
+def test_ten_pictures_in_one_job(start_server: StartServer) -> None:
+    server = start_server()
+    done = server.finished(server.submit(n=10, seed=2**32 - 3)["id"])
+    assert [output["seed"] for output in done["outputs"]] == [2**32 - 3, 2**32 - 2, 2**32 - 1, *range(7)]
+    assert len({output["sha256"] for output in done["outputs"]}) == 10
 
 
 @pytest.mark.parametrize("fault", ["hang@2#1", "crash@2#1", "nan@2#1"])
@@ -158,6 +192,20 @@ def fill(path: Path) -> None:
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
+
+
+def test_a_second_interrupt_ends_at_once_and_leaves_nobody_behind(start_server: StartServer) -> None:
+    server = start_server(fake=SLOW)
+    job = server.submit(steps=100)["id"]
+    server.reaches(job, "running")
+    children = server.worker_pids() + server.postprocess_pids()
+    server.signal(signal.SIGTERM)
+    eventually(lambda: server.http.get("/readyz").status_code == 503, within_s=5, what="draining")
+    server.signal(signal.SIGINT)
+    assert server.wait(timeout_s=8) == 0
+    assert not [pid for pid in children if is_alive(pid)]
+    server.start()
+    assert server.job(job)["status"] not in ("failed", "cancelled"), "its job is not lost"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a file system of its own needs root")
