@@ -42,6 +42,22 @@ async def test_metrics_are_for_this_machine(gateway: Gateway, peer: str, status:
         assert (await client.get("/metrics")).status_code == status
 
 
+async def test_the_description_knows_that_no_key_opens_the_metrics(client: httpx.AsyncClient) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"]["/metrics"]["get"]
+    assert operation["security"] == []
+    assert set(operation["responses"]) == {"200", "403"}
+
+
+async def test_head_answers_like_get_without_the_body(gateway: Gateway) -> None:
+    async with gateway.server() as url, httpx.AsyncClient(base_url=url) as client:
+        await client.post("/v1/jobs", json={"prompt": "a cat"})
+        for path in ("/healthz", "/readyz", "/v1/models", "/v1/jobs/job_1"):
+            head, get = await client.head(path), await client.get(path)
+            assert (head.status_code, head.content) == (200, b""), path
+            assert head.headers["content-length"] == str(len(get.content))
+        assert (await client.head("/v1/jobs/job_9")).status_code == 404
+
+
 async def test_the_description_has_an_example_of_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {

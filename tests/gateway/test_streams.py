@@ -4,12 +4,15 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
-from heliograph.domain.ids import JobId
+from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.job import JobState
+from heliograph.domain.tiers import Tier
+from heliograph.gateway.keys import mint
 from heliograph.gateway.openai_images import hold_s
 from heliograph.settings import GatewaySettings
 from tests.gateway.conftest import Gateway, frames
@@ -148,6 +151,25 @@ async def test_a_closing_server_says_good_bye_to_its_streams() -> None:
             assert answer.headers["x-should-retry"] == "false"
             assert answer.json()["error"].items() >= {"code": "shutting_down", "job_id": "job_3"}.items()
         assert gateway.service.cancelled == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/jobs/job_1/events"), ("POST", "/v1/images/generations")])
+async def test_a_stream_ends_with_its_key(method: str, path: str) -> None:
+    secret, key = mint(entropy=bytes(32), tenant_id=TenantId("acme"), tier=Tier.PRO, name="ci", now_s=0.0)
+    gateway = slow_gateway(heartbeat_s=0.02)
+    gateway.keys.replace([key])
+    headers = {"Authorization": f"Bearer {secret}"}
+    server = gateway.server()
+    async with asyncio.timeout(5), server as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
+        await client.post("/v1/jobs", json=ASK)
+        body = ASK | {"stream": True} if method == "POST" else None
+        async with client.stream(method, path, json=body) as answer:
+            events = events_of(answer)
+            await anext(events)
+            gateway.keys.replace([replace(key, revoked_at_s=1.0)])
+            event, data = [each async for each in events if each[0] != ":"][-1]
+            assert (event, data["error"]["code"]) == ("error", "invalid_api_key")
+    assert gateway.service.cancelled == []
 
 
 # --- OpenAI: held calls ----------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from heliograph.domain.errors import CallerError
+from heliograph.domain.errors import AuthenticationError, CallerError, HeliographError
+from heliograph.gateway.errors import error_object
 from heliograph.gateway.wire import to_json
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -44,6 +45,11 @@ class Frame:
 def frame(event: str, data: Mapping[str, object], weight: Weight = Weight.STATE) -> Frame:
     """The event `event` with JSON data, in ASCII: some clients end a line at U+2028 or U+0085 too."""
     return Frame(b"event: %s\ndata: %s\n\n" % (event.encode(), to_json(data, is_ascii=True)), weight)
+
+
+def error_frame(error: HeliographError) -> Frame:
+    """The event that ends a stream early."""
+    return frame("error", {"type": "error", "error": error_object(error)})
 
 
 class Throttle:
@@ -120,7 +126,8 @@ async def abandon(task: asyncio.Task[Any]) -> None:
 class EventStream(Response):
     """Sends `frames` until they end. `farewell` is sent when the server closes first.
 
-    `on_hang_up` runs when the client goes first, `release` always and last.
+    `check_key` is asked before anything is sent and raises `AuthenticationError` once the key no longer counts; that
+    error is then the last event. `on_hang_up` runs when the client goes first, `release` always and last.
     """
 
     media_type = "text/event-stream"
@@ -133,6 +140,7 @@ class EventStream(Response):
         progress_interval_s: float,
         closing: asyncio.Event,
         farewell: bytes,
+        check_key: Callable[[], object],
         release: Callable[[], Awaitable[object]],
         on_hang_up: Callable[[], Awaitable[object]] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -145,6 +153,7 @@ class EventStream(Response):
         self._throttle = Throttle(progress_interval_s)
         self._closing = closing
         self._farewell = farewell
+        self._check_key = check_key
         self._release = release
         self._on_hang_up = on_hang_up
 
@@ -163,7 +172,7 @@ class EventStream(Response):
             await self._release()
 
     async def _pump(self, departure: asyncio.Task[Departure], send: Send) -> Departure | None:
-        """Send frames until there are no more (None) or somebody goes."""
+        """Send frames until there are no more or the key is refused (None), or until somebody goes."""
 
         async def write(data: bytes) -> None:
             await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -184,6 +193,11 @@ class EventStream(Response):
                     if departure.result() is Departure.SERVER:
                         await write(self._farewell)
                     return departure.result()
+                try:
+                    self._check_key()
+                except AuthenticationError as error:
+                    await write(error_frame(error).data)
+                    return None
                 if not upcoming.done():
                     progress = self._throttle.due(now_s=clock())
                     if progress is not None:

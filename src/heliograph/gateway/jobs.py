@@ -75,6 +75,7 @@ def jobs_router(context: Context) -> APIRouter:
         }
         return Response(to_json(body), media_type="application/json")
 
+    @router.head("/{job_id}", include_in_schema=False)
     @router.get("/{job_id}", **openapi.GET)
     async def get_job(request: Request, job_id: str) -> Response:
         return answer(await service.status(JobId(job_id), caller=context.caller(request)))
@@ -94,6 +95,7 @@ def jobs_router(context: Context) -> APIRouter:
             progress_interval_s=context.settings.progress_interval_s,
             closing=context.closing,
             farewell=_FAREWELL,
+            check_key=lambda: context.caller(request),
             release=stack.aclose,
             headers={JOB_ID_HEADER: job_id},
         )

@@ -27,7 +27,7 @@ from heliograph.domain.pictures import Output
 from heliograph.domain.views import JobStatus
 from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
-from heliograph.gateway.errors import JOB_ID_HEADER, JobNotCompleted, error_object
+from heliograph.gateway.errors import JOB_ID_HEADER, JobNotCompleted
 from heliograph.gateway.event_stream import (
     Departure,
     EventStream,
@@ -36,6 +36,7 @@ from heliograph.gateway.event_stream import (
     abandon,
     base64_text,
     departures,
+    error_frame,
     frame,
 )
 from heliograph.gateway.json_body import read_json
@@ -226,7 +227,8 @@ async def _stream(call: _Call) -> Response:
         heartbeat_s=min(context.settings.heartbeat_s, (read_timeout_s or float("inf")) / 2),
         progress_interval_s=context.settings.progress_interval_s,
         closing=context.closing,
-        farewell=_error_frame(_closing(call.job_id)).data,
+        farewell=error_frame(_closing(call.job_id)).data,
+        check_key=lambda: context.caller(call.request),
         release=stack.aclose,
         on_hang_up=lambda: _follow_client(call),
         headers={JOB_ID_HEADER: call.job_id},
@@ -257,7 +259,7 @@ async def _image_frames(call: _Call, updates: AsyncIterator[Update]) -> AsyncGen
         for output in status.outputs:
             yield await _completed_frame(call, status, output)
     except HeliographError as error:
-        yield _error_frame(error)
+        yield error_frame(error)
 
 
 def _partial_frame(call: _Call, status: JobStatus, preview: PreviewUpdate, number: int) -> Frame:
@@ -298,7 +300,3 @@ def _progress_frame(status: JobStatus) -> Frame:
     event = "heliograph.progress"
     data = {"type": event, "job_id": status.view.job.job_id, **progress_json(status)}
     return frame(event, data, Weight.PROGRESS)
-
-
-def _error_frame(error: HeliographError) -> Frame:
-    return frame("error", {"type": "error", "error": error_object(error)})

@@ -45,7 +45,11 @@ _ERRORS: Mapping[str, HeliographError] = {
     "denied": PermissionDenied(
         "The link has expired or was changed. Get a fresh one from the job it belongs to.", code="link_not_valid"
     ),
+    "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
+    "too_slow": ProtocolError(
+        HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive within 30 s.", code="request_timeout"
+    ),
     "too_large": ProtocolError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 1048576 bytes.", code="body_too_large"
     ),
@@ -72,7 +76,16 @@ _ERRORS: Mapping[str, HeliographError] = {
     ),
 }
 
-_SUBMIT_ERRORS = ("invalid", "unauthenticated", "too_large", "not_json", "conflict", "overloaded", "unavailable")
+_SUBMIT_ERRORS = (
+    "invalid",
+    "unauthenticated",
+    "too_slow",
+    "too_large",
+    "not_json",
+    "conflict",
+    "overloaded",
+    "unavailable",
+)
 
 
 def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
@@ -379,7 +392,7 @@ METRICS: _Route = {
             "description": "Prometheus's text format.",
             "content": {"text/plain": {"schema": {"type": "string"}, "example": "heliograph_jobs_total 3"}},
         },
-        **_errors("/metrics", "unauthenticated"),
+        **_errors("/metrics", "remote"),
     },
 }
 
@@ -567,7 +580,7 @@ _IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
 _IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT}
 _IMAGE_DATA["required"] = ["seed"]
 
-_OPEN_PATHS = ("/healthz", "/readyz")
+_OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -17,16 +17,19 @@ def operations_router(context: Context) -> APIRouter:
     router = APIRouter(default_response_class=Response)
     service = context.service
 
+    @router.head("/v1/models", include_in_schema=False)
     @router.get("/v1/models", **openapi.MODELS)
     async def models(request: Request) -> Response:
         context.caller(request)
         data = [model_json(model, styles=service.style_names(model.card.model_id)) for model in service.models()]
         return Response(to_json({"object": "list", "data": data}), media_type="application/json")
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", **openapi.HEALTHZ)
     async def healthz() -> Response:
         return Response(to_json({"status": "ok"}), media_type="application/json")
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", **openapi.READYZ)
     async def readyz() -> Response:
         readiness = service.readiness()
