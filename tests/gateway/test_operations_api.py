@@ -40,6 +40,7 @@ async def test_metrics_are_for_this_machine(gateway: Gateway, peer: str, status:
     transport = httpx.ASGITransport(gateway.app(), client=(peer, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/metrics")).status_code == status
+        assert (await client.get("/metrics", headers={"Host": "rebound.example"})).status_code == 403
 
 
 async def test_the_description_knows_that_no_key_opens_the_metrics(client: httpx.AsyncClient) -> None:

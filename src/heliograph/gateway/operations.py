@@ -45,7 +45,9 @@ def operations_router(context: Context) -> APIRouter:
 
     @router.get("/metrics", **openapi.METRICS)
     async def metrics(request: Request) -> Response:
-        if request.client is not None and not is_loopback(request.client.host):
+        peer = request.client.host if request.client is not None else "localhost"
+        # The Host header, too: a page in this machine's browser may have pointed a name of its own at this address.
+        if not (is_loopback(peer) and is_loopback(request.url.hostname or "")):
             raise PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel.")
         body, content_type = context.metrics()
         return Response(body, headers={"Content-Type": content_type})
