@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar, cast
@@ -24,7 +24,7 @@ from rich.text import Text
 from heliograph import __version__, app
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
-from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, WorldError
+from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, Unavailable, WorldError
 from heliograph.domain.ids import TenantId
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros, format_usd
@@ -376,11 +376,27 @@ async def _client(settings: Settings, api_key: str | None, *, may_run_jobs: bool
 
     Without `may_run_jobs` the latter only answers questions: jobs that wait for a server stay as they are.
     """
-    running = await _holder(settings.data_dir)
-    if running is not None and running.url is not None:
-        async with _closing(Client(base_url=running.url, api_key=api_key)) as client:
-            yield client
-        return
+    deadline_s = time.monotonic() + PATIENCE_S
+    async with AsyncExitStack() as stack:
+        while True:
+            running = await _holder(settings.data_dir, deadline_s)
+            if running is not None and running.url is not None:
+                yield await stack.enter_async_context(_closing(Client(base_url=running.url, api_key=api_key)))
+                return
+            try:
+                client = await stack.enter_async_context(_own_server(settings, may_run_jobs=may_run_jobs))
+            except Unavailable as error:
+                # Another command may have taken the directory since we looked: wait for that one, too.
+                if error.code != "data_dir_locked" or time.monotonic() > deadline_s:
+                    raise
+            else:
+                yield client
+                return
+
+
+@asynccontextmanager
+async def _own_server(settings: Settings, *, may_run_jobs: bool) -> AsyncGenerator[Client]:
+    """A client of a server that lives as long as the context, reached through a private socket."""
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
         socket_path = Path(folder) / "api.sock"
         async with app.serve_privately(settings, socket_path, may_run_jobs=may_run_jobs):
@@ -389,9 +405,8 @@ async def _client(settings: Settings, api_key: str | None, *, may_run_jobs: bool
                 yield client
 
 
-async def _holder(data_dir: Path) -> Holder | None:
+async def _holder(data_dir: Path, deadline_s: float) -> Holder | None:
     """Who holds the data directory; another command that works on it for a moment is waited for."""
-    deadline_s = time.monotonic() + PATIENCE_S
     is_told = False
     while True:
         running = await asyncio.to_thread(holder, data_dir)

@@ -98,7 +98,8 @@ def test_an_existing_picture_is_not_overwritten_unasked(tmp_path: Path) -> None:
     assert target.read_bytes() != before
 
 
-def test_two_commands_on_the_same_data_take_turns(tmp_path: Path) -> None:
+def test_commands_on_the_same_data_take_turns(tmp_path: Path) -> None:
+    pictures = [f"{number}.png" for number in range(4)]
     command = [
         sys.executable,
         "-m",
@@ -111,16 +112,15 @@ def test_two_commands_on_the_same_data_take_turns(tmp_path: Path) -> None:
         str(tmp_path / "d"),
     ]
     env = {**os.environ, **FAKE}
-    both = [
+    commands = [
         subprocess.Popen(
             [*command, "--out", str(tmp_path / name)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        for name in ("one.png", "two.png")
+        for name in pictures
     ]
-    said = [child.communicate(timeout=60)[1] for child in both]
-    assert [child.returncode for child in both] == [0, 0], said
-    assert (tmp_path / "one.png").exists()
-    assert (tmp_path / "two.png").exists()
+    said = [child.communicate(timeout=60)[1] for child in commands]
+    assert [child.returncode for child in commands] == [0] * len(pictures), said
+    assert all((tmp_path / name).exists() for name in pictures)
 
 
 def test_ids_and_keys_from_outside_do_no_harm(start_server: StartServer) -> None:
