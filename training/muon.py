@@ -1,7 +1,7 @@
-"""Muon: momentum whose step is made orthogonal, for matrices and convolution kernels, in plain float32.
+"""Muon: momentum whose step is made orthogonal, for matrices and convolution kernels.
 
 torch.optim.Muon takes matrices only and orthogonalises in bfloat16, which a CPU without bfloat16 units emulates at a
-thirtieth of the speed. With several processes each one orthogonalises its share of the matrices.
+thirtieth of the speed; here it is done in whatever `precision.py` finds fast. With several processes each one orthogonalises its share of the matrices.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 from torch import distributed as dist
+
+from training.precision import MATRIX_DTYPE
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
@@ -60,11 +62,11 @@ def orthogonalise(gradient: Tensor) -> Tensor:
     rows, columns = x.shape
     if rows > columns:
         x = x.T
-    x = x / (x.norm() + 1e-7)
+    x = (x / (x.norm() + 1e-7)).to(MATRIX_DTYPE)
     a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
     if rows > columns:
         x = x.T
-    return (x * 0.2 * max(rows, columns) ** 0.5).view_as(gradient)
+    return (x.float() * 0.2 * max(rows, columns) ** 0.5).view_as(gradient)

@@ -29,6 +29,7 @@ from training import checkpoint
 from training.captions import training_caption
 from training.dataset import LatentBatch, Latents
 from training.muon import Muon
+from training.precision import fast_arithmetic
 from training.progress import StageLog, stage_parser
 from training.sample import write_grid
 from training.text_encoder import TextEncoder
@@ -171,7 +172,8 @@ class Trainer:
             group["lr"] = base * factor
         batch = data.batch(self.rng, self.run.batch // self.run.processes)
         ids = torch.tensor([self.tokenizer.encode(training_caption(scene, self.rng)) for scene in batch.scenes])
-        loss, error = loss_of(self.networks, batch, ids)
+        with fast_arithmetic():
+            loss, error = loss_of(self.networks, batch, ids)
         self.networks.zero_grad(set_to_none=True)
         loss.backward()
         if self.run.processes > 1:
