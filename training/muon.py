@@ -1,7 +1,8 @@
 """Muon: momentum whose step is made orthogonal, for matrices and convolution kernels.
 
 torch.optim.Muon takes matrices only and orthogonalises in bfloat16, which a CPU without bfloat16 units emulates at a
-thirtieth of the speed; here it is done in whatever `precision.py` finds fast. With several processes each one orthogonalises its share of the matrices.
+thirtieth of the speed; here it is done in whatever `precision.py` finds fast. With several processes each one
+orthogonalises its share of the matrices.
 """
 
 from __future__ import annotations
