@@ -55,6 +55,7 @@ class Run:
     total: int
     batch: int
     processes: int
+    is_compiled: bool
     minutes: float
     rendezvous: str
 
@@ -135,6 +136,7 @@ class Trainer:
         self.optimizers = make_optimizers(self.networks)
         self.base_rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
         self.rng = random.Random(3)
+        self.loss_of = torch.compile(loss_of, dynamic=False) if run.is_compiled else loss_of
         self.seen = 0
         self._restore()
         if rank:
@@ -173,7 +175,7 @@ class Trainer:
         batch = data.batch(self.rng, self.run.batch // self.run.processes)
         ids = torch.tensor([self.tokenizer.encode(training_caption(scene, self.rng)) for scene in batch.scenes])
         with fast_arithmetic():
-            loss, error = loss_of(self.networks, batch, ids)
+            loss, error = self.loss_of(self.networks, batch, ids)
         self.networks.zero_grad(set_to_none=True)
         loss.backward()
         if self.run.processes > 1:
@@ -229,6 +231,7 @@ def main() -> None:
     parser.add_argument("--total", type=int, default=TOTAL_SAMPLES, help="samples the schedule is stretched over")
     parser.add_argument("--batch", type=int, default=64, help="samples per update, over all processes")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="fuse operations: a sixth faster after three minutes")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this chunk; rerun to go on")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -238,6 +241,7 @@ def main() -> None:
             total=options.total,
             batch=options.batch,
             processes=options.processes,
+            is_compiled=options.compile,
             minutes=options.minutes,
             rendezvous=f"file://{directory}/rendezvous",
         )
