@@ -54,6 +54,9 @@ TECHNOLOGY_FILES = frozenset(
         "fleet.local",
         "inference.fake",
         "inference.onnx",
+        "inference.onnx_clips",
+        "inference.onnx_graphs",
+        "inference.onnx_images",
         "inference.worker",
         "storage.data_dir",
         "storage.memory",
@@ -78,7 +81,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess"}),
-    "onnxruntime": frozenset({"inference.onnx"}),
+    "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.

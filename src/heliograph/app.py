@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.disk import DiskBlobStore
-from heliograph.domain.errors import InvalidRequest, Unavailable
+from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
 from heliograph.domain.ids import GpuId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
@@ -36,6 +36,7 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
 from heliograph.gateway.keys import KeyRing
+from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
@@ -44,6 +45,7 @@ from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import AllowAll
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.quality.gates import GatePolicy
+from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, PromptReader
@@ -143,7 +145,7 @@ async def installation(
             engines=engines,
             presets=presets,
             policy=AllowAll(),
-            readers={model_id: _reader(card) for model_id, card in cards.items() if card.weights is not None},
+            readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             random_int=secrets.randbelow,
@@ -339,7 +341,10 @@ def _url_of(listener: socket.socket) -> str:
 
 
 def read_catalogue(settings: Settings) -> Catalogue:
-    """The shipped catalogue, the testing models if wanted, then the operator's file and aliases on top."""
+    """The shipped catalogue, the testing models if wanted, then the operator's file and aliases on top.
+
+    Built-in models bring what was measured of them, from their folders; one whose folder is not there cannot be run.
+    """
     paths = [DATA_FILES_DIR / "catalogue.toml"]
     if settings.fleet.testing_models:
         paths.append(DATA_FILES_DIR / "catalogue-testing.toml")
@@ -347,7 +352,22 @@ def read_catalogue(settings: Settings) -> Catalogue:
         paths.append(settings.catalogue.file)
     files = [parse_catalogue(_text_of(path), origin=str(path)) for path in paths]
     aliases = CatalogueFile(origin="gateway.model_aliases", aliases=settings.gateway.model_aliases)
-    return merge(*files, aliases)
+    catalogue = merge(*files, aliases)
+    folders = {card.weights for card in catalogue.cards.values() if card.weights is not None}
+    return with_measured(
+        catalogue, {name: _facts_of(WEIGHTS_DIR / name) for name in sorted(folders) if _is_there(name)}
+    )
+
+
+def _is_there(folder: str) -> bool:
+    return (WEIGHTS_DIR / folder).is_dir()
+
+
+def _facts_of(folder: Path) -> Mapping[str, object]:
+    try:
+        return describe_folder(folder).facts
+    except EngineError as error:
+        raise Unavailable(error.message, code="weights_damaged") from error
 
 
 def _presets(settings: Settings) -> Mapping[str, StylePreset]:
@@ -424,8 +444,14 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
 def _reader(card: ModelCard) -> PromptReader:
     assert card.weights is not None, f"{card.model_id} is built in"
     assert card.token_limit is not None, f"{card.model_id} is built in and states its token limit"
+    folder = describe_folder(WEIGHTS_DIR / card.weights)
     try:
-        tokenizer = Tokenizer.from_files(WEIGHTS_DIR / card.weights, context_length=card.token_limit)
+        tokenizer = Tokenizer.from_files(
+            vocabulary=folder.part("vocabulary"),
+            merges=folder.part("merges"),
+            known_words=folder.part("known_words"),
+            context_length=card.token_limit,
+        )
     except OSError as error:
         raise Unavailable(
             f"The files of the built-in {card.model_id} are missing ({error.filename}); install Heliograph again.",

@@ -19,6 +19,7 @@ from heliograph.domain.ids import ModelId
 from heliograph.domain.model_card import (
     Catalogue,
     EngineKind,
+    FrameRule,
     GuidanceRule,
     ModelCard,
     PromptDialect,
@@ -27,7 +28,8 @@ from heliograph.domain.model_card import (
     Timing,
 )
 
-TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v")
+TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v", "alignment")
+CLIP_TASKS = frozenset({"t2v", "i2v"})
 BYTES_PER_GB = 10**9
 
 Fields = Mapping[str, object]
@@ -236,6 +238,7 @@ _SIZES: Mapping[str, _Reader] = {
 }
 _STEPS: Mapping[str, _Reader] = {"min": _count, "max": _count, "draft": _count, "standard": _count, "high": _count}
 _GUIDANCE: Mapping[str, _Reader] = {"min": _not_negative, "max": _not_negative, "default": _not_negative}
+_FRAMES: Mapping[str, _Reader] = {"min": _count, "max": _count, "default": _count, "per_second": _positive}
 _TIMING: Mapping[str, _Reader] = {
     "gpu": _text,
     "gpus": _count,
@@ -259,6 +262,8 @@ _MODEL: Mapping[str, _Reader] = {
     "sizes": _nested(_SIZES),
     "steps": _nested(_STEPS),
     "guidance": _nested(_GUIDANCE),
+    "frames": _nested(_FRAMES),
+    "by_name_only": _flag,
     "parameters_billion": _positive,
     "vram_gb": _gigabytes,
     "disk_gb": _gigabytes,
@@ -300,6 +305,12 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
     guidance = _optional(fields, "guidance", dict[str, object])
     if fields.get("engine") is EngineKind.ONNX and "weights" not in fields:
         raise where.at("weights").wrong("is missing; the onnx engine needs the name of a folder below weights/")
+    frames = _optional(fields, "frames", dict[str, object])
+    tasks = _optional(fields, "tasks", frozenset[str]) or frozenset()
+    if frames is None and "engine" in fields and tasks & CLIP_TASKS:
+        raise where.at("frames").wrong("is missing; a model that makes clips here has to say how long they may be")
+    if frames is not None and not tasks & CLIP_TASKS:
+        raise where.at("frames").wrong(f"is for models that make clips, whose tasks have {' or '.join(CLIP_TASKS)}")
     return ModelCard(
         model_id=ModelId(name),
         name=_required(fields, "name", str, where),
@@ -313,6 +324,7 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         supports_negative_prompt=_required(fields, "supports_negative_prompt", bool, where),
         prompt_dialect=_required(fields, "prompt_dialect", PromptDialect, where),
         token_limit=_optional(fields, "token_limit", int),
+        frames=None if frames is None else _frame_rule(frames, where.at("frames")),
         parameters_billion=_optional(fields, "parameters_billion", float),
         vram_bytes=_optional(fields, "vram_gb", int),
         disk_bytes=_optional(fields, "disk_gb", int),
@@ -323,6 +335,7 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         repository=_optional(fields, "repository", str),
         limits=_optional(fields, "limits", str),
         source="; ".join(_optional(fields, "sources", tuple[str, ...]) or ()) or None,
+        is_by_name_only=_optional(fields, "by_name_only", bool) or False,
     )
 
 
@@ -370,6 +383,18 @@ def _guidance_rule(fields: Fields, where: _Where) -> GuidanceRule:
     )
     if not rule.minimum <= rule.default <= rule.maximum:
         raise where.wrong("must rise in the order min, default, max")
+    return rule
+
+
+def _frame_rule(fields: Fields, where: _Where) -> FrameRule:
+    rule = FrameRule(
+        minimum=_required(fields, "min", int, where),
+        maximum=_required(fields, "max", int, where),
+        default=_required(fields, "default", int, where),
+        per_second=_required(fields, "per_second", float, where),
+    )
+    if not 2 <= rule.minimum <= rule.default <= rule.maximum:
+        raise where.wrong("must rise in the order min, default, max, from 2 on: a clip has more than one frame")
     return rule
 
 
