@@ -54,7 +54,7 @@ from heliograph.domain.model_card import (
     Timing,
 )
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
+from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
@@ -102,6 +102,7 @@ def a_request(
     output_quality: int | None = None,
     prompt_tokens: int = 2,
     adjustments: tuple[Adjustment, ...] = (),
+    upscale: int = 1,
 ) -> GenerationRequest:
     return GenerationRequest(
         model_id=ModelId(model),
@@ -120,6 +121,7 @@ def a_request(
         output_quality=output_quality,
         prompt_tokens=prompt_tokens,
         adjustments=adjustments,
+        upscale=upscale,
     )
 
 
@@ -363,6 +365,7 @@ def an_output(
     thumbhash: str = "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
     verdict: Verdict = ACCEPT,
     created_at_s: float = 0.0,
+    alignment: Alignment | None = None,
 ) -> Output:
     return Output(
         output_id=OutputId(name),
@@ -380,6 +383,7 @@ def an_output(
         thumbhash=thumbhash,
         verdict=verdict,
         created_at_s=created_at_s,
+        alignment=alignment,
     )
 
 

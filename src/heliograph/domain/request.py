@@ -49,6 +49,7 @@ class GenerationRequest:
 
     `prompt` is what the model reads, `raw_prompt` what the user typed. Picture i uses seed `(seed + i) mod 2³²`, so any
     one of a batch can be made again alone. `output_quality` is the codec's 1-100 setting, None for lossless PNG.
+    `width_px` x `height_px` is what is delivered; the model makes it `upscale` times smaller.
     """
 
     model_id: ModelId
@@ -67,6 +68,17 @@ class GenerationRequest:
     output_quality: int | None
     prompt_tokens: int
     adjustments: tuple[Adjustment, ...]
+    upscale: int = 1
+
+    @property
+    def engine_width_px(self) -> int:
+        """How wide the model makes it."""
+        return self.width_px // self.upscale
+
+    @property
+    def engine_height_px(self) -> int:
+        """How high the model makes it."""
+        return self.height_px // self.upscale
 
     def seeds(self) -> tuple[int, ...]:
         """One seed per picture, in picture order."""

@@ -83,7 +83,7 @@ class Profiles:
 
 
 def _work_units(request: GenerationRequest) -> float:
-    megapixels = request.width_px * request.height_px * request.image_count / 1e6
+    megapixels = request.engine_width_px * request.engine_height_px * request.image_count / 1e6
     return max(megapixels * request.steps, 1e-9)
 
 
