@@ -102,6 +102,8 @@ def a_request(
     output_quality: int | None = None,
     prompt_tokens: int = 2,
     adjustments: tuple[Adjustment, ...] = (),
+    frames: int = 1,
+    frames_per_second: float | None = None,
     upscale: int = 1,
 ) -> GenerationRequest:
     return GenerationRequest(
@@ -121,6 +123,8 @@ def a_request(
         output_quality=output_quality,
         prompt_tokens=prompt_tokens,
         adjustments=adjustments,
+        frames=frames,
+        frames_per_second=frames_per_second,
         upscale=upscale,
     )
 
@@ -365,6 +369,8 @@ def an_output(
     thumbhash: str = "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
     verdict: Verdict = ACCEPT,
     created_at_s: float = 0.0,
+    frames: int = 1,
+    duration_s: float | None = None,
     alignment: Alignment | None = None,
 ) -> Output:
     return Output(
@@ -383,6 +389,8 @@ def an_output(
         thumbhash=thumbhash,
         verdict=verdict,
         created_at_s=created_at_s,
+        frames=frames,
+        duration_s=duration_s,
         alignment=alignment,
     )
 

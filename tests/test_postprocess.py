@@ -109,6 +109,40 @@ def test_a_flagged_picture_is_delivered_with_its_reason(raw: RawImage, reseeds: 
     assert Image.open(io.BytesIO(picture.data)).size == (raw.width_px, raw.height_px)
 
 
+def a_clip(frames: int = 6, *, blank: int | None = None) -> RawImage:
+    """Noise that differs from frame to frame; the frame numbered `blank` is black."""
+    pixels = np.random.default_rng(3).integers(0, 256, (frames, 64, 96, 3), dtype=np.uint8)
+    if blank is not None:
+        pixels[blank] = 0
+    return RawImage(frames=frames, width_px=96, height_px=64, seed=3, rgb=pixels.tobytes())
+
+
+@pytest.mark.parametrize("output_format", [OutputFormat.WEBP, OutputFormat.GIF, OutputFormat.PNG])
+def test_a_clip_is_one_file_with_the_thumbnail_of_its_first_frame(output_format) -> None:
+    request = a_request(width_px=96, height_px=64, output_format=output_format, frames=6, frames_per_second=8)
+    clip = finished(a_clip(), request)
+    image = Image.open(io.BytesIO(clip.data))
+    assert (clip.frames, clip.duration_s, image.n_frames, image.size) == (6, 0.75, 6, (96, 64))
+    still = finished(RawImage(width_px=96, height_px=64, seed=3, rgb=a_clip().rgb[: 96 * 64 * 3]))
+    assert (clip.thumbnail, clip.thumbhash) == (still.thumbnail, still.thumbhash)
+    assert (still.frames, still.duration_s) == (1, None)
+    assert finished(a_clip(), request) == clip
+
+
+def test_a_clip_says_in_its_file_how_many_frames_it_has() -> None:
+    request = a_request(width_px=96, height_px=64, frames=6, frames_per_second=8)
+    parameters = parse_parameters(Image.open(io.BytesIO(finished(a_clip(), request).data)).text["parameters"])
+    assert parameters is not None
+    assert (parameters.frames, parameters.seed) == (6, 3)
+
+
+@pytest.mark.parametrize("blank", [0, 3, 5])
+def test_one_blank_frame_spoils_a_clip(blank: int) -> None:
+    request = a_request(width_px=96, height_px=64, frames=6, frames_per_second=8)
+    verdict = finish_picture(a_clip(blank=blank), request, reseeds=0, policy=POLICY)
+    assert verdict == Verdict(decision=Decision.REGENERATE, reasons=("blank",))
+
+
 # --- the pool -------------------------------------------------------------------------------------------------------
 
 

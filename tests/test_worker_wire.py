@@ -41,6 +41,7 @@ MESSAGES: list[ToWorker | FromWorker] = [
             guidance=3.5,
             seeds=(2**32 - 1, 0),
             preview_every=1,
+            frames=12,
         )
     ),
     Abort(job_id=JOB, attempt=1),
@@ -58,6 +59,7 @@ MESSAGES: list[ToWorker | FromWorker] = [
         images=(
             RawImage(width_px=2, height_px=1, seed=5, rgb=b"\0\1\2\3\4\5"),
             RawImage(width_px=1, height_px=1, seed=6, rgb=b"\xff\xfe\xfd"),
+            RawImage(frames=2, width_px=1, height_px=1, seed=7, rgb=b"\0\1\2\3\4\5"),
         ),
     ),
     RunFailed(job_id=JOB, attempt=1, kind=EngineErrorKind.NAN, message="not a number in step 3"),
@@ -78,7 +80,7 @@ def test_every_message_comes_back_as_it_was(message: ToWorker | FromWorker) -> N
 
 def test_pixels_travel_as_they_are() -> None:
     header, payload = cut(encode(MESSAGES[-3]))
-    assert payload == b"\0\1\2\3\4\5\xff\xfe\xfd"
+    assert payload == b"\0\1\2\3\4\5\xff\xfe\xfd\0\1\2\3\4\5"
     assert len(header) < 200
 
 
@@ -104,7 +106,7 @@ def test_a_frame_beyond_the_limit_is_refused_before_it_is_read(header_bytes: int
         ({"type": "RunFailed", "job_id": "j", "attempt": 1, "kind": "bored", "message": ""}, b""),
         ({"type": "StepDone", "job_id": "j", "attempt": 1, "step": 1, "steps": 1, "previews": [3]}, b"12"),
         ({"type": "StepDone", "job_id": "j", "attempt": 1, "step": 1, "steps": 1, "previews": [-1, 3]}, b"12"),
-        ({"type": "ImagesReady", "job_id": "j", "attempt": 1, "run_s": 1.0, "images": [[1, 1, 0]]}, b"12"),
+        ({"type": "ImagesReady", "job_id": "j", "attempt": 1, "run_s": 1.0, "images": [[1, 1, 1, 0]]}, b"12"),
         ({"type": "ImagesReady", "job_id": "j", "attempt": 1, "run_s": 1.0, "images": [[1, 1]]}, b"123"),
     ],
 )

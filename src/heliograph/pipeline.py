@@ -482,6 +482,8 @@ class Pipeline:
                 width_px=picture.width_px,
                 height_px=picture.height_px,
                 seed=picture.seed,
+                frames=picture.frames,
+                duration_s=picture.duration_s,
                 thumbnail_blob=thumbnail_blob,
                 thumbhash=picture.thumbhash,
                 verdict=picture.verdict,

@@ -33,7 +33,7 @@ from heliograph.delivery.variants import plan_variants, size_within
 from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Decision, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
-from heliograph.quality.facts import image_facts
+from heliograph.quality.facts import image_facts, worst_of
 from heliograph.quality.gates import GatePolicy, judge
 
 RETRIES = 2
@@ -44,7 +44,10 @@ PLACEHOLDER_SIDE_PX = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedPicture:
-    """A picture ready to be stored. `sha256` is the hex digest of `data`; `thumbnail` is a WebP file."""
+    """A picture or clip ready to be stored. `sha256` is the hex digest of `data`.
+
+    `thumbnail` is a WebP file, of a clip's first frame. `duration_s` is how long a clip plays, None for a still.
+    """
 
     data: bytes
     sha256: str
@@ -55,15 +58,17 @@ class FinishedPicture:
     thumbnail: bytes
     thumbhash: str
     verdict: Verdict
+    frames: int = 1
+    duration_s: float | None = None
 
 
 def finish_picture(
     raw: RawImage, request: GenerationRequest, *, reseeds: int, policy: GatePolicy
 ) -> FinishedPicture | Verdict:
     """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not."""
-    pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.height_px, raw.width_px, 3)
+    pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.frames, raw.height_px, raw.width_px, 3)
     verdict = judge(
-        image_facts(pixels),
+        worst_of([image_facts(frame) for frame in pixels]),
         expected_width_px=request.width_px,
         expected_height_px=request.height_px,
         reseeds=reseeds,
@@ -72,10 +77,14 @@ def finish_picture(
     if verdict.decision in (Decision.REGENERATE, Decision.BLOCK):
         return verdict
     plan = plan_variants(request, width_px=raw.width_px, height_px=raw.height_px)
-    image = pillow.image_of(pixels)
+    image, *following = map(pillow.image_of, pixels)
+    motion = None
+    if following:
+        assert request.frames_per_second is not None, "a clip has its frames per second"
+        motion = pillow.Motion(following=following, frames_per_second=request.frames_per_second)
     thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
     placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
-    data = pillow.encode(image, plan.main, _metadata(raw, request))
+    data = pillow.encode(image, plan.main, _metadata(raw, request), motion=motion)
     return FinishedPicture(
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -86,6 +95,8 @@ def finish_picture(
         thumbnail=pillow.encode(thumbnail, plan.thumbnail, pillow.Metadata(xmp=XMP_PACKET, software=SOFTWARE)),
         thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
         verdict=verdict,
+        frames=raw.frames,
+        duration_s=None if motion is None else raw.frames / motion.frames_per_second,
     )
 
 
@@ -100,6 +111,7 @@ def _metadata(raw: RawImage, request: GenerationRequest) -> pillow.Metadata:
         height_px=raw.height_px,
         model=request.model_id,
         version=SOFTWARE,
+        frames=raw.frames,
     )
     return pillow.Metadata(
         xmp=XMP_PACKET,

@@ -24,7 +24,7 @@ from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunOrder
 
-VERSION = 1
+VERSION = 2
 HEADER_BYTES_MAX = 1 << 20
 PAYLOAD_BYTES_MAX = 1 << 28
 
@@ -120,7 +120,7 @@ def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequenc
             fields = {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps}
             return fields | {"previews": [len(preview) for preview in previews]}, previews
         case ImagesReady(job_id=job_id, attempt=attempt, run_s=run_s, images=images):
-            shapes = [[image.width_px, image.height_px, image.seed] for image in images]
+            shapes = [[image.frames, image.width_px, image.height_px, image.seed] for image in images]
             fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes}
             return fields, [image.rgb for image in images]
         case _:
@@ -136,10 +136,10 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
             return StepDone(previews=tuple(_split(payload, fields.pop("previews"))), **fields)
         case "ImagesReady":
             shapes = fields.pop("images")
-            pixels = _split(payload, [width * height * 3 for width, height, _ in shapes])
+            pixels = _split(payload, [frames * width * height * 3 for frames, width, height, _ in shapes])
             images = tuple(
-                RawImage(width_px=width, height_px=height, seed=seed, rgb=rgb)
-                for (width, height, seed), rgb in zip(shapes, pixels, strict=True)
+                RawImage(frames=frames, width_px=width, height_px=height, seed=seed, rgb=rgb)
+                for (frames, width, height, seed), rgb in zip(shapes, pixels, strict=True)
             )
             return ImagesReady(images=images, **fields)
         case "RunFailed":

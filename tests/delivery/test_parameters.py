@@ -35,6 +35,10 @@ def test_the_settings_stand_alone() -> None:
     assert settings_line(BOAT) == SETTINGS
 
 
+def test_a_clip_says_how_many_frames_it_has() -> None:
+    assert ", Size: 128x96, Frames: 12, Model: " in settings_line(replace(BOAT, frames=12))
+
+
 def test_a_whole_number_of_guidance_is_written_without_a_fraction() -> None:
     assert "CFG scale: 7, " in settings_line(replace(BOAT, guidance=7.0))
 
@@ -76,9 +80,12 @@ HARD_TEXT = TEXT | st.lists(
     width=st.integers(1, 8192),
     height=st.integers(1, 8192),
     model=HARD_TEXT,
+    frames=st.integers(1, 100),
 )
-@example(prompt="a", negative="Negative prompt: b", steps=1, guidance=1e-7, seed=0, width=1, height=1, model="")
-def test_everything_comes_back_exactly(prompt, negative, steps, guidance, seed, width, height, model) -> None:
+@example(
+    prompt="a", negative="Negative prompt: b", steps=1, guidance=1e-7, seed=0, width=1, height=1, model="", frames=1
+)
+def test_everything_comes_back_exactly(prompt, negative, steps, guidance, seed, width, height, model, frames) -> None:
     parameters = PictureParameters(
         prompt=prompt,
         negative_prompt=negative,
@@ -89,6 +96,7 @@ def test_everything_comes_back_exactly(prompt, negative, steps, guidance, seed, 
         height_px=height,
         model=model,
         version="heliograph 0.1.0",
+        frames=frames,
     )
     assert parse_parameters(format_parameters(parameters)) == parameters
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from heliograph.delivery import pillow
 from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, SOFTWARE, XMP_PACKET
-from heliograph.delivery.variants import Encoding, JpegEncoding, PngEncoding, WebpEncoding
+from heliograph.delivery.variants import Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
 
 PARAMETERS = 'a boat, "red"\nأهلا 🌅\nSteps: 8, Seed: 7'
 METADATA = pillow.Metadata(
@@ -19,7 +19,9 @@ METADATA = pillow.Metadata(
 PNG = PngEncoding(compress_level=6)
 JPEG = JpegEncoding(quality=92, has_full_chroma=True)
 WEBP = WebpEncoding(quality=92, effort=4)
+GIF = GifEncoding()
 ALL = [PNG, JPEG, WEBP]
+ANIMATED = [PNG, WEBP, GIF]
 
 
 def a_picture(width: int = 96, height: int = 64) -> np.ndarray:
@@ -127,3 +129,66 @@ def test_scaling_down_keeps_the_picture() -> None:
     expected = a_picture(400, 200).reshape(50, 4, 100, 4, 3).mean(axis=(1, 3))
     assert np.abs(np.asarray(small) - expected).mean() < 2
     assert pillow.scaled_down(small, (100, 50)) is small
+
+
+# --- clips ----------------------------------------------------------------------------------------------------------
+
+
+def a_clip(frames: int = 5) -> list[np.ndarray]:
+    """A wave that wanders to the right."""
+    return [np.roll(a_picture(), 7 * number, axis=1) for number in range(frames)]
+
+
+def encoded_clip(encoding: Encoding, *, frames_per_second: float = 8.0, frames: int = 5) -> bytes:
+    first, *following = map(pillow.image_of, a_clip(frames))
+    motion = pillow.Motion(following=following, frames_per_second=frames_per_second)
+    return pillow.encode(first, encoding, METADATA, motion=motion)
+
+
+def frames_of(data: bytes) -> tuple[list[np.ndarray], float]:
+    """Pixels of every frame and the duration in milliseconds, as a browser would show them."""
+    image = Image.open(io.BytesIO(data))
+    frames, duration_ms = [], 0.0
+    for number in range(image.n_frames):
+        image.seek(number)
+        image.load()
+        frames.append(np.asarray(image.convert("RGB")).astype(int))
+        duration_ms += image.info["duration"]
+    return frames, duration_ms
+
+
+@pytest.mark.parametrize(("encoding", "tolerance"), [(PNG, 0.0), (WEBP, 3.0), (GIF, 12.0)])
+def test_a_clip_has_every_frame_in_order(encoding: Encoding, tolerance: float) -> None:
+    frames, duration_ms = frames_of(encoded_clip(encoding))
+    assert [np.abs(frame - still).mean() <= tolerance for frame, still in zip(frames, a_clip(), strict=True)] == [
+        True
+    ] * 5
+    assert duration_ms == pytest.approx(5 / 8 * 1000, abs=5 if encoding is GIF else 1)
+
+
+@pytest.mark.parametrize("encoding", ANIMATED)
+def test_a_clip_plays_forever_and_says_where_it_comes_from(encoding: Encoding) -> None:
+    data = encoded_clip(encoding)
+    image = opened(data)
+    assert image.info["loop"] == 0
+    assert DIGITAL_SOURCE_TYPE.encode() in data
+    told = {"PNG": lambda: image.text["parameters"], "WEBP": lambda: user_comment(image)}
+    assert told.get(str(image.format), lambda: image.info["comment"].decode())() == PARAMETERS
+
+
+def test_a_gif_is_read_to_its_end_by_readers_that_do_not_know_the_packet() -> None:
+    """The packet is skipped as sub-blocks are: a length, so many bytes, until a length of zero."""
+    data = encoded_clip(GIF)
+    at = data.index(b"XMP DataXMP") + 11
+    while data[at]:
+        at += data[at] + 1
+    assert data[at + 1] in b"\x21\x2c"
+
+
+@pytest.mark.parametrize(("frames_per_second", "tick_ms"), [(8, 1), (8, 10), (24, 1), (24, 10), (30, 10), (7.5, 10)])
+def test_frame_times_add_up_to_the_duration_of_the_clip(frames_per_second: float, tick_ms: int) -> None:
+    motion = pillow.Motion(following=[pillow.image_of(a_picture())] * 15, frames_per_second=frames_per_second)
+    durations = motion.durations_ms(tick_ms=tick_ms)
+    assert len(durations) == 16
+    assert sum(durations) == pytest.approx(16_000 / frames_per_second, abs=tick_ms / 2)
+    assert max(durations) - min(durations) <= tick_ms

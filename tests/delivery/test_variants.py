@@ -3,6 +3,7 @@
 import pytest
 
 from heliograph.delivery.variants import (
+    GifEncoding,
     JpegEncoding,
     PngEncoding,
     WebpEncoding,
@@ -12,7 +13,7 @@ from heliograph.delivery.variants import (
 from heliograph.domain.request import OutputFormat
 from tests.builders import a_request
 
-PNG, JPEG, WEBP = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP
+PNG, JPEG, WEBP, GIF = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP, OutputFormat.GIF
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ PNG, JPEG, WEBP = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP
         (JPEG, 1, 128, JpegEncoding(quality=1, has_full_chroma=False)),
         (WEBP, 75, 128, WebpEncoding(quality=75, effort=4)),
         (WEBP, None, 1024, WebpEncoding(quality=90, effort=2)),
+        (GIF, None, 128, GifEncoding()),
     ],
 )
 def test_the_encoding_of_the_picture(output_format, quality, side, expected) -> None:
@@ -49,3 +51,8 @@ def test_the_encoding_of_the_picture(output_format, quality, side, expected) -> 
 def test_the_thumbnail_is_scaled_down_and_never_up(size: tuple[int, int], thumbnail: tuple[int, int]) -> None:
     plan = plan_variants(a_request(), width_px=size[0], height_px=size[1])
     assert plan.thumbnail_size_px == thumbnail == size_within(*size, 256)
+
+
+def test_the_effort_counts_every_frame_of_a_clip() -> None:
+    clip = a_request(output_format=WEBP, frames=32, frames_per_second=8)
+    assert plan_variants(clip, width_px=128, height_px=128).main == WebpEncoding(quality=90, effort=2)

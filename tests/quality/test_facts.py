@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from heliograph.quality.facts import image_facts
+from heliograph.quality.facts import image_facts, worst_of
 
 NOISE = np.random.default_rng(3)
 
@@ -71,3 +71,14 @@ def test_floating_point_and_integer_pixels_have_the_same_facts() -> None:
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 5000), (5000, 1)])
 def test_any_size_has_facts(width: int, height: int) -> None:
     assert image_facts(flat(width, height)).flat_share == 1.0
+
+
+def test_a_clip_is_as_bad_as_its_worst_frame() -> None:
+    lively = NOISE.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    good, blank = image_facts(lively), image_facts(flat(50, 40))
+    assert worst_of([good]) == good
+    clip = worst_of([good, blank, good])
+    assert (clip.width_px, clip.height_px, clip.is_finite) == (50, 40, True)
+    assert (clip.spread, clip.flat_share) == (0.0, 1.0)
+    broken = image_facts(np.full((40, 50, 3), np.nan))
+    assert not worst_of([good, good, broken]).is_finite

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from heliograph.domain.events import Event
 from heliograph.domain.ids import JobId, ModelId
+from heliograph.domain.model_card import FrameRule
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import JobView, Phase
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
@@ -268,6 +269,18 @@ def test_a_card_s_timing_scales_with_steps_pixels_and_pictures() -> None:
     profiles = profiles_of_one_second_a_step()
     assert profiles.run_s(a_request(width_px=500, height_px=1_000, steps=8, image_count=3)) == pytest.approx(12.0)
     assert profiles.load_s(ModelId(MODEL)) == 20.0
+
+
+EIGHT_AT_MOST = FrameRule(minimum=2, maximum=8, default=5, per_second=8.0)
+
+
+def test_every_frame_of_a_clip_is_work() -> None:
+    profiles = Profiles()
+    card = a_card(timings=(a_timing(seconds=20.0, steps=10, frames=5),), frames=EIGHT_AT_MOST)
+    profiles.set_prior(card, gpu_classes={"cpu"})
+    clip = a_request(width_px=1_000, height_px=1_000, steps=10, frames=8, frames_per_second=8)
+    assert profiles.run_s(clip) == pytest.approx(32.0)
+    assert profiles.picture_s(card) == pytest.approx(20.0 * 0.065536 + FINISH_S_PRIOR), "256 x 256, five frames"
 
 
 def test_the_fastest_timing_of_a_card_counts() -> None:

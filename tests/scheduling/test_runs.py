@@ -278,6 +278,16 @@ def test_a_run_that_stops_without_being_told_to_is_tried_again() -> None:
     assert in_words(commands)[-1] == "w0 runs cat#2"
 
 
+def test_a_clip_is_ordered_with_its_frames() -> None:
+    clip = a_request(frames=12, frames_per_second=8)
+    (order,) = [
+        command.order
+        for command in play(a_scheduler(), submitted("cat", request=clip))
+        if isinstance(command, Dispatch)
+    ]
+    assert order.frames == 12
+
+
 def seeds_of(commands: list[Command]) -> tuple[int, ...]:
     (order,) = [command.order for command in commands if isinstance(command, Dispatch)]
     return order.seeds

@@ -155,6 +155,8 @@ def without(data: Any, path: str) -> str:
         "request.output_quality": {"output_quality": None},
         "request.prompt_tokens": {"prompt_tokens": 0},
         "request.adjustments": {"adjustments": ()},
+        "request.frames": {"frames": 1},
+        "request.frames_per_second": {"frames_per_second": None},
     }.items(),
 )
 def test_what_an_older_release_did_not_write_gets_a_default(missing: str, default: dict[str, Any]) -> None:
@@ -163,6 +165,14 @@ def test_what_an_older_release_did_not_write_gets_a_default(missing: str, defaul
     in_request = missing.startswith("request.")
     expected = replace(JOB, request=replace(JOB.request, **default)) if in_request else replace(JOB, **default)
     assert rows.job_of_row(row) == expected
+
+
+@pytest.mark.parametrize(("missing", "default"), [("frames", 1), ("duration_s", None)])
+def test_a_picture_of_an_older_release_is_a_still(missing: str, default: object) -> None:
+    clip = replace(an_output(JOB), frames=12, duration_s=1.5)
+    row = rows.row_of_output(clip)
+    row["data"] = without(json.loads(str(row["data"])), missing)
+    assert rows.output_of_row(row) == replace(clip, **{missing: default})
 
 
 def test_text_that_is_not_valid_unicode_survives(connection: sqlite3.Connection) -> None:

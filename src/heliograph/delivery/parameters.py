@@ -7,7 +7,7 @@
 Prompts are free text of any number of lines, the last line is a list of settings. A value with a comma, colon, quote or
 line break in it is a JSON string. A prompt that this form cannot carry exactly (one of its lines begins like a negative
 prompt, or it begins or ends with white space) is repeated as a JSON string among the settings, where only we look for
-it.
+it. A clip says `Frames: 12` behind its size.
 
 The sampler is not named: a model comes with its own, and the request does not choose one.
 """
@@ -35,6 +35,7 @@ class PictureParameters:
     height_px: int
     model: str
     version: str
+    frames: int = 1
 
 
 def format_parameters(parameters: PictureParameters) -> str:
@@ -53,6 +54,7 @@ def settings_line(parameters: PictureParameters) -> str:
         "CFG scale": f"{parameters.guidance!r}".removesuffix(".0"),
         "Seed": str(parameters.seed),
         "Size": f"{parameters.width_px}x{parameters.height_px}",
+        **({"Frames": str(parameters.frames)} if parameters.frames > 1 else {}),
         "Model": parameters.model,
         "Version": parameters.version,
     }
@@ -78,6 +80,7 @@ def parse_parameters(text: str) -> PictureParameters | None:
             height_px=int(height),
             model=settings["Model"],
             version=settings["Version"],
+            frames=int(settings.get("Frames", "1")),
         )
     except (KeyError, ValueError):
         return None

@@ -1,24 +1,32 @@
-"""Encoding with Pillow: pixels to PNG, JPEG or WebP, with metadata inside.
+"""Encoding with Pillow: pixels to PNG, JPEG, WebP or GIF, with metadata inside; clips to all of them but JPEG.
 
 Where the metadata goes: PNG carries the parameters as the text chunk `parameters` and the XMP packet as the text chunk
-its specification names; JPEG and WebP carry the parameters as EXIF `UserComment` and the packet as their own XMP part.
+its specification names; JPEG and WebP carry the parameters as EXIF `UserComment` and the packet as their own XMP part;
+GIF carries the parameters as its comment and the packet as the application block that the XMP specification names.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from itertools import pairwise
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from heliograph.delivery.variants import Encoding, JpegEncoding, PngEncoding, WebpEncoding
+from heliograph.delivery.variants import Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 _SOFTWARE = 0x0131
 _EXIF_BYTES_MAX = 65_533
 """A JPEG segment holds 64 KiB; two of them are its length."""
+_GIF_TICK_MS = 10
+_GIF_HEADER_BYTES = 13
+_GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
+_GIF_XMP_END = bytes((1, *range(255, -1, -1), 0))
+"""Leads a reader that takes the packet for sub-blocks of a length to their end, wherever in the packet it stumbles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,20 @@ class Metadata:
     software: str
     parameters: str | None = None
     short_parameters: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """What makes a picture a clip: the frames that follow its first, each shown for 1 / `frames_per_second` seconds."""
+
+    following: Sequence[Image.Image]
+    frames_per_second: float
+
+    def durations_ms(self, *, tick_ms: int = 1) -> list[int]:
+        """How long each frame is shown, in whole ticks that add up to the clip's duration."""
+        frame_ticks = 1000 / self.frames_per_second / tick_ms
+        ends = [round(number * frame_ticks) for number in range(len(self.following) + 2)]
+        return [max(1, end - start) * tick_ms for start, end in pairwise(ends)]
 
 
 def image_of(pixels: NDArray[np.uint8]) -> Image.Image:
@@ -43,13 +65,14 @@ def scaled_down(image: Image.Image, size_px: tuple[int, int]) -> Image.Image:
     return image.resize(size_px, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
-def encode(image: Image.Image, encoding: Encoding, metadata: Metadata) -> bytes:
-    """The file: `image` (RGB) encoded as `encoding` says, with `metadata`."""
+def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion: Motion | None = None) -> bytes:
+    """The file: `image` (RGB) encoded as `encoding` says, with `metadata`; with `motion` a clip that plays forever."""
     file = io.BytesIO()
     match encoding:
         case PngEncoding(compress_level=level):
-            image.save(file, "PNG", compress_level=level, pnginfo=_png_text(metadata))
+            image.save(file, "PNG", compress_level=level, pnginfo=_png_text(metadata), **_animation(motion))
         case JpegEncoding(quality=quality, has_full_chroma=has_full_chroma):
+            assert motion is None, "a JPEG file holds no clip"
             image.save(
                 file,
                 "JPEG",
@@ -61,10 +84,39 @@ def encode(image: Image.Image, encoding: Encoding, metadata: Metadata) -> bytes:
                 xmp=metadata.xmp.encode(),
             )
         case WebpEncoding(quality=quality, effort=effort):
-            image.save(file, "WEBP", quality=quality, method=effort, exif=_exif(metadata), xmp=metadata.xmp.encode())
+            image.save(
+                file,
+                "WEBP",
+                quality=quality,
+                method=effort,
+                exif=_exif(metadata),
+                xmp=metadata.xmp.encode(),
+                **_animation(motion),
+            )
+        case GifEncoding():
+            comment = metadata.software if metadata.parameters is None else metadata.parameters
+            animation = _animation(motion, tick_ms=_GIF_TICK_MS)
+            image.save(file, "GIF", comment=comment.encode(errors="replace"), **animation)
+            return _with_gif_xmp(file.getvalue(), metadata.xmp.encode())
         case _:
             assert_never(encoding)
     return file.getvalue()
+
+
+def _animation(motion: Motion | None, *, tick_ms: int = 1) -> dict[str, Any]:
+    """Pillow's options for a clip, none for a still."""
+    if motion is None:
+        return {}
+    durations = motion.durations_ms(tick_ms=tick_ms)
+    return {"save_all": True, "append_images": list(motion.following), "duration": durations, "loop": 0}
+
+
+def _with_gif_xmp(gif: bytes, xmp: bytes) -> bytes:
+    """The file with the packet behind its header and global colours: Pillow writes none."""
+    flags = gif[10]
+    colours = 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+    at = _GIF_HEADER_BYTES + colours
+    return b"".join((gif[:at], _GIF_XMP, xmp, _GIF_XMP_END, gif[at:]))
 
 
 def _png_text(metadata: Metadata) -> PngImagePlugin.PngInfo:

@@ -1,7 +1,7 @@
-"""Which files a picture becomes, and how each is encoded.
+"""Which files a picture or clip becomes, and how each is encoded.
 
-The picture itself in the requested format, and a small WebP for lists. Effort follows size: the codecs' slow settings
-cost little on a small picture and would hold up the pool on a large one.
+The picture itself in the requested format, and a small WebP for lists (of a clip, its first frame). Effort follows
+size: the codecs' slow settings cost little on a small picture and would hold up the pool on a large one.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,12 @@ class WebpEncoding:
     effort: int
 
 
-Encoding = PngEncoding | JpegEncoding | WebpEncoding
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GifEncoding:
+    """256 colours a frame, chosen for each."""
+
+
+Encoding = PngEncoding | JpegEncoding | WebpEncoding | GifEncoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,9 @@ class VariantPlan:
 def plan_variants(request: GenerationRequest, *, width_px: int, height_px: int) -> VariantPlan:
     """The plan for one picture of `request` that came out `width_px` x `height_px`."""
     return VariantPlan(
-        main=_encoding(request.output_format, request.output_quality or DEFAULT_QUALITY, width_px * height_px),
+        main=_encoding(
+            request.output_format, request.output_quality or DEFAULT_QUALITY, width_px * height_px * request.frames
+        ),
         thumbnail=WebpEncoding(quality=80, effort=1),
         thumbnail_size_px=size_within(width_px, height_px, THUMBNAIL_SIDE_PX),
     )
@@ -67,6 +74,8 @@ def _encoding(output_format: OutputFormat, quality: int, pixels: int) -> Encodin
             return JpegEncoding(quality=quality, has_full_chroma=quality >= _FULL_CHROMA_QUALITY)
         case OutputFormat.WEBP:
             return WebpEncoding(quality=quality, effort=4 if pixels <= _MEDIUM_PIXELS else 2)
+        case OutputFormat.GIF:
+            return GifEncoding()
 
 
 def size_within(width_px: int, height_px: int, side_px: int) -> tuple[int, int]:

@@ -72,6 +72,16 @@ class GuidanceRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRule:
+    """Legal lengths of a clip in frames, shown at `per_second` frames a second; None in a card that makes no clips."""
+
+    minimum: int
+    maximum: int
+    default: int
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """What is known of one model. The catalogue file documents the source of every figure.
 
@@ -92,6 +102,7 @@ class ModelCard:
     supports_negative_prompt: bool
     prompt_dialect: PromptDialect
     token_limit: int | None
+    frames: FrameRule | None = None
     parameters_billion: float | None = None
     vram_bytes: int | None = None
     disk_bytes: int | None = None

@@ -9,12 +9,13 @@ from heliograph.domain.request import OutputFormat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawImage:
-    """Pixels as an engine made them: `rgb` holds height x width x 3 bytes, row by row, sRGB."""
+    """Pixels as an engine made them: `rgb` holds frames x height x width x 3 bytes, row by row, sRGB."""
 
     width_px: int
     height_px: int
     seed: int
     rgb: bytes
+    frames: int = 1
 
 
 class Decision(StrEnum):
@@ -44,7 +45,7 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One delivered picture.
+    """One delivered picture, or a clip of `frames` frames that plays for `duration_s` (None for a still).
 
     `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
     `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
@@ -66,4 +67,6 @@ class Output:
     thumbhash: str
     verdict: Verdict
     created_at_s: float
+    frames: int = 1
+    duration_s: float | None = None
     alignment: Alignment | None = None

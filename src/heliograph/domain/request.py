@@ -10,11 +10,13 @@ SEED_MAX = 2**32 - 1
 
 
 class OutputFormat(StrEnum):
-    """Codec of the delivered picture."""
+    """Codec of the delivered picture or clip; a clip in PNG is an animated one (APNG)."""
 
     PNG = "png"
     JPEG = "jpeg"
     WEBP = "webp"
+    GIF = "gif"
+    """For clips only: 256 colours a frame."""
 
     @property
     def mime_type(self) -> str:
@@ -45,10 +47,11 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
-    """A checked request for `image_count` pictures.
+    """A checked request for `image_count` pictures, or clips of `frames` frames each.
 
     `prompt` is what the model reads, `raw_prompt` what the user typed. Picture i uses seed `(seed + i) mod 2³²`, so any
-    one of a batch can be made again alone. `output_quality` is the codec's 1-100 setting, None for lossless PNG.
+    one of a batch can be made again alone. `output_quality` is the codec's 1-100 setting, None where it has none. A
+    still has one frame and `frames_per_second` None.
     `width_px` x `height_px` is what is delivered; the model makes it `upscale` times smaller.
     """
 
@@ -68,6 +71,8 @@ class GenerationRequest:
     output_quality: int | None
     prompt_tokens: int
     adjustments: tuple[Adjustment, ...]
+    frames: int = 1
+    frames_per_second: float | None = None
     upscale: int = 1
 
     @property

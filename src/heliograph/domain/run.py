@@ -7,7 +7,10 @@ from heliograph.domain.ids import JobId, ModelId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
-    """One attempt at a job. Picture i is made from `seeds[i]`. A preview comes every `preview_every` steps; 0: none."""
+    """One attempt at a job. Picture i is made from `seeds[i]`. A preview comes every `preview_every` steps; 0: none.
+
+    With `frames` above 1 every picture is a clip.
+    """
 
     job_id: JobId
     attempt: int
@@ -20,3 +23,4 @@ class RunOrder:
     guidance: float
     seeds: tuple[int, ...]
     preview_every: int
+    frames: int = 1

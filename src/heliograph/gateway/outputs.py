@@ -20,7 +20,13 @@ from heliograph.service import Service
 _YEAR_S = 31_536_000
 CHUNK_BYTES = 1024**2
 
-_MIME_TYPE_OF_SUFFIX = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+_MIME_TYPE_OF_SUFFIX = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+}
 
 
 def outputs_router(context: Context) -> APIRouter:

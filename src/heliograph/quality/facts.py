@@ -6,6 +6,7 @@ hides between the samples. Whether all values are finite is looked up in every p
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,18 @@ def image_facts(pixels: NDArray[np.uint8] | NDArray[np.floating[Any]]) -> ImageF
         is_finite=True,
         spread=float(spreads.max()),
         flat_share=float((distances <= _NEAR_LEVELS).all(axis=0).mean()),
+    )
+
+
+def worst_of(frames: Sequence[ImageFacts]) -> ImageFacts:
+    """Facts of a clip from those of its frames, which have one size: each the worst that any frame shows."""
+    first = frames[0]
+    return ImageFacts(
+        width_px=first.width_px,
+        height_px=first.height_px,
+        is_finite=all(frame.is_finite for frame in frames),
+        spread=min(frame.spread for frame in frames),
+        flat_share=max(frame.flat_share for frame in frames),
     )
 
 

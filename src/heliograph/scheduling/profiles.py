@@ -1,8 +1,8 @@
 """How long things take here: priors from the catalogue, corrected by what really happened.
 
-Time per step is proportional to the pixels of the batch (attention grows faster, but within one model's legal sizes the
-error stays below that of the prior). Each observation moves the estimate by `LEARNING_RATE`, an exponentially weighted
-mean with a memory of about ten runs.
+Time per step is proportional to the pixels of the batch, all frames counted (attention grows faster, but within one
+model's legal sizes the error stays below that of the prior). Each observation moves the estimate by `LEARNING_RATE`, an
+exponentially weighted mean with a memory of about ten runs.
 """
 
 from collections.abc import Collection
@@ -46,12 +46,13 @@ class Profiles:
         return self._of(model_id).finish_s
 
     def picture_s(self, card: ModelCard) -> float | None:
-        """Expected time for one picture of the default size and effort once a worker begins; None when unknown."""
+        """Expected time for one picture or clip of the default size and effort once a worker begins, if known."""
         profile = self._of(card.model_id)
         if profile.s_per_unit is None:
             return None
         width_px, height_px = card.sizes.default
-        return profile.s_per_unit * card.steps.standard * width_px * height_px / 1e6 + profile.finish_s
+        frames = 1 if card.frames is None else card.frames.default
+        return profile.s_per_unit * card.steps.standard * width_px * height_px * frames / 1e6 + profile.finish_s
 
     def set_prior(self, card: ModelCard, *, gpu_classes: Collection[str]) -> None:
         """Start from the card's measured facts, as far as it has any for one GPU of these classes."""
@@ -83,7 +84,8 @@ class Profiles:
 
 
 def _work_units(request: GenerationRequest) -> float:
-    megapixels = request.engine_width_px * request.engine_height_px * request.image_count / 1e6
+    pixels = request.engine_width_px * request.engine_height_px * request.frames
+    megapixels = pixels * request.image_count / 1e6
     return max(megapixels * request.steps, 1e-9)
 
 

@@ -693,6 +693,7 @@ def run_order(job: Job, *, preview_every: int) -> RunOrder:
         guidance=request.guidance,
         seeds=tuple((seed + shift) % (SEED_MAX + 1) for seed in request.seeds()),
         preview_every=preview_every,
+        frames=request.frames,
     )
 
 
