@@ -77,7 +77,9 @@ class Finisher:
         self.verdicts: list[Verdict] = []
         self.fault: Exception | None = None
 
-    async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
+    async def finish(
+        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+    ) -> FinishedPicture | Verdict:
         if self.fault is not None:
             raise self.fault
         if self.verdicts:

@@ -22,6 +22,7 @@ from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Decision, RawImage, Verdict
 from heliograph.domain.request import OutputFormat
 from heliograph.postprocess import FinishedPicture, PostProcessPool, finish_picture
+from heliograph.postprocess_tools import Tools
 from heliograph.quality.gates import GatePolicy
 from tests.builders import a_request
 
@@ -39,7 +40,7 @@ def black(width_px: int = 96, height_px: int = 64) -> RawImage:
 
 
 def finished(raw: RawImage, request=REQUEST, *, reseeds: int = 0) -> FinishedPicture:
-    result = finish_picture(raw, request, reseeds=reseeds, policy=POLICY)
+    result = finish_picture(raw, request, reseeds=reseeds, policy=POLICY, tools=Tools(None))
     assert isinstance(result, FinishedPicture)
     return result
 
@@ -97,7 +98,7 @@ def test_a_prompt_beyond_every_bound_of_the_formats_still_gets_its_picture() -> 
     ],
 )
 def test_a_picture_that_is_not_delivered_is_not_encoded(raw: RawImage, reseeds: int, verdict: Verdict) -> None:
-    assert finish_picture(raw, REQUEST, reseeds=reseeds, policy=POLICY) == verdict
+    assert finish_picture(raw, REQUEST, reseeds=reseeds, policy=POLICY, tools=Tools(None)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_clip_says_in_its_file_how_many_frames_it_has() -> None:
 @pytest.mark.parametrize("blank", [0, 3, 5])
 def test_one_blank_frame_spoils_a_clip(blank: int) -> None:
     request = a_request(width_px=96, height_px=64, frames=6, frames_per_second=8)
-    verdict = finish_picture(a_clip(blank=blank), request, reseeds=0, policy=POLICY)
+    verdict = finish_picture(a_clip(blank=blank), request, reseeds=0, policy=POLICY, tools=Tools(None))
     assert verdict == Verdict(decision=Decision.REGENERATE, reasons=("blank",))
 
 

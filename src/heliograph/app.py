@@ -112,8 +112,12 @@ async def installation(
         stack.push_async_callback(store.close)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
-        gates = GatePolicy(reseeds_max=settings.queue.reseeds_max)
-        post = PostProcessPool(processes=settings.delivery.processes, policy=gates)
+        gates = GatePolicy(
+            reseeds_max=settings.queue.reseeds_max,
+            alignment_min=settings.quality.alignment_min,
+            reseeds_low_alignment=settings.quality.reseeds_low_alignment,
+        )
+        post = PostProcessPool(processes=settings.delivery.processes, policy=gates, weights_dir=WEIGHTS_DIR)
         stack.push_async_callback(post.close)
         await post.warm_up()
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()

@@ -50,9 +50,7 @@ def an_attempt(job: Job, number: int = 1, *, gpu_s: float = 1.5) -> Attempt:
 FITS = Alignment(score=0.9375, missing=("windmill", "at dusk"))
 
 
-def an_output(
-    job: Job, index: int = 0, *, sha256: str = "a" * 64, alignment: Alignment | None = FITS
-) -> Output:
+def an_output(job: Job, index: int = 0, *, sha256: str = "a" * 64, alignment: Alignment | None = FITS) -> Output:
     return builders.an_output(
         f"{job.job_id}-{index}",
         job=job.job_id,

@@ -87,7 +87,9 @@ class ModelCard:
 
     `tasks` uses the short names t2i, i2i, inpaint, edit, upscale, t2v, i2v. Bytes are bytes, seconds are seconds.
     `vram_bytes` is the peak while running the default size. `weights` is the folder below the package's `weights/` for
-    a built-in model. `limits` is one sentence a user should read before choosing the model.
+    a built-in model. `limits` is one sentence a user should read before choosing the model. `upscale` lists the factors
+    by which the built-in upscaler may enlarge its pictures. `alignment` names the built-in tool that judges whether
+    they fit their prompts.
     """
 
     model_id: ModelId
@@ -112,6 +114,8 @@ class ModelCard:
     weights: str | None = None
     repository: str | None = None
     limits: str | None = None
+    upscale: tuple[int, ...] = ()
+    alignment: str | None = None
     source: str | None = None
 
 

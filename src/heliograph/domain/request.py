@@ -51,8 +51,8 @@ class GenerationRequest:
 
     `prompt` is what the model reads, `raw_prompt` what the user typed. Picture i uses seed `(seed + i) mod 2³²`, so any
     one of a batch can be made again alone. `output_quality` is the codec's 1-100 setting, None where it has none. A
-    still has one frame and `frames_per_second` None.
-    `width_px` x `height_px` is what is delivered; the model makes it `upscale` times smaller.
+    still has one frame and `frames_per_second` None. `width_px` x `height_px` is what is delivered; the model makes it
+    `upscale` times smaller.
     """
 
     model_id: ModelId

@@ -47,24 +47,29 @@ class DualEncoder:
         self._concepts: dict[tuple[str, ...], Embedding] = {}
 
     def picture(self, pixels: NDArray[np.uint8]) -> Embedding | None:
-        """Where `pixels` (height, width, 3) lie; rows and columns beyond a whole latent do not count. None: too small."""
+        """Where `pixels` (height, width, 3) lie, up to the last whole latent. None if it is too small for one.
+
+        Raises `EngineError`, as the other methods do.
+        """
         height, width = (side // self._downscale * self._downscale for side in pixels.shape[:2])
         if not height or not width:
             return None
-        (latents,) = self._encoder.run(None, {"rgb": np.ascontiguousarray(pixels[None, :height, :width])})
-        (embeddings,) = self._image_tower.run(None, {"latents": latents})
-        return embeddings[0]
+        latents = self._encoder.run(rgb=np.ascontiguousarray(pixels[None, :height, :width]))
+        return self._image_tower.run(latents=latents)[0]
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Where each text lies: (n, channels). What a text has beyond the context length is not read."""
         parts: list[NDArray[np.float32]] = []
         for start in range(0, len(texts), _TEXTS_MAX):
             ids = np.array([self._tokenizer.encode(text) for text in texts[start : start + _TEXTS_MAX]], np.int64)
-            parts += self._text_tower.run(None, {"ids": ids})
+            parts.append(self._text_tower.run(ids=ids))
         return np.concatenate(parts)
 
     def concept(self, texts: tuple[str, ...]) -> Embedding:
-        """Where the thing lies that all of `texts` describe: between them. Remembered: ask for the calibration's only."""
+        """Where the thing lies that all of `texts` describe: between them.
+
+        Remembered without a bound, so it is for the captions of the calibration only.
+        """
         known = self._concepts.get(texts)
         if known is None:
             middle = self.texts(texts).mean(axis=0)

@@ -1,8 +1,8 @@
 """The folder of a built-in tool: what its model.json says, with every file checked, and its graphs opened.
 
 A tool is a model that serves another stage rather than a request: the upscaler, the dual encoder. Its folder has the
-form of every built-in model's: `kind` says what it is, `parts` names a file for each role, and `files` has the SHA-256 of
-each of them. A part may lie in the folder of another built-in model, so that what two share is shipped once.
+form of every built-in model's: `kind` says what it is, `parts` names a file for each role, and `files` has the SHA-256
+of each of them. A part may lie in the folder of another built-in model, so that what two share is shipped once.
 
 A tool runs on one thread beside an encoder that needs the memory, too: its sessions keep no arena, so what a large
 picture took is given back.
@@ -17,14 +17,39 @@ from typing import Any, Protocol, cast
 
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as native  # pyright: ignore
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
 
+_FAILURES = cast("tuple[type[Exception], ...]", (native.Fail, native.RuntimeException, native.InvalidArgument))
 
-class Graph(Protocol):
+
+class _Session(Protocol):
     """What is used of `onnxruntime.InferenceSession`, which comes without types."""
 
     def run(self, output_names: None, input_feed: Mapping[str, NDArray[Any]], /) -> list[NDArray[Any]]: ...
+
+
+class Graph:
+    """A graph of one output on one thread."""
+
+    def __init__(self, file: Path) -> None:
+        options = cast("Any", onnxruntime.SessionOptions())  # pyright: ignore
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self._session = cast("_Session", session)
+
+    def run(self, **inputs: NDArray[Any]) -> NDArray[Any]:
+        """The output for these inputs. Raises `EngineError`."""
+        try:
+            (output,) = self._session.run(None, inputs)
+        except _FAILURES as error:
+            kind = EngineErrorKind.OUT_OF_MEMORY if "alloc" in str(error) else EngineErrorKind.CRASH
+            raise EngineError(kind, f"a tool's graph failed: {type(error).__name__}") from error
+        return output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +62,7 @@ class ToolFolder:
 
     def graph(self, role: str) -> Graph:
         """The graph of that role, opened for one thread."""
-        return _open(self.parts[role])
+        return Graph(self.parts[role])
 
 
 def read_tool_folder(path: Path, *, kind: str, roles: frozenset[str]) -> ToolFolder:
@@ -67,12 +92,3 @@ def read_tool_folder(path: Path, *, kind: str, roles: frozenset[str]) -> ToolFol
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _open(graph: Path) -> Graph:
-    options = cast("Any", onnxruntime.SessionOptions())  # pyright: ignore
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return cast("Graph", onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]))

@@ -37,16 +37,17 @@ class Upscaler:
         self._graph = folder.graph("upscaler")
 
     def enlarge(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """`pixels` (height, width, 3) uint8 sRGB, `factor` times as high and as wide."""
+        """`pixels` (height, width, 3) uint8 sRGB, `factor` times as high and as wide. Raises `EngineError`."""
         height, width, channels = pixels.shape
         below, right = _multiple_of(_MULTIPLE_PX, height) - height, _multiple_of(_MULTIPLE_PX, width) - width
         padded = np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else pixels
         large = np.empty((height * self.factor, width * self.factor, channels), np.uint8)
         for top, left in product(range(0, height, _TILE_PX), range(0, width, _TILE_PX)):
             rows, columns = self._span(top, padded.shape[0]), self._span(left, padded.shape[1])
-            (tile,) = self._graph.run(None, {"rgb": np.ascontiguousarray(padded[None, rows, columns])})
-            target = large[top * self.factor :, left * self.factor :][: _TILE_PX * self.factor, : _TILE_PX * self.factor]
-            inner = tile[0, (top - rows.start) * self.factor :, (left - columns.start) * self.factor :]
+            tile = self._graph.run(rgb=np.ascontiguousarray(padded[None, rows, columns]))[0]
+            inner = tile[(top - rows.start) * self.factor :, (left - columns.start) * self.factor :]
+            y, x = top * self.factor, left * self.factor
+            target = large[y : y + _TILE_PX * self.factor, x : x + _TILE_PX * self.factor]
             target[:] = inner[: target.shape[0], : target.shape[1]]
         return large
 

@@ -1,13 +1,13 @@
 """Does a picture show what its prompt says? A score, and the words it does not seem to show.
 
-A dual encoder places pictures and texts in one space; the cosine between two of them says how well they fit. That number
-means little by itself, so the encoder comes with facts measured when it was trained, and the rest is arithmetic:
+A dual encoder places pictures and texts in one space; the cosine between two of them says how well they fit. That
+number means little by itself, so the encoder comes with facts measured when it was trained; the rest is arithmetic:
 
 **Score.** `1 / (1 + exp(-(cosine - midpoint) / scale))`: 0.5 where matched and mismatched pairs are equally likely.
 
-**Missing words.** The facts list attributes (an object, a time of day) with their values, and for each value the phrases
-that name it and the captions that stand for it. A phrase of the prompt is missing when the picture lies nearer to
-another value of the same attribute, by more than the attribute's margin. Margins are chosen for few false alarms: a
+**Missing words.** The facts list attributes (an object, a time of day) with their values, and for each value the
+phrases that name it and the captions that stand for it. A phrase of the prompt is missing when the picture lies nearer
+to another value of the same attribute, by more than the attribute's margin. Margins are chosen for few false alarms: a
 warning that is wrong annoys more than one that is left out. For the same reason nothing is said of words that no
 attribute knows, of what the prompt excludes ("without a boat"), and of attributes the encoder judges badly: these are
 not in its facts.
@@ -63,7 +63,7 @@ class AlignmentFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mention:
-    """A phrase of the prompt, as typed, that asks for a value. `following` is the phrase behind it, or empty."""
+    """A phrase of the prompt, as typed, that asks for a value. `following` is the phrase behind it, plain, or empty."""
 
     phrase: str
     attribute: Attribute
@@ -167,7 +167,7 @@ def mentions(prompt: str, facts: AlignmentFacts) -> tuple[Mention, ...]:
                 phrase=prompt[spans[start][0] : spans[end - 1][1]],
                 attribute=attribute,
                 value=value,
-                following=prompt[spans[end][0] : spans[next_end - 1][1]] if is_before_it else "",
+                following=" ".join(words[end:next_end]) if is_before_it else "",
             )
         )
     return tuple(asked)

@@ -12,8 +12,8 @@
 A blank picture is usually an accident of its seed, so others are tried. But "a black square" is a fair prompt: a
 picture that stays blank is what the model makes of it, and whoever asked gets it, flagged. A picture that is not a
 number cannot be encoded, so it is never delivered. The shape does not depend on the seed: trying again would spend GPU
-time on the same mistake. A picture unlike its prompt may be all that its model can make of it, and the judge of likeness
-errs, too: it is delivered, flagged, unless the operator wants to pay for more attempts.
+time on the same mistake. A picture unlike its prompt may be all that its model can make of it, and the judge of
+likeness errs, too: it is delivered, flagged, unless the operator wants to pay for more attempts.
 
 `lanczos_upscale` is a shortcoming of delivery that `flagged` adds: the picture was enlarged by plain filtering, because
 the upscaler could not be used.
