@@ -80,6 +80,7 @@ def generate(
     model: Annotated[str | None, typer.Option(help="Model id; see `heliograph models`.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     aspect_ratio: Annotated[str | None, typer.Option(help="W:H, instead of a size.")] = None,
+    upscale: Annotated[int | None, typer.Option(help="Enlarge the picture 2 or 4 times, instead of a size.")] = None,
     seed: Annotated[int | None, typer.Option(help="0 to 4294967295; the same seed makes the same picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     n: Annotated[int | None, typer.Option("--n", "-n", help="Number of pictures, 1 to 10.")] = None,
@@ -102,6 +103,7 @@ def generate(
         "model": model,
         "size": size,
         "aspect_ratio": aspect_ratio,
+        "upscale": upscale,
         "seed": seed,
         "steps": steps,
         "n": n,
@@ -336,7 +338,7 @@ def _outputs(job: JsonObject) -> list[JsonObject]:
 
 def _report(job: JsonObject, paths: list[Path]) -> JsonObject:
     """What `--json` prints."""
-    kept = ("width", "height", "format", "seed", "sha256")
+    kept = ("width", "height", "format", "seed", "sha256", "alignment", "missing")
     outputs = zip(_outputs(job), paths, strict=True)
     timings = cast("dict[str, float]", job["timings"])
     return {
@@ -358,13 +360,24 @@ def _tell(job: JsonObject, paths: list[Path]) -> None:
         Console(stderr=True).print(f"The job {job['status']}: {error['message']}", style="red", markup=False)
         return
     for output, path in zip(_outputs(job), paths, strict=True):
-        console.print(Text(f"{path}  {output['width']}x{output['height']}  seed {output['seed']}"), soft_wrap=True)
+        fit = _fit(output)
+        line = f"{path}  {output['width']}x{output['height']}  seed {output['seed']}{'  ' + fit if fit else ''}"
+        console.print(Text(line), soft_wrap=True)
     timings = cast("dict[str, float]", job["timings"])
     stages = "  ".join(f"{name.removesuffix('_s')} {seconds:.2f} s" for name, seconds in timings.items())
     console.print(Text(f"{stages}  cost {format_usd(Micros(int(str(job['cost_micros']))))}", style="dim"))
     for change in cast("list[dict[str, str]]", job["adjustments"]):
         line = f"{change['parameter']}: {change['requested']} -> {change['used']}. {change['reason']}"
         console.print(Text(line, style="dim"))
+
+
+def _fit(output: JsonObject) -> str:
+    """How well the picture fits its prompt, in words; empty where nothing judged it."""
+    if output["alignment"] is None:
+        return ""
+    missing = ", ".join(cast("list[str]", output["missing"]))
+    score = f"matches the prompt: {float(str(output['alignment'])):.0%}"
+    return f"{score}, may not show: {missing}" if missing else score
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heliograph.domain.errors import EngineError
+from heliograph.domain.model_card import UPSCALER
 from heliograph.domain.pictures import Alignment
 from heliograph.quality.alignment import AlignmentFacts, assess, read_facts
 
 if TYPE_CHECKING:
     from heliograph.inference.dual_encoder import DualEncoder
     from heliograph.inference.upscaler import Upscaler
-
-UPSCALER = "helio-upscale"
 
 _Tool = TypeVar("_Tool")
 

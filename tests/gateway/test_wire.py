@@ -1,9 +1,10 @@
 import json
 
 from heliograph.domain.job import Failure, Job, JobState, Moment
+from heliograph.domain.pictures import Alignment
 from heliograph.domain.request import Adjustment
 from heliograph.domain.views import ModelStatus
-from heliograph.gateway.wire import job_json, model_json, progress_json, stage_timings, started_at_s
+from heliograph.gateway.wire import job_json, model_json, output_json, progress_json, stage_timings, started_at_s
 from tests.builders import a_card, a_job, a_request, a_status, an_output
 
 
@@ -18,10 +19,11 @@ def url(output_id: str, is_thumbnail: bool) -> str:
 
 def test_a_completed_job_shows_everything_the_reference_lists() -> None:
     change = Adjustment(parameter="seed", requested="unset", used="7", reason="Drawn.")
-    request = a_request(prompt="a cat, watercolor", raw_prompt="a cat", adjustments=(change,))
+    request = a_request(prompt="a cat, watercolor", raw_prompt="a cat", adjustments=(change,), upscale=2)
     job = moments(("pending", 100.0), ("dispatched", 101.0), ("running", 101.5), ("completed", 104.0))
     job = a_job("cat", request=request, timeline=job.timeline, state=JobState.COMPLETED, created_at_s=100.0, attempt=1)
-    shown = job_json(a_status(job, step=10, outputs=(an_output("out_1"),), cost_micros=12), output_url=url)
+    output = an_output("out_1", alignment=Alignment(score=0.93124, missing=("windmill",)))
+    shown = job_json(a_status(job, step=10, outputs=(output,), cost_micros=12), output_url=url)
     assert json.loads(json.dumps(shown)) == {
         "id": "cat",
         "object": "job",
@@ -44,6 +46,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
             "guidance_scale": 5.0,
             "seed": 7,
             "n": 1,
+            "upscale": 2,
             "quality": "standard",
             "style": None,
             "output_format": "png",
@@ -64,6 +67,8 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "seed": 7,
                 "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
                 "verdict": {"decision": "accept", "reasons": []},
+                "alignment": 0.9312,
+                "missing": ["windmill"],
             }
         ],
         "error": None,
@@ -71,6 +76,11 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
         "cost_micros": 12,
         "urls": {"self": "/v1/jobs/cat", "events": "/v1/jobs/cat/events", "cancel": "/v1/jobs/cat/cancel"},
     }
+
+
+def test_a_picture_that_nothing_judged_says_so() -> None:
+    shown = output_json(an_output(), output_url=url)
+    assert (shown["alignment"], shown["missing"]) == (None, [])
 
 
 def test_a_waiting_job_shows_its_place_and_no_timings() -> None:
@@ -121,7 +131,7 @@ def test_progress_tells_step_place_and_phase() -> None:
 
 
 def test_a_model_shows_facts_and_blanks() -> None:
-    card = a_card(guidance=None, token_limit=None)
+    card = a_card(guidance=None, token_limit=None, upscale=(2, 4), alignment="helio-clip")
     shown = model_json(
         ModelStatus(card=card, is_available=True, is_resident=False, wait_s=None), styles=("watercolor",)
     )
@@ -138,6 +148,8 @@ def test_a_model_shows_facts_and_blanks() -> None:
             "guidance": None,
             "token_limit": None,
             "styles": ["watercolor"],
+            "upscale": [2, 4],
+            "alignment": "helio-clip",
         }.items()
     )
     rule = card.sizes

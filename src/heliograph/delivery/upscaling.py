@@ -7,11 +7,13 @@ does not divide the one wanted, a Lanczos filter does the whole of it: softer, b
 from dataclasses import dataclass
 from enum import StrEnum
 
+from heliograph.domain.model_card import UPSCALER
+
 
 class UpscaleMethod(StrEnum):
     """What enlarges a picture."""
 
-    NETWORK = "helio-upscale"
+    NETWORK = UPSCALER
     LANCZOS = "lanczos"
 
 
@@ -21,7 +23,6 @@ class UpscalePlan:
 
     method: UpscaleMethod
     passes: int
-    factor: int
     width_px: int
     height_px: int
 
@@ -40,7 +41,6 @@ def plan_upscale(
     return UpscalePlan(
         method=UpscaleMethod.LANCZOS if passes is None else UpscaleMethod.NETWORK,
         passes=passes or 0,
-        factor=factor,
         width_px=made_width_px * factor,
         height_px=made_height_px * factor,
     )

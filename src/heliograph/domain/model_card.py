@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from heliograph.domain.ids import ModelId
 
+UPSCALER = ModelId("helio-upscale")
+"""The built-in tool that enlarges pictures where a card allows it."""
+
 
 class EngineKind(StrEnum):
     """Which engine runs a model; None in a card means that this release has no engine for it."""

@@ -162,6 +162,7 @@ _JOB_EXAMPLE: _Schema = {
         "guidance_scale": 3.5,
         "seed": 7,
         "n": 1,
+        "upscale": 1,
         "quality": "standard",
         "style": None,
         "output_format": "png",
@@ -184,6 +185,8 @@ _JOB_EXAMPLE: _Schema = {
             "seed": 7,
             "thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI",
             "verdict": {"decision": "accept", "reasons": []},
+            "alignment": 0.93,
+            "missing": ["red"],
         }
     ],
     "error": None,
@@ -239,6 +242,8 @@ _MODEL_EXAMPLE: _Schema = {
         "pixels_max": 16384,
         "only": ["128x128", "160x96"],
     },
+    "upscale": [2, 4],
+    "alignment": "helio-clip",
     "steps": {"min": 1, "max": 50, "draft": 4, "standard": 8, "high": 20},
     "guidance": {"min": 1.0, "max": 10.0, "default": 3.5},
     "supports_negative_prompt": True,
@@ -468,6 +473,10 @@ _SHARED_PARAMETERS: _Schema = {
     "negative_prompt": _TEXT | {"description": "What it should not show; for models that support it."},
     "size": _TEXT | {"pattern": "^(auto|[0-9]+x[0-9]+)$", "description": "`WIDTHxHEIGHT` in pixels, or `auto`."},
     "aspect_ratio": _TEXT | {"pattern": "^[0-9]+:[0-9]+$", "description": "Instead of `size`."},
+    "upscale": {
+        "enum": [1, 2, 4],
+        "description": "Enlarge what `aspect_ratio` or the default size says; `size` is already the size delivered.",
+    },
     "steps": _COUNT,
     "guidance_scale": {"type": "number", "minimum": 0},
     "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
@@ -494,11 +503,22 @@ _JOB["properties"] |= {
     "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
 }
 
+_JOB["properties"]["outputs"]["items"]["properties"] |= {
+    "alignment": _nullable("number")
+    | {"minimum": 0, "maximum": 1, "description": "How well it fits the prompt; null where nothing judged it."},
+    "missing": {
+        "type": "array",
+        "items": _TEXT,
+        "description": "Phrases of the prompt that the picture does not seem to show.",
+    },
+}
+
 _MODEL = _like(_MODEL_EXAMPLE)
 _MODEL["properties"] |= {
     "est_seconds": _nullable("number"),
     "guidance": {"anyOf": [_like(_MODEL_EXAMPLE["guidance"]), {"type": "null"}]},
     "token_limit": _nullable("integer"),
+    "alignment": _nullable("string") | {"description": "The tool that judges how well pictures fit their prompts."},
     "licence": _nullable("string"),
     "limits": _nullable("string"),
     "vram_bytes": _nullable("integer"),

@@ -80,6 +80,7 @@ def _request_json(request: GenerationRequest) -> dict[str, object]:
         "guidance_scale": request.guidance,
         "seed": request.seed,
         "n": request.image_count,
+        "upscale": request.upscale,
         "quality": request.quality.value,
         "style": request.style,
         "output_format": request.output_format.value,
@@ -110,6 +111,8 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "seed": output.seed,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
+        "alignment": None if output.alignment is None else round(output.alignment.score, 4),
+        "missing": [] if output.alignment is None else list(output.alignment.missing),
     }
 
 
@@ -153,6 +156,8 @@ def model_json(model: ModelStatus, *, styles: tuple[str, ...]) -> dict[str, obje
         "resident": model.is_resident,
         "est_seconds": model.wait_s,
         "sizes": _sizes_json(card),
+        "upscale": list(card.upscale),
+        "alignment": card.alignment,
         "steps": {
             "min": card.steps.minimum,
             "max": card.steps.maximum,

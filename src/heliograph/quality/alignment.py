@@ -25,6 +25,10 @@ from heliograph.domain.pictures import Alignment
 _WORD = re.compile(r"[^\W_]+")
 _EXCLUDING = frozenset({"no", "not", "without", "never", "except"})
 _ARTICLES = frozenset({"a", "an", "any", "the"})
+_PAUSE = re.compile(r"[,.;:!?]")
+_WORDS_BETWEEN_MAX = 2
+"""Words besides articles that may stand between "without" and what it excludes."""
+
 _EXPONENT_MAX = 60.0
 
 
@@ -160,7 +164,7 @@ def mentions(prompt: str, facts: AlignmentFacts) -> tuple[Mention, ...]:
     for start, (end, attribute, value) in sorted(found.items(), key=lambda each: each[0]):
         next_end, next_attribute, _ = found.get(end, (end, None, None))
         is_before_it = next_attribute is not None and next_attribute.name == attribute.before
-        if _is_excluded(words, start) or (attribute.before is not None and not is_before_it):
+        if _is_excluded(prompt, spans, start) or (attribute.before is not None and not is_before_it):
             continue
         asked.append(
             Mention(
@@ -173,10 +177,20 @@ def mentions(prompt: str, facts: AlignmentFacts) -> tuple[Mention, ...]:
     return tuple(asked)
 
 
-def _is_excluded(words: list[str], start: int) -> bool:
-    """The phrase that starts there is what the picture should not show: "no boat", "without a red boat"."""
-    before = [word for word in words[max(0, start - 3) : start] if word not in _ARTICLES]
-    return bool(before) and not _EXCLUDING.isdisjoint(before[-2:])
+def _is_excluded(prompt: str, spans: list[tuple[int, int]], start: int) -> bool:
+    """The phrase at word `start` is what the picture should not show: "no boat", "without a red boat"."""
+    between = 0
+    for at in range(start - 1, -1, -1):
+        word_start, word_end = spans[at]
+        if _PAUSE.search(prompt, word_end, spans[at + 1][0]) is not None:
+            return False
+        word = _plain(prompt[word_start:word_end])
+        if word in _EXCLUDING:
+            return True
+        between += word not in _ARTICLES
+        if between > _WORDS_BETWEEN_MAX:
+            return False
+    return False
 
 
 def _words(text: str) -> list[str]:

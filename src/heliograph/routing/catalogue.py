@@ -28,6 +28,7 @@ from heliograph.domain.model_card import (
 )
 
 TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v")
+UPSCALE_FACTORS = (2, 4)
 BYTES_PER_GB = 10**9
 
 Fields = Mapping[str, object]
@@ -177,6 +178,19 @@ def _sizes(value: object, where: _Where) -> tuple[tuple[int, int], ...]:
     return _unique(tuple(_size(item, where) for item in _items(value, where)), where)
 
 
+def _factors(value: object, where: _Where) -> tuple[int, ...]:
+    factors = _unique(tuple(_count(item, where) for item in _items(value, where)), where)
+    if not frozenset(factors) <= frozenset(UPSCALE_FACTORS):
+        raise where.wrong(f"must list some of {', '.join(map(str, UPSCALE_FACTORS))}")
+    return tuple(sorted(factors))
+
+
+def _folder(value: object, where: _Where) -> str:
+    if not isinstance(value, str) or not _MODEL_ID.fullmatch(value):
+        raise where.wrong('must be the name of a built-in tool, like "helio-clip"')
+    return value
+
+
 def _names(value: object, where: _Where) -> tuple[str, ...]:
     return _unique(tuple(_text(item, where) for item in _items(value, where)), where)
 
@@ -265,6 +279,8 @@ _MODEL: Mapping[str, _Reader] = {
     "load_s": _positive,
     "timings": _timings,
     "alternatives": _names,
+    "upscale": _factors,
+    "alignment": _folder,
     "limits": _text,
     "sources": _names,
 }
@@ -322,6 +338,8 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         weights=_optional(fields, "weights", str),
         repository=_optional(fields, "repository", str),
         limits=_optional(fields, "limits", str),
+        upscale=_optional(fields, "upscale", tuple[int, ...]) or (),
+        alignment=_optional(fields, "alignment", str),
         source="; ".join(_optional(fields, "sources", tuple[str, ...]) or ()) or None,
     )
 
