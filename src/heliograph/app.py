@@ -36,6 +36,7 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
 from heliograph.gateway.keys import KeyRing
+from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
@@ -428,8 +429,14 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
 def _reader(card: ModelCard) -> PromptReader:
     assert card.weights is not None, f"{card.model_id} is built in"
     assert card.token_limit is not None, f"{card.model_id} is built in and states its token limit"
+    folder = describe_folder(WEIGHTS_DIR / card.weights)
     try:
-        tokenizer = Tokenizer.from_files(WEIGHTS_DIR / card.weights, context_length=card.token_limit)
+        tokenizer = Tokenizer.from_files(
+            vocabulary=folder.part("vocabulary"),
+            merges=folder.part("merges"),
+            known_words=folder.part("known_words"),
+            context_length=card.token_limit,
+        )
     except OSError as error:
         raise Unavailable(
             f"The files of the built-in {card.model_id} are missing ({error.filename}); install Heliograph again.",

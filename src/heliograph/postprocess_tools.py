@@ -71,12 +71,7 @@ class Tools:
             picture = encoder.picture(pixels)
             if picture is None:
                 return None
-            alignment = assess(
-                prompt,
-                facts,
-                cosine=float(picture @ encoder.texts([prompt])[0]),
-                cosine_to=lambda captions: float(picture @ encoder.concept(captions)),
-            )
+            alignment = assess(prompt, facts, cosines=lambda texts: (encoder.texts(texts) @ picture).tolist())
         except (EngineError, MemoryError) as error:
             self._problems.append(f"{judge} failed: {error!r}")
             return None

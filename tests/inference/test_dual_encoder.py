@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
-from heliograph.inference.dual_encoder import DualEncoder
+from heliograph.inference.dual_encoder import TEXTS_REMEMBERED_MAX, DualEncoder
 from tests.inference.tiny_graphs import COLOURS, write_dual_encoder
 
 
@@ -37,23 +37,24 @@ def test_rows_and_columns_beyond_a_whole_latent_do_not_count(encoder: DualEncode
     assert encoder.picture(plain("red", 7, 64)) is None
 
 
-def test_a_concept_lies_between_its_captions_and_is_worked_out_once(
-    encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    concept = encoder.concept(("red", "blue"))
-    red, blue = encoder.texts(["red", "blue"])
-    assert np.linalg.norm(concept) == pytest.approx(1)
-    assert concept @ red == pytest.approx(concept @ blue)
-    monkeypatch.setattr(encoder, "texts", None)
-    assert np.array_equal(encoder.concept(("red", "blue")), concept)
+def test_texts_are_remembered_within_a_bound(encoder: DualEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    red = encoder.texts(["red"])
+    with monkeypatch.context() as patched:
+        patched.setattr(encoder, "_text_tower", None)
+        assert np.array_equal(encoder.texts(["red", "red"]), np.concatenate([red, red]))
+    many = [f"red {number * 'x'}" for number in range(TEXTS_REMEMBERED_MAX + 20)]
+    assert encoder.texts(many).shape == (len(many), 3)
+    assert len(encoder._remembered) == TEXTS_REMEMBERED_MAX
+    assert np.array_equal(encoder.texts(["red"]), red)
 
 
 def test_many_texts_are_the_same_as_one_at_a_time(encoder: DualEncoder) -> None:
     texts = [f"{colour} {number * 'x'}" for number in range(40) for colour in COLOURS]
-    assert np.array_equal(encoder.texts(texts), np.concatenate([encoder.texts([text]) for text in texts]))
+    alone = np.concatenate([encoder.texts([text]) for text in texts])
+    assert np.array_equal(encoder.texts(texts), alone)
 
 
-@pytest.mark.parametrize("lost", ["calibration", "downscale", "context_length", "kind", "parts", "files"])
+@pytest.mark.parametrize("lost", ["calibration", "multiple_px", "context_length", "kind", "parts", "files"])
 def test_a_description_that_lacks_something_is_not_used(tmp_path: Path, lost: str) -> None:
     weights = write_dual_encoder(tmp_path / "helio-clip")
     facts = json.loads((weights / "model.json").read_text())

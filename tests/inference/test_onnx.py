@@ -14,9 +14,11 @@ from training.captions import caption
 from training.scenes import sample_scene
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
+from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.onnx import OnnxEngine
 from heliograph.inference.tokenizer import Tokenizer
 from tests.inference.test_engines import BUILT_IN, ORDER, run
+from tests.inference.tiny_models import FRAMES, MOTION_STEPS
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,12 @@ def engine() -> OnnxEngine:
     engine = OnnxEngine(BUILT_IN)
     engine.load()
     return engine
+
+
+def shipped_tokenizer() -> Tokenizer:
+    folder = describe_folder(BUILT_IN)
+    paths = {role: folder.part(role) for role in ("vocabulary", "merges", "known_words")}
+    return Tokenizer.from_files(**paths, context_length=32)
 
 
 def picture(engine: OnnxEngine, **changes: object) -> bytes:
@@ -58,6 +66,43 @@ def test_numbers_that_overflow_are_noticed(engine: OnnxEngine) -> None:
     assert caught.value.retryable
 
 
+@pytest.mark.parametrize("changes", [{"guidance": 7.0}, {"negative_prompt": "night"}, {"guidance": 0.0}], ids=str)
+def test_a_model_with_guidance_baked_in_runs_the_prompt_alone(tiny: Path, changes: dict[str, object]) -> None:
+    turbo = OnnxEngine(tiny / "tiny-turbo")
+    turbo.load()
+    assert picture(turbo, **changes) == picture(turbo)
+
+
+@pytest.mark.parametrize(("name", "frames"), [("tiny", 2), ("tiny-motion", 1), ("tiny-motion", FRAMES + 1)])
+def test_another_number_of_frames_is_refused(tiny: Path, name: str, frames: int) -> None:
+    engine = OnnxEngine(tiny / name)
+    engine.load()
+    with pytest.raises(EngineError, match=f"not {frames}") as caught:
+        picture(engine, frames=frames)
+    assert caught.value.kind is EngineErrorKind.BAD_INPUT
+
+
+def test_a_clip_begins_with_the_picture_that_its_still_model_draws(tiny: Path) -> None:
+    """The seed of a still that was liked makes the clip that begins with it."""
+    stills, clips = OnnxEngine(tiny / "tiny"), OnnxEngine(tiny / "tiny-motion")
+    stills.load()
+    clips.load()
+    still = run(stills, ORDER)[1].pixels
+    clip = run(clips, replace(ORDER, frames=FRAMES))[1].pixels
+    assert np.array_equal(clip[:, 0], still[:, 0])
+
+
+def test_the_previews_of_a_clip_go_through_its_frames(tiny: Path) -> None:
+    """The last promise of the motion network is close to what it keeps, so each preview resembles another frame."""
+    clips = OnnxEngine(tiny / "tiny-motion")
+    clips.load()
+    steps, images = run(clips, replace(ORDER, frames=FRAMES))
+    last = steps[-2].previews
+    assert last is not None
+    distances = np.abs(images.pixels.astype(int) - last[:, None]).mean(axis=(0, 2, 3, 4))
+    assert int(distances.argmin()) == 1 + (MOTION_STEPS - 2) * (FRAMES - 1) // MOTION_STEPS
+
+
 def test_a_size_the_model_cannot_draw_is_refused(engine: OnnxEngine) -> None:
     with pytest.raises(EngineError) as caught:
         picture(engine, width_px=60)
@@ -65,7 +110,7 @@ def test_a_size_the_model_cannot_draw_is_refused(engine: OnnxEngine) -> None:
 
 
 def test_the_shipped_tokenizer_reads_captions_as_training_did() -> None:
-    theirs, ours = training_tokenizer.Tokenizer(BUILT_IN), Tokenizer.from_files(BUILT_IN, 32)
+    theirs, ours = training_tokenizer.Tokenizer(BUILT_IN), shipped_tokenizer()
     rng = random.Random(1)
     captions = [caption(sample_scene(rng, 0), rng) for _ in range(300)]
     assert [ours.encode(text) for text in captions] == [theirs.encode(text) for text in captions]
@@ -122,7 +167,7 @@ def test_it_draws_what_the_trained_networks_draw(engine: OnnxEngine, golden: dic
     """Mean colours, in levels of 255, were recorded with the original networks when the files were exported."""
     made_with = {name: golden[name] for name in ("prompt", "width_px", "height_px", "steps", "guidance")}
     pixels = run(engine, replace(ORDER, seeds=(golden["seed"],), **made_with))[1].pixels
-    np.testing.assert_allclose(pixels.mean(axis=(0, 1, 2)), golden["mean_rgb"], atol=1.0)
+    np.testing.assert_allclose(pixels.mean(axis=(0, 1, 2, 3)), golden["mean_rgb"], atol=1.0)
 
 
 def test_a_sunset_is_warm_and_a_night_is_dark(engine: OnnxEngine) -> None:
@@ -130,7 +175,7 @@ def test_a_sunset_is_warm_and_a_night_is_dark(engine: OnnxEngine) -> None:
 
     def mean_rgb(prompt: str) -> NDArray[np.float64]:
         order = replace(ORDER, prompt=prompt, steps=4, seeds=(1, 2, 3, 4), width_px=128, height_px=128, preview_every=0)
-        return run(engine, order)[1].pixels.mean(axis=(0, 1, 2))
+        return run(engine, order)[1].pixels.mean(axis=(0, 1, 2, 3))
 
     day, sunset, night = (mean_rgb(f"the sea {when}") for when in ("at noon", "at sunset", "at night"))
     assert night.mean() < 0.7 * day.mean()

@@ -75,6 +75,11 @@ def test_files_are_read_in_clips_format(tmp_path: Path) -> None:
     (tmp_path / "vocab.json").write_text('{"a": 0, "b</w>": 1, "ab</w>": 2, "<|startoftext|>": 3, "<|endoftext|>": 4}')
     (tmp_path / "merges.txt").write_text("#version: 0.2\na b</w>\n")
     (tmp_path / "known_words.txt").write_text("ab\nba\n")
-    tokenizer = Tokenizer.from_files(tmp_path, context_length=4)
+    tokenizer = Tokenizer.from_files(
+        vocabulary=tmp_path / "vocab.json",
+        merges=tmp_path / "merges.txt",
+        known_words=tmp_path / "known_words.txt",
+        context_length=4,
+    )
     assert tokenizer.encode("ab") == [3, 2, 4, 4]
     assert tokenizer.unknown_words("ab ba aa") == ("aa",)

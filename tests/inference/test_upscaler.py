@@ -78,6 +78,10 @@ def claim_a_broken_factor(weights: Path) -> None:
     rewrite(weights, factor=1.5)
 
 
+def claim_an_endless_margin(weights: Path) -> None:
+    rewrite(weights, margin_px=10**9)
+
+
 def point_outside(weights: Path) -> None:
     outside = weights.parent.parent / "upscaler.onnx"
     (weights / "upscaler.onnx").rename(outside)
@@ -100,6 +104,7 @@ def rewrite(weights: Path, **changes: object) -> None:
         describe_another_kind,
         lose_the_factor,
         claim_a_broken_factor,
+        claim_an_endless_margin,
         point_outside,
     ],
 )

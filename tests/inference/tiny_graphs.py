@@ -1,4 +1,4 @@
-"""Tiny graphs in ONNX's format, written without its library, and folders of built-in tools made of them.
+"""Folders of built-in tools with tiny graphs.
 
 They do in a few numbers what the trained ones do: the upscaler sees two pixels to each side and enlarges with depth to
 space; the dual encoder compares mean colours with the colours that words stand for.
@@ -6,88 +6,50 @@ space; the dual encoder compares mean colours with the colours that words stand 
 
 import hashlib
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
-FLOAT, UINT8, INT64 = 1, 2, 7
-_ELEMENT = {np.dtype(np.float32): FLOAT, np.dtype(np.uint8): UINT8, np.dtype(np.int64): INT64}
+FLOAT, UINT8, INT64 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT64
 
 COLOURS = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0), "grey": (0.0, 0.0, 0.0)}
 """What the words of the tiny dual encoder mean, as the direction from mid-grey."""
 
 CALIBRATION = {
-    "alignment": {"midpoint": 0.4, "scale": 0.1, "low": 0.25},
-    "coverage": {"colour": {"margin": 0.2, "values": {name: {"phrases": [name]} for name in ("red", "green", "blue")}}},
+    "alignment": {"mean": 0.4, "scale": 10.0, "low_threshold": 0.25},
+    "coverage": {
+        "margin": 0.2,
+        "only_before": {},
+        "phrases": {"colour": {name: [name] for name in ("red", "green", "blue")}},
+    },
 }
 
 
-# --- the wire format -------------------------------------------------------------------------------------------------
+# --- graphs ----------------------------------------------------------------------------------------------------------
+
+Port = tuple[str, int, Sequence[int | str]]
+"""Name, element type and shape."""
 
 
-def _varint(value: int) -> bytes:
-    value &= 2**64 - 1
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes((*parts, value))
+def node(kind: str, inputs: Sequence[str], output: str, **attributes: object) -> onnx.NodeProto:
+    return helper.make_node(kind, inputs, [output], **attributes)
 
 
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _message(field: int, content: bytes | str) -> bytes:
-    data = content.encode() if isinstance(content, str) else content
-    return _varint(field << 3 | 2) + _varint(len(data)) + data
-
-
-def _attribute(name: str, value: object) -> bytes:
-    match value:
-        case int():
-            body = _number(3, value) + _number(20, 2)
-        case float():
-            body = _varint(2 << 3 | 5) + struct.pack("<f", value) + _number(20, 1)
-        case str():
-            body = _message(4, value) + _number(20, 3)
-        case list():
-            body = b"".join(_number(8, item) for item in value) + _number(20, 7)
-        case _:
-            raise AssertionError(value)
-    return _message(1, name) + body
-
-
-def node(kind: str, inputs: Sequence[str], output: str, **attributes: object) -> bytes:
-    names = b"".join(_message(1, each) for each in inputs) + _message(2, output)
-    return names + _message(4, kind) + b"".join(_message(5, _attribute(*each)) for each in attributes.items())
-
-
-def _tensor(name: str, value: np.ndarray) -> bytes:
-    dims = b"".join(_number(1, side) for side in value.shape)
-    return dims + _number(2, _ELEMENT[value.dtype]) + _message(8, name) + _message(9, value.tobytes())
-
-
-def _port(name: str, element: int, shape: Sequence[int | str]) -> bytes:
-    dims = b"".join(_message(1, _number(1, dim) if isinstance(dim, int) else _message(2, dim)) for dim in shape)
-    return _message(1, name) + _message(2, _message(1, _number(1, element) + _message(2, dims)))
-
-
-def graph(
-    nodes: Sequence[bytes],
-    constants: Mapping[str, np.ndarray],
-    *,
-    takes: tuple[str, int, Sequence[int | str]],
-    gives: tuple[str, int, Sequence[int | str]],
-) -> bytes:
-    """A model of one input and one output, each a name, an element type and a shape."""
-    body = b"".join(_message(1, each) for each in nodes) + _message(2, "tiny")
-    body += b"".join(_message(5, _tensor(*each)) for each in constants.items())
-    body += _message(11, _port(*takes)) + _message(12, _port(*gives))
-    return _number(1, 10) + _message(7, body) + _message(8, _message(1, "") + _number(2, 20))
+def graph(nodes: Sequence[onnx.NodeProto], constants: Mapping[str, np.ndarray], *, takes: Port, gives: Port) -> bytes:
+    """A model of one input and one output."""
+    weights = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    ports = [helper.make_tensor_value_info(*port) for port in (takes, gives)]
+    made = helper.make_model(
+        helper.make_graph(nodes, "tiny", ports[:1], ports[1:], weights),
+        opset_imports=[helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    onnx.checker.check_model(made)
+    return made.SerializeToString()
 
 
 # --- the tools -------------------------------------------------------------------------------------------------------
@@ -109,7 +71,7 @@ def upscaler_graph(factor: int = 2) -> bytes:
             node("Transpose", ["bounded"], "pixels", perm=[0, 2, 3, 1]),
             node("Cast", ["pixels"], "large", to=UINT8),
         ],
-        {"weights": weights, "black": np.float32(0).reshape(()), "white": np.float32(255).reshape(())},
+        {"weights": weights, "black": np.array(0, np.float32), "white": np.array(255, np.float32)},
         takes=("rgb", UINT8, ("batch", "h", "w", 3)),
         gives=("large", UINT8, ("batch", "h2", "w2", 3)),
     )
@@ -125,7 +87,7 @@ def encoder_graph() -> bytes:
             node("Transpose", ["centred"], "planes", perm=[0, 3, 1, 2]),
             node("AveragePool", ["planes"], "latents", kernel_shape=[8, 8], strides=[8, 8]),
         ],
-        {"white": np.float32(255).reshape(()), "half": np.float32(0.5).reshape(())},
+        {"white": np.array(255, np.float32), "half": np.array(0.5, np.float32)},
         takes=("rgb", UINT8, ("batch", "h", "w", 3)),
         gives=("latents", FLOAT, ("batch", 3, "h8", "w8")),
     )
@@ -167,7 +129,8 @@ def write_folder(path: Path, description: Mapping[str, Any], parts: Mapping[str,
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in parts.values()
     }
     named = {role: name for role, (name, _) in parts.items()}
-    (path / "model.json").write_text(json.dumps({"name": path.name, **description, "parts": named, "files": files}))
+    facts = {"name": path.name, "revision": "0" * 12, **description, "parts": named, "files": files}
+    (path / "model.json").write_text(json.dumps(facts))
     return path
 
 
@@ -196,7 +159,7 @@ def write_dual_encoder(path: Path, *, calibration: Mapping[str, Any] = CALIBRATI
         {
             "kind": "dual_encoder",
             "embedding_channels": 3,
-            "downscale": 8,
+            "multiple_px": 8,
             "context_length": 16,
             "calibration": calibration,
         },

@@ -106,6 +106,7 @@ class EngineErrorKind(StrEnum):
     CRASH = "crash"
     BAD_WEIGHTS = "bad_weights"
     BAD_INPUT = "bad_input"
+    BAD_CHECKPOINT = "bad_checkpoint"
     INTERNAL = "internal"
 
 
@@ -115,6 +116,7 @@ RETRYABLE_ENGINE_ERRORS = frozenset(
         EngineErrorKind.NAN,
         EngineErrorKind.TIMEOUT,
         EngineErrorKind.CRASH,
+        EngineErrorKind.BAD_CHECKPOINT,
         EngineErrorKind.INTERNAL,
     }
 )

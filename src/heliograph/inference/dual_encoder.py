@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heliograph.domain.errors import EngineError, EngineErrorKind
+from heliograph.inference.model_folder import ModelKind, bad_weights, read_folder
+from heliograph.inference.onnx_graphs import open_graph, run_graph
 from heliograph.inference.tokenizer import Tokenizer
-from heliograph.inference.tool_folder import read_tool_folder
 
-_ROLES = frozenset({"encoder", "image_tower", "text_tower", "vocabulary", "merges", "known_words"})
-_TEXTS_MAX = 64
-"""Texts in one run of the text tower."""
+TEXTS_REMEMBERED_MAX = 256
+"""Pictures of one prompt are often judged one after the other, and a text costs as much as a small picture."""
 
 Embedding = NDArray[np.float32]
 """(channels,) float32 of unit length: the inner product of two is the cosine between them."""
@@ -32,46 +31,42 @@ class DualEncoder:
 
     def __init__(self, weights: Path) -> None:
         """Check the files and open the graphs. Raises `EngineError(BAD_WEIGHTS)`."""
-        folder = read_tool_folder(weights, kind="dual_encoder", roles=_ROLES)
-        try:
-            self.calibration: Mapping[str, Any] = folder.facts["calibration"]
-            self._downscale: int = folder.facts["downscale"]
-            files = {folder.parts[role].parent for role in ("vocabulary", "merges", "known_words")}
-            (tokens,) = files
-            self._tokenizer = Tokenizer.from_files(tokens, context_length=folder.facts["context_length"])
-        except (KeyError, ValueError) as error:
-            message = f"model.json in {weights} lacks what a dual encoder needs: {error}"
-            raise EngineError(EngineErrorKind.BAD_WEIGHTS, message) from error
-        self._encoder, self._image_tower = folder.graph("encoder"), folder.graph("image_tower")
-        self._text_tower = folder.graph("text_tower")
-        self._concepts: dict[tuple[str, ...], Embedding] = {}
+        folder = read_folder(weights)
+        if folder.kind is not ModelKind.DUAL_ENCODER:
+            raise bad_weights(f"{weights} holds a {folder.kind.value} model, not a dual encoder")
+        self._multiple_px = folder.count("multiple_px")
+        calibration = folder.facts.get("calibration")
+        if self._multiple_px < 1 or not isinstance(calibration, dict):
+            raise bad_weights(f"multiple_px or calibration of {weights} is missing or of no use")
+        self.calibration: Mapping[str, Any] = calibration
+        self._tokenizer = Tokenizer.from_files(
+            vocabulary=folder.part("vocabulary"),
+            merges=folder.part("merges"),
+            known_words=folder.part("known_words"),
+            context_length=folder.count("context_length"),
+        )
+        self._encoder = open_graph(folder.part("encoder"), keeps_memory=False)
+        self._image_tower = open_graph(folder.part("image_tower"), keeps_memory=False)
+        self._text_tower = open_graph(folder.part("text_tower"), keeps_memory=False)
+        self._remembered: dict[str, Embedding] = {}
 
     def picture(self, pixels: NDArray[np.uint8]) -> Embedding | None:
-        """Where `pixels` (height, width, 3) lie, up to the last whole latent. None if it is too small for one.
-
-        Raises `EngineError`, as the other methods do.
-        """
-        height, width = (side // self._downscale * self._downscale for side in pixels.shape[:2])
+        """Where `pixels` (height, width, 3) lie; what is beyond whole multiples is cut off. None if nothing remains."""
+        height, width = (side // self._multiple_px * self._multiple_px for side in pixels.shape[:2])
         if not height or not width:
             return None
-        latents = self._encoder.run(rgb=np.ascontiguousarray(pixels[None, :height, :width]))
-        return self._image_tower.run(latents=latents)[0]
+        (latents,) = run_graph(self._encoder, {"rgb": np.ascontiguousarray(pixels[None, :height, :width])})
+        (embeddings,) = run_graph(self._image_tower, {"latents": latents})
+        return embeddings[0]
 
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Where each text lies: (n, channels). What a text has beyond the context length is not read."""
-        parts: list[NDArray[np.float32]] = []
-        for start in range(0, len(texts), _TEXTS_MAX):
-            ids = np.array([self._tokenizer.encode(text) for text in texts[start : start + _TEXTS_MAX]], np.int64)
-            parts.append(self._text_tower.run(ids=ids))
-        return np.concatenate(parts)
-
-    def concept(self, texts: tuple[str, ...]) -> Embedding:
-        """Where the thing lies that all of `texts` describe: between them.
-
-        Remembered without a bound, so it is for the captions of the calibration only.
-        """
-        known = self._concepts.get(texts)
-        if known is None:
-            middle = self.texts(texts).mean(axis=0)
-            known = self._concepts[texts] = middle / max(float(np.linalg.norm(middle)), 1e-9)
-        return known
+        new = [text for text in dict.fromkeys(texts) if text not in self._remembered]
+        if new:
+            ids = np.array([self._tokenizer.encode(text) for text in new], np.int64)
+            (embeddings,) = run_graph(self._text_tower, {"ids": ids})
+            self._remembered |= zip(new, embeddings, strict=True)
+        found = np.stack([self._remembered[text] for text in texts])
+        for text in list(self._remembered)[: max(0, len(self._remembered) - TEXTS_REMEMBERED_MAX)]:
+            del self._remembered[text]
+        return found

@@ -14,13 +14,22 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.run import RunOrder
+from heliograph.inference.checkpoint import Checkpoint, fingerprint, usable_arrays
 from heliograph.inference.engine import EngineImages, EngineStep, is_preview_due
+
+_REVISION = "fake"
+_DIRECTIONS = "directions"
+_GOLDEN_ANGLE = 2.399963
+"""Radians; it keeps the directions of neighbouring seeds far apart."""
+_TURN = 0.05
+"""Radians that a gradient turns in a run."""
 
 
 class FaultKind(StrEnum):
@@ -82,7 +91,10 @@ class FakeOptions:
 
 
 class FakeEngine:
-    """Makes the same gradient for the same prompt, seed and size, after as many steps as were ordered."""
+    """Makes the same gradient for the same prompt, seed and size, after as many steps as were ordered.
+
+    What is carried from step to step is the direction of each gradient, which every step turns a little further.
+    """
 
     def __init__(self, options: FakeOptions) -> None:
         self._options = options
@@ -92,14 +104,24 @@ class FakeEngine:
         time.sleep(self._options.load_s)
         self._suffer("load", attempt=None, prompt="")
 
-    def generate(self, order: RunOrder) -> Generator[EngineStep | EngineImages]:
-        """The gradient, fading in from grey in the previews."""
-        pictures = np.stack([_gradient(order, seed) for seed in order.seeds])
-        for step in range(1, order.steps + 1):
+    def generate(self, order: RunOrder, resume: Checkpoint | None = None) -> Generator[EngineStep | EngineImages]:
+        """The gradient, fading in from grey in the previews; in a clip it wanders."""
+        identity = fingerprint(order, revision=_REVISION)
+        done, directions = 0, np.array(order.seeds, np.float32) * _GOLDEN_ANGLE
+        if resume is not None:
+            shapes = {_DIRECTIONS: directions.shape}
+            arrays = usable_arrays(resume, fingerprint=identity, steps=order.steps, shapes=shapes)
+            done, directions = resume.step, arrays[_DIRECTIONS].astype(np.float32)
+        for step in range(done + 1, order.steps + 1):
             time.sleep(self._options.step_s)
             self._suffer(str(step), attempt=order.attempt, prompt=order.prompt)
-            previews = _faded(pictures, step / order.steps) if is_preview_due(order, step) else None
-            yield EngineStep(step=step, steps=order.steps, previews=previews)
+            directions = directions + np.float32(_TURN / order.steps)
+            previews = None
+            if is_preview_due(order, step, order.steps):
+                previews = _faded(_pictures(order, directions)[:, 0], step / order.steps)
+            checkpoint = partial(Checkpoint, step=step, fingerprint=identity, arrays={_DIRECTIONS: directions})
+            yield EngineStep(step=step, steps=order.steps, previews=previews, checkpoint=checkpoint)
+        pictures = _pictures(order, directions)
         is_blank = FaultKind.BLANK in self._suffer("end", attempt=order.attempt, prompt=order.prompt)
         yield EngineImages(pixels=np.zeros_like(pictures) if is_blank else pictures)
 
@@ -137,15 +159,24 @@ def _happen(kind: FaultKind, prompt: str) -> None:
             pass
 
 
-def _gradient(order: RunOrder, seed: int) -> NDArray[np.uint8]:
-    """(height, width, 3) uint8: two colours drawn from the prompt, blended in a direction drawn from the seed."""
+def _pictures(order: RunOrder, directions: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(pictures, frames, height, width, 3) uint8."""
+    phases = [frame / order.frames for frame in range(order.frames)]
+    return np.stack([[_gradient(order, float(direction), phase) for phase in phases] for direction in directions])
+
+
+def _gradient(order: RunOrder, direction: float, phase: float) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8: two colours drawn from the prompt, blended along `direction` (radians).
+
+    `phase` (0-1) is how far a clip has come: the gradient is pushed aside by as much of half its length.
+    """
     colours = np.frombuffer(hashlib.sha256(order.prompt.encode(errors="replace")).digest()[:6], np.uint8).reshape(2, 3)
-    angle = seed * 2.399963  # radians; the golden angle keeps neighbouring seeds far apart
-    x = np.linspace(-0.5, 0.5, order.width_px, dtype=np.float32) * math.cos(angle)
-    y = np.linspace(-0.5, 0.5, order.height_px, dtype=np.float32) * math.sin(angle)
+    x = np.linspace(-0.5, 0.5, order.width_px, dtype=np.float32) * math.cos(direction)
+    y = np.linspace(-0.5, 0.5, order.height_px, dtype=np.float32) * math.sin(direction)
     share = np.arange(256)[:, None] / 255
     shades = (colours[0] * (1 - share) + colours[1] * share).astype(np.uint8)
-    return shades[(np.clip(0.5 + y[:, None] + x[None, :], 0, 1) * 255).astype(np.uint8)]
+    place = 0.5 + 0.5 * phase + y[:, None] + x[None, :]
+    return shades[(np.clip(place, 0, 1) * 255).astype(np.uint8)]
 
 
 def _faded(pictures: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:

@@ -4,7 +4,8 @@ A picture's latents lie on a straight line between data and noise, x_t = (1 - t)
 the velocity v = noise - x_0. Sampling walks t from 1 to 0 (Liu et al., "Flow Straight and Fast", 2022); guidance
 extrapolates from the prediction without the prompt to the one with it (Ho and Salimans, 2022).
 
-Latents are float32 of shape (pictures, channels, rows, columns), before and after every function here.
+Latents are float32 of shape (pictures, channels, rows, columns), those of clips (clips, frames, channels, rows,
+columns), before and after every function here.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,14 @@ Latents = NDArray[np.floating]
 """Always float32; the type is wider because numpy's stubs lose the precision in arithmetic."""
 
 
-def noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> Latents:
-    """Standard normal latents, one picture of `shape` per seed; a picture's noise depends on its own seed alone."""
-    generators = [np.random.Generator(np.random.Philox(seed)) for seed in seeds]
+def noise(seeds: Sequence[int], shape: tuple[int, ...], *, stream: int = 0) -> Latents:
+    """Standard normal latents, one picture of `shape` per seed; a picture's noise depends on its own seed alone.
+
+    Another `stream` of the same seed is independent of the first.
+    """
+    branch = (stream,) if stream else ()
+    sources = [np.random.SeedSequence(seed, spawn_key=branch) for seed in seeds]
+    generators = [np.random.Generator(np.random.Philox(source)) for source in sources]
     return np.stack([generator.standard_normal(shape, np.float32) for generator in generators])
 
 

@@ -41,13 +41,16 @@ class Tokenizer:
         self._merged = lru_cache(_PIECES_CACHED)(self._merge)
 
     @classmethod
-    def from_files(cls, weights: Path, context_length: int) -> "Tokenizer":
-        """The tokenizer in a folder with vocab.json, merges.txt and known_words.txt (one word a line)."""
-        vocabulary: dict[str, int] = json.loads((weights / "vocab.json").read_text())
-        _version, *lines = (weights / "merges.txt").read_text().splitlines()
-        merges = [(left, right) for left, right in (line.split() for line in lines if line)]
-        known_words = frozenset((weights / "known_words.txt").read_text().split())
-        return cls(vocabulary=vocabulary, merges=merges, known_words=known_words, context_length=context_length)
+    def from_files(cls, *, vocabulary: Path, merges: Path, known_words: Path, context_length: int) -> "Tokenizer":
+        """The tokenizer of a vocab.json, a merges.txt and a list of known words (one a line)."""
+        numbers: dict[str, int] = json.loads(vocabulary.read_text())
+        _version, *lines = merges.read_text().splitlines()
+        return cls(
+            vocabulary=numbers,
+            merges=[(left, right) for left, right in (line.split() for line in lines if line)],
+            known_words=frozenset(known_words.read_text().split()),
+            context_length=context_length,
+        )
 
     def encode(self, text: str) -> list[int]:
         """`context_length` ids: start, the text, end, and more ends as padding. What does not fit is cut off."""

@@ -199,8 +199,8 @@ def _text_of(error: Exception) -> str:
 
 
 def _raw_image(pixels: NDArray[np.uint8], seed: int) -> RawImage:
-    height_px, width_px, _ = pixels.shape
-    return RawImage(width_px=width_px, height_px=height_px, seed=seed, rgb=pixels.tobytes())
+    frames, height_px, width_px, _ = pixels.shape
+    return RawImage(frames=frames, width_px=width_px, height_px=height_px, seed=seed, rgb=pixels.tobytes())
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:

@@ -3,201 +3,168 @@
 A dual encoder places pictures and texts in one space; the cosine between two of them says how well they fit. That
 number means little by itself, so the encoder comes with facts measured when it was trained; the rest is arithmetic:
 
-**Score.** `1 / (1 + exp(-(cosine - midpoint) / scale))`: 0.5 where matched and mismatched pairs are equally likely.
+**Score.** `1 / (1 + exp(-scale * (cosine - mean)))`, near 1 for a picture with its own caption, near 0 with another's.
 
 **Missing words.** The facts list attributes (an object, a time of day) with their values, and for each value the
-phrases that name it and the captions that stand for it. A phrase of the prompt is missing when the picture lies nearer
-to another value of the same attribute, by more than the attribute's margin. Margins are chosen for few false alarms: a
-warning that is wrong annoys more than one that is left out. For the same reason nothing is said of words that no
-attribute knows, of what the prompt excludes ("without a boat"), and of attributes the encoder judges badly: these are
-not in its facts.
+phrases that name it. A value that the prompt names is compared with its rivals, the prompts in which another value
+stands in its place ("a boat at night" against "a castle at night"). It is missing when the picture fits a rival better,
+by more than a margin. The margin is chosen for few false alarms: a warning that is wrong annoys more than one that is
+left out. For the same reason nothing is said of words that no attribute knows, nor of what the prompt excludes
+("without a boat").
+
+Phrases are found as when the margin was measured: longest first, no word used twice, so the green of "green hills" is
+part of a terrain and no colour. Some attributes count only before a phrase of another: "red" in "red boat".
 """
 
 import math
 import re
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from heliograph.domain.pictures import Alignment
 
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII | re.IGNORECASE)
+_PAUSE = re.compile(r"[,.;:!?]")
 _EXCLUDING = frozenset({"no", "not", "without", "never", "except"})
 _ARTICLES = frozenset({"a", "an", "any", "the"})
-_PAUSE = re.compile(r"[,.;:!?]")
 _WORDS_BETWEEN_MAX = 2
 """Words besides articles that may stand between "without" and what it excludes."""
 
 _EXPONENT_MAX = 60.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """One value of an attribute: the phrases that name it in a prompt, as words, and the captions that stand for it."""
-
-    name: str
-    phrases: tuple[tuple[str, ...], ...]
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribute:
-    """Values of which a picture shows one.
-
-    A value that was asked for is missing when another is nearer by more than `margin`, in cosine. With `before` set, a
-    phrase counts only where one of that attribute follows at once, as in "red boat"; `{next}` in the captions is it.
-    """
-
-    name: str
-    margin: float
-    before: str | None
-    values: tuple[Value, ...]
+Phrases = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Attribute to value to the phrases that name it, in lower case; the first one stands for the value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlignmentFacts:
-    """What was measured of a dual encoder. A score below `low` (0-1) is one that few fitting pictures get."""
+    """What was measured of a dual encoder.
 
-    midpoint: float
+    A score below `low` (0-1) is one that few fitting pictures get. `margin` is in cosine. An attribute in `only_before`
+    counts only where a phrase of the attribute it maps to follows at once.
+    """
+
+    mean: float
     scale: float
     low: float
-    attributes: tuple[Attribute, ...]
+    margin: float
+    only_before: Mapping[str, str]
+    phrases: Phrases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mention:
-    """A phrase of the prompt, as typed, that asks for a value. `following` is the phrase behind it, plain, or empty."""
+class Claim:
+    """One value of an attribute that a prompt names. `spans` are the (start, end) characters that name it."""
 
-    phrase: str
-    attribute: Attribute
-    value: Value
-    following: str = ""
-
-    def captions(self, value: Value) -> tuple[str, ...]:
-        """What stands for `value` of the same attribute in this place."""
-        return tuple(text.replace("{next}", self.following) for text in value.texts)
+    attribute: str
+    value: str
+    spans: tuple[tuple[int, int], ...]
 
 
 def read_facts(calibration: Mapping[str, Any]) -> AlignmentFacts:
     """The facts in a model.json's `calibration`. Raises `ValueError` for what is missing or of no use."""
     try:
-        alignment: Mapping[str, Any] = calibration["alignment"]
-        coverage: Mapping[str, Any] = calibration.get("coverage", {})
+        alignment, coverage = calibration["alignment"], calibration["coverage"]
         facts = AlignmentFacts(
-            midpoint=float(alignment["midpoint"]),
+            mean=float(alignment["mean"]),
             scale=float(alignment["scale"]),
-            low=float(alignment["low"]),
-            attributes=tuple(_attribute(name, entry) for name, entry in coverage.items()),
+            low=float(alignment["low_threshold"]),
+            margin=float(coverage["margin"]),
+            only_before={str(name): str(other) for name, other in coverage["only_before"].items()},
+            phrases={
+                str(attribute): {str(value): tuple(map(str, phrases)) for value, phrases in values.items()}
+                for attribute, values in coverage["phrases"].items()
+            },
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the calibration is not of the form expected: {error!r}") from error
-    if not (facts.scale > 0 and 0 <= facts.low <= 1 and math.isfinite(facts.midpoint)):
-        raise ValueError("the calibration's scale must be above 0, and low from 0 to 1")
+    are_numbers = all(map(math.isfinite, (facts.mean, facts.scale, facts.margin)))
+    if not (are_numbers and facts.scale > 0 and 0 <= facts.low <= 1):
+        raise ValueError("the calibration's numbers are out of bounds")
+    if not all(phrases for values in facts.phrases.values() for phrases in values.values()):
+        raise ValueError("the calibration has a value without a phrase")
     return facts
 
 
-def _attribute(name: str, entry: Mapping[str, Any]) -> Attribute:
-    values: Mapping[str, Any] = entry["values"]
-    return Attribute(
-        name=name,
-        margin=float(entry["margin"]),
-        before=entry.get("before"),
-        values=tuple(
-            Value(
-                name=value,
-                phrases=tuple(tuple(_words(phrase)) for phrase in facts.get("phrases", ())),
-                texts=tuple(facts.get("texts") or facts["phrases"]),
-            )
-            for value, facts in values.items()
-        ),
-    )
-
-
-def assess(
-    prompt: str, facts: AlignmentFacts, *, cosine: float, cosine_to: Callable[[tuple[str, ...]], float]
-) -> Alignment:
-    """How well a picture fits its prompt.
-
-    `cosine` is between the picture and the whole prompt, `cosine_to` gives the one between the picture and what some
-    captions describe together.
-    """
-    missing = [mention.phrase for mention in mentions(prompt, facts) if _is_missing(mention, cosine_to)]
-    return Alignment(score=score_of(cosine, facts), missing=tuple(dict.fromkeys(missing)))
+def assess(prompt: str, facts: AlignmentFacts, *, cosines: Callable[[Sequence[str]], Sequence[float]]) -> Alignment:
+    """How well a picture fits its prompt; `cosines` gives those between the picture and some texts."""
+    named = claims(prompt, facts)
+    rivals = [(claim, text) for claim in named for text in rivals_of(prompt, claim, named, facts.phrases)]
+    own, *others = cosines([prompt, *(text for _, text in rivals)])
+    beaten = {
+        prompt[start:end]
+        for (claim, _), cosine in zip(rivals, others, strict=True)
+        if cosine - own > facts.margin
+        for start, end in claim.spans[:1]
+    }
+    in_order = [prompt[start:end] for start, end in sorted(claim.spans[0] for claim in named)]
+    missing = tuple(dict.fromkeys(phrase for phrase in in_order if phrase in beaten))
+    return Alignment(score=score_of(own, facts), missing=missing)
 
 
 def score_of(cosine: float, facts: AlignmentFacts) -> float:
     """The score, from 0 to 1, of a cosine between a picture and its prompt."""
-    exponent = (facts.midpoint - cosine) / facts.scale
+    exponent = facts.scale * (facts.mean - cosine)
     return 1 / (1 + math.exp(max(-_EXPONENT_MAX, min(_EXPONENT_MAX, exponent))))
 
 
-def _is_missing(mention: Mention, cosine_to: Callable[[tuple[str, ...]], float]) -> bool:
-    closeness = {value.name: cosine_to(mention.captions(value)) for value in mention.attribute.values}
-    wanted = closeness.pop(mention.value.name)
-    return max(closeness.values(), default=wanted) - wanted > mention.attribute.margin
-
-
-def mentions(prompt: str, facts: AlignmentFacts) -> tuple[Mention, ...]:
-    """What the prompt asks for, in its order. Long phrases go first and use up their words.
-
-    So the green of "green hills" is part of a terrain and no colour of an object.
-    """
+def claims(prompt: str, facts: AlignmentFacts) -> tuple[Claim, ...]:
+    """The values that the prompt asks for, in the order in which it first names them."""
     spans = [match.span() for match in _WORD.finditer(prompt)]
-    words = [_plain(prompt[start:end]) for start, end in spans]
-    named = [
-        (phrase, attribute, value)
-        for attribute in facts.attributes
-        for value in attribute.values
-        for phrase in value.phrases
-        if phrase
+    found = _phrases_in([prompt[start:end].lower() for start, end in spans], facts.phrases)
+    named: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for first, (end, attribute, value) in sorted(found.items()):
+        _, next_attribute, _ = found.get(end, (0, None, None))
+        needs = facts.only_before.get(attribute)
+        if (needs is None or needs == next_attribute) and not _is_excluded(prompt, spans, first):
+            named.setdefault((attribute, value), []).append((spans[first][0], spans[end - 1][1]))
+    return tuple(Claim(attribute=name, value=value, spans=tuple(at)) for (name, value), at in named.items())
+
+
+def rivals_of(prompt: str, claim: Claim, named: Sequence[Claim], phrases: Phrases) -> tuple[str, ...]:
+    """The prompts with each other value in the claim's place; values that the prompt also names are no rivals."""
+    own = {each.value for each in named if each.attribute == claim.attribute}
+    texts: list[str] = []
+    for value, (stand_in, *_) in phrases[claim.attribute].items():
+        if value not in own:
+            text = prompt
+            for start, end in sorted(claim.spans, reverse=True):
+                text = text[:start] + stand_in + text[end:]
+            texts.append(text)
+    return tuple(texts)
+
+
+def _phrases_in(words: Sequence[str], phrases: Phrases) -> dict[int, tuple[int, str, str]]:
+    """First word to (end, attribute, value) of every phrase among the words; long ones go first and use words up."""
+    known = [
+        (tuple(phrase.split()), attribute, value)
+        for attribute, values in phrases.items()
+        for value, ways in values.items()
+        for phrase in ways
     ]
-    found: dict[int, tuple[int, Attribute, Value]] = {}
+    found: dict[int, tuple[int, str, str]] = {}
     is_used = [False] * len(words)
-    for phrase, attribute, value in sorted(named, key=lambda each: -len(each[0])):
-        for start in range(len(words) - len(phrase) + 1):
-            end = start + len(phrase)
-            if tuple(words[start:end]) == phrase and not any(is_used[start:end]):
-                is_used[start:end] = [True] * len(phrase)
-                found[start] = (end, attribute, value)
-    asked: list[Mention] = []
-    for start, (end, attribute, value) in sorted(found.items(), key=lambda each: each[0]):
-        next_end, next_attribute, _ = found.get(end, (end, None, None))
-        is_before_it = next_attribute is not None and next_attribute.name == attribute.before
-        if _is_excluded(prompt, spans, start) or (attribute.before is not None and not is_before_it):
-            continue
-        asked.append(
-            Mention(
-                phrase=prompt[spans[start][0] : spans[end - 1][1]],
-                attribute=attribute,
-                value=value,
-                following=" ".join(words[end:next_end]) if is_before_it else "",
-            )
-        )
-    return tuple(asked)
+    for pattern, attribute, value in sorted(known, key=lambda each: -len(each[0])):
+        for first in range(len(words) - len(pattern) + 1):
+            end = first + len(pattern)
+            if tuple(words[first:end]) == pattern and not any(is_used[first:end]):
+                is_used[first:end] = [True] * len(pattern)
+                found[first] = (end, attribute, value)
+    return found
 
 
-def _is_excluded(prompt: str, spans: list[tuple[int, int]], start: int) -> bool:
-    """The phrase at word `start` is what the picture should not show: "no boat", "without a red boat"."""
+def _is_excluded(prompt: str, spans: Sequence[tuple[int, int]], first: int) -> bool:
+    """The phrase at word `first` is what the picture should not show: "no boat", "without a red boat"."""
     between = 0
-    for at in range(start - 1, -1, -1):
+    for at in range(first - 1, -1, -1):
         word_start, word_end = spans[at]
         if _PAUSE.search(prompt, word_end, spans[at + 1][0]) is not None:
             return False
-        word = _plain(prompt[word_start:word_end])
+        word = prompt[word_start:word_end].lower()
         if word in _EXCLUDING:
             return True
         between += word not in _ARTICLES
         if between > _WORDS_BETWEEN_MAX:
             return False
     return False
-
-
-def _words(text: str) -> list[str]:
-    return [_plain(word) for word in _WORD.findall(text)]
-
-
-def _plain(word: str) -> str:
-    """Lower case without accents, as the encoder reads it."""
-    decomposed = unicodedata.normalize("NFKD", word).lower()
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
