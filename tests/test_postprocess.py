@@ -465,6 +465,22 @@ async def test_a_process_loads_its_tools_when_a_picture_needs_them(weights_dir: 
         await pool.close()
 
 
+async def test_a_judge_that_is_expected_is_loaded_before_the_first_picture(weights_dir: Path) -> None:
+    pool = PostProcessPool(policy=POLICY, weights_dir=weights_dir, expected_judges={"helio-clip", "lost"})
+    try:
+        await pool.warm_up()
+        async with asyncio.timeout(20):
+            while not all(runtimes_loaded()):
+                await asyncio.sleep(0.05)
+        picture = await pool.finish(coloured("red"), a_request(width_px=96, height_px=64), reseeds=0)
+        assert isinstance(picture, FinishedPicture)
+        assert (picture.alignment, len(picture.problems)) == (None, 1), (
+            "it is not used unasked, and what is lost is told"
+        )
+    finally:
+        await pool.close()
+
+
 _PARENT = """
 import asyncio
 from pathlib import Path

@@ -21,6 +21,7 @@ import struct
 import sys
 import traceback
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -206,14 +207,22 @@ class PostProcessPool:
 
     A picture whose process died, or did not answer for `timeout_s`, is tried 2 more times in a new one. Processes start
     when they are first needed; `warm_up` starts them all. `close` ends them. The tools that enlarge and judge pictures
-    are folders below `weights_dir`; with None there are none.
+    are folders below `weights_dir`; with None there are none. A process loads those judges in `expected_judges` as soon
+    as it is ready, while the first picture is still being made, and every other tool when a picture needs it.
     """
 
     def __init__(
-        self, *, processes: int = 1, policy: GatePolicy, weights_dir: Path | None = None, timeout_s: float = 60.0
+        self,
+        *,
+        processes: int = 1,
+        policy: GatePolicy,
+        weights_dir: Path | None = None,
+        expected_judges: Collection[str] = (),
+        timeout_s: float = 60.0,
     ) -> None:
         self._policy = policy
-        self._children = tuple(_Child(timeout_s, weights_dir) for _ in range(processes))
+        arguments = () if weights_dir is None else (str(weights_dir), *sorted(expected_judges))
+        self._children = tuple(_Child(timeout_s, arguments) for _ in range(processes))
         self._idle: asyncio.Queue[_Child] = asyncio.Queue()
         for child in self._children:
             self._idle.put_nowait(child)
@@ -302,9 +311,9 @@ class _Child:
     Messages are pickles behind their length, four bytes, as `multiprocessing.connection` frames them.
     """
 
-    def __init__(self, timeout_s: float, weights_dir: Path | None) -> None:
+    def __init__(self, timeout_s: float, arguments: Sequence[str]) -> None:
         self._timeout_s = timeout_s
-        self._arguments = () if weights_dir is None else (str(weights_dir),)
+        self._arguments = arguments
         self._live: _Live | None = None
 
     async def start(self) -> None:
@@ -369,13 +378,15 @@ async def _receive(reader: asyncio.StreamReader) -> _Answer | None:
     return pickle.loads(await reader.readexactly(length))  # noqa: S301 - written by our own child
 
 
-def serve(descriptor: int, weights_dir: str | None = None) -> None:
+def serve(descriptor: int, weights_dir: str | None = None, *expected_judges: str) -> None:
     """The child's whole life: say that it is ready, then answer tasks until the parent's end of the socket closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection: _ChildEnd = Connection(descriptor)
     tools = Tools(None if weights_dir is None else Path(weights_dir))
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
+        for judge_name in expected_judges:
+            tools.expect(judge_name)
         while True:
             connection.send(_answer(connection.recv(), tools))
 

@@ -59,13 +59,18 @@ class Tools:
             return None
         return pixels
 
-    def assess(self, pixels: NDArray[np.uint8], prompt: str, *, judge: str) -> Assessment | None:
-        """How well `pixels` (height, width, 3) fit the prompt, or None when that judge cannot be used."""
+    def expect(self, judge: str) -> bool:
+        """Load that judge unless it is; False when it cannot be used."""
         if judge not in self._judges:
             loaded = self._loaded(judge, _open_judge)
-            if loaded is None:
-                return None
-            self._judges[judge] = loaded
+            if loaded is not None:
+                self._judges[judge] = loaded
+        return judge in self._judges
+
+    def assess(self, pixels: NDArray[np.uint8], prompt: str, *, judge: str) -> Assessment | None:
+        """How well `pixels` (height, width, 3) fit the prompt, or None when that judge cannot be used."""
+        if not self.expect(judge):
+            return None
         encoder, facts = self._judges[judge]
         try:
             picture = encoder.picture(pixels)
