@@ -207,10 +207,10 @@ def test_every_package_is_in_the_readme() -> None:
 
 
 def test_the_counts_of_models_are_right() -> None:
-    """The README and the changelog say how many models are known and how many have no engine."""
+    """The README and the changelog say how many models are known and how many, tools aside, have no engine."""
     shipped = PACKAGE / "data" / "catalogue.toml"
     cards = merge(parse_catalogue(text_of(shipped), origin="shipped")).cards.values()
-    without_engine = sum(card.engine is None for card in cards)
+    without_engine = sum(card.engine is None and card.weights is None for card in cards)
     assert f"{without_engine} real models" in text_of(ROOT / "README.md")
     assert f"{len(cards)} models, {without_engine} of them" in text_of(ROOT / "CHANGELOG.md")
 

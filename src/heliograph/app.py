@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.disk import DiskBlobStore
-from heliograph.domain.errors import InvalidRequest, Unavailable
+from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
 from heliograph.domain.ids import GpuId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
@@ -45,6 +45,7 @@ from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import AllowAll
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.quality.gates import GatePolicy
+from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, PromptReader
@@ -155,7 +156,7 @@ async def installation(
             engines=engines,
             presets=presets,
             policy=AllowAll(),
-            readers={model_id: _reader(card) for model_id, card in cards.items() if card.weights is not None},
+            readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             random_int=secrets.randbelow,
@@ -351,7 +352,10 @@ def _url_of(listener: socket.socket) -> str:
 
 
 def read_catalogue(settings: Settings) -> Catalogue:
-    """The shipped catalogue, the testing models if wanted, then the operator's file and aliases on top."""
+    """The shipped catalogue, the testing models if wanted, then the operator's file and aliases on top.
+
+    Built-in models bring what was measured of them, from their folders; one whose folder is not there cannot be run.
+    """
     paths = [DATA_FILES_DIR / "catalogue.toml"]
     if settings.fleet.testing_models:
         paths.append(DATA_FILES_DIR / "catalogue-testing.toml")
@@ -359,7 +363,22 @@ def read_catalogue(settings: Settings) -> Catalogue:
         paths.append(settings.catalogue.file)
     files = [parse_catalogue(_text_of(path), origin=str(path)) for path in paths]
     aliases = CatalogueFile(origin="gateway.model_aliases", aliases=settings.gateway.model_aliases)
-    return merge(*files, aliases)
+    catalogue = merge(*files, aliases)
+    folders = {card.weights for card in catalogue.cards.values() if card.weights is not None}
+    return with_measured(
+        catalogue, {name: _facts_of(WEIGHTS_DIR / name) for name in sorted(folders) if _is_there(name)}
+    )
+
+
+def _is_there(folder: str) -> bool:
+    return (WEIGHTS_DIR / folder).is_dir()
+
+
+def _facts_of(folder: Path) -> Mapping[str, object]:
+    try:
+        return describe_folder(folder).facts
+    except EngineError as error:
+        raise Unavailable(error.message, code="weights_damaged") from error
 
 
 def _presets(settings: Settings) -> Mapping[str, StylePreset]:

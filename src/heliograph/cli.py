@@ -44,7 +44,7 @@ EXIT_INTERRUPTED = 130
 WIDTH_PIPED = 400
 PATIENCE_S = 60.0
 """How long to wait for another command on the same data directory."""
-FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -84,20 +84,22 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="0 to 4294967295; the same seed makes the same picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     n: Annotated[int | None, typer.Option("--n", "-n", help="Number of pictures, 1 to 10.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Length of a clip, for models that make clips.")] = None,
     guidance: Annotated[float | None, typer.Option(help="How strictly to follow the prompt.")] = None,
     negative: Annotated[str | None, typer.Option(help="What the picture should not show.")] = None,
     quality: Annotated[str | None, typer.Option(help="draft, standard or high.")] = None,
     style: Annotated[str | None, typer.Option(help="A style preset of the model.")] = None,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="png, jpeg or webp; by default what --out ends in, else png.")
+        str | None,
+        typer.Option("--format", help="png, jpeg, webp or gif; by default as --out ends, else png, of a clip webp."),
     ] = None,
-    out: Annotated[str, typer.Option(help="File (.png, .jpg, .jpeg, .webp) or directory to write to.")] = ".",
+    out: Annotated[str, typer.Option(help="File (.png, .jpg, .jpeg, .webp, .gif) or directory to write to.")] = ".",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     data_dir: DataDir = None,
     api_key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a picture and say where it is. Needs no server; uses one that runs on the same data directory."""
+    """Make a picture or a clip and say where it is. Needs no server; uses one that runs on the same data directory."""
     wishes: dict[str, object | None] = {
         "prompt": prompt,
         "model": model,
@@ -107,6 +109,7 @@ def generate(
         "seed": seed,
         "steps": steps,
         "n": n,
+        "frames": frames,
         "guidance_scale": guidance,
         "negative_prompt": negative,
         "quality": quality,
@@ -162,7 +165,7 @@ def models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         memory = "" if card.vram_bytes is None else f"{card.vram_bytes / 1e9:.1f} GB"
         size = "x".join(map(str, card.sizes.default))
         tasks = " ".join(sorted(card.tasks))
-        runs = card.engine.value if card.engine is not None else ""
+        runs = card.engine.value if card.engine is not None and card.is_installed else ""
         steps = str(card.steps.standard)
         table.add_row(card.model_id, card.family, runs, tasks, memory, steps, size, card.licence or "")
     _console().print(table)
@@ -338,13 +341,15 @@ def _outputs(job: JsonObject) -> list[JsonObject]:
 
 def _report(job: JsonObject, paths: list[Path]) -> JsonObject:
     """What `--json` prints."""
-    kept = ("width", "height", "format", "seed", "sha256", "alignment", "missing")
+    kept = ("width", "height", "format", "seed", "sha256", "frames", "duration_s", "alignment", "missing")
     outputs = zip(_outputs(job), paths, strict=True)
     timings = cast("dict[str, float]", job["timings"])
     return {
         "job_id": job["id"],
         "status": job["status"],
-        "outputs": [{"path": str(path), **{name: output[name] for name in kept}} for output, path in outputs],
+        "outputs": [
+            {"path": str(path), **{name: output[name] for name in kept if name in output}} for output, path in outputs
+        ],
         "timings": {name.removesuffix("_s"): seconds for name, seconds in timings.items()},
         "adjustments": job["adjustments"],
         "cost_micros": job["cost_micros"],
@@ -360,9 +365,9 @@ def _tell(job: JsonObject, paths: list[Path]) -> None:
         Console(stderr=True).print(f"The job {job['status']}: {error['message']}", style="red", markup=False)
         return
     for output, path in zip(_outputs(job), paths, strict=True):
-        fit = _fit(output)
-        line = f"{path}  {output['width']}x{output['height']}  seed {output['seed']}{'  ' + fit if fit else ''}"
-        console.print(Text(line), soft_wrap=True)
+        clip = f"  {output['frames']} frames, {output['duration_s']:g} s" if "frames" in output else ""
+        said = f"{path}  {output['width']}x{output['height']}{clip}  seed {output['seed']}{_fit(output)}"
+        console.print(Text(said), soft_wrap=True)
     timings = cast("dict[str, float]", job["timings"])
     stages = "  ".join(f"{name.removesuffix('_s')} {seconds:.2f} s" for name, seconds in timings.items())
     console.print(Text(f"{stages}  cost {format_usd(Micros(int(str(job['cost_micros']))))}", style="dim"))
@@ -372,11 +377,11 @@ def _tell(job: JsonObject, paths: list[Path]) -> None:
 
 
 def _fit(output: JsonObject) -> str:
-    """How well the picture fits its prompt, in words; empty where nothing judged it."""
+    """How well the picture fits its prompt, as the end of a line; empty where nothing judged it."""
     if output["alignment"] is None:
         return ""
     missing = ", ".join(cast("list[str]", output["missing"]))
-    score = f"matches the prompt: {float(str(output['alignment'])):.0%}"
+    score = f"  matches the prompt: {float(str(output['alignment'])):.0%}"
     return f"{score}, may not show: {missing}" if missing else score
 
 

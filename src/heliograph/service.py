@@ -26,10 +26,10 @@ from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
 from heliograph.routing.route import NoRoute, Route, expected_wait_s, route, why_not
+from heliograph.routing.tasks import task_for
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
 
 DEADLINE_S_MAX = 7 * 86_400.0
-TASK = "t2i"
 MODERATION_BLOCKED = "moderation_blocked"
 
 
@@ -38,7 +38,8 @@ class Submission:
     """One request as it arrived: unchecked parameters and where they came from.
 
     `deadline_s` is unchecked too. `idempotency_key` is the header's value; `fingerprint` the SHA-256 hex of the
-    canonical body and `route` the path it was sent to.
+    canonical body and `route` the path it was sent to. `task` is what the way it came by is for, None where that is up
+    to the model.
     """
 
     raw: RawRequest
@@ -47,6 +48,7 @@ class Submission:
     route: str = "cli"
     idempotency_key: str | None = None
     fingerprint: str = ""
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +214,7 @@ class PipelineService:
         self._pipeline.refuse(self._refusal(error, caller, stage="gateway"))
 
     def _checked(self, submission: Submission) -> GenerationRequest:
-        chosen = self._route(submission.raw.model)
+        chosen = self._route(submission.raw.model, task=submission.task)
         card = chosen.card
         reader = self._readers.get(card.model_id)
         request = prepare(
@@ -235,15 +237,16 @@ class PipelineService:
         )
         return replace(request, adjustments=(alias, *request.adjustments))
 
-    def _route(self, name: object) -> Route:
+    def _route(self, name: object, *, task: str | None) -> Route:
         if name is not None and not isinstance(name, str):
             raise InvalidRequest(
                 "model must be a string; GET /v1/models lists the names", param="model", code="invalid_model"
             )
         scheduler = self._pipeline.scheduler
+        named = None if name is None else self._catalogue.resolve(name)
         found = route(
             name,
-            task=TASK,
+            task=task or task_for(named),
             catalogue=self._catalogue,
             engines=self._engines,
             fleet=scheduler.fleet_view(),

@@ -1,8 +1,9 @@
 import json
 
 from heliograph.domain.job import Failure, Job, JobState, Moment
+from heliograph.domain.model_card import FrameRule, Measured, ModelCard
 from heliograph.domain.pictures import Alignment
-from heliograph.domain.request import Adjustment
+from heliograph.domain.request import Adjustment, OutputFormat
 from heliograph.domain.views import ModelStatus
 from heliograph.gateway.wire import job_json, model_json, output_json, progress_json, stage_timings, started_at_s
 from tests.builders import a_card, a_job, a_request, a_status, an_output
@@ -46,6 +47,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
             "guidance_scale": 5.0,
             "seed": 7,
             "n": 1,
+            "frames": 1,
             "upscale": 2,
             "quality": "standard",
             "style": None,
@@ -130,6 +132,29 @@ def test_progress_tells_step_place_and_phase() -> None:
     }
 
 
+def test_a_clip_says_how_long_it_is_and_a_still_does_not() -> None:
+    clip = output_json(an_output(frames=12, duration_s=1.5, output_format=OutputFormat.GIF), output_url=url)
+    assert (clip["frames"], clip["duration_s"], clip["format"]) == (12, 1.5, "gif")
+    assert not {"frames", "duration_s"} & set(output_json(an_output(), output_url=url))
+
+
+def test_a_model_that_makes_clips_says_how_long_they_may_be() -> None:
+    rule = FrameRule(minimum=8, maximum=16, default=12, per_second=8.0)
+    status = ModelStatus(card=a_card(tasks=["t2v"], frames=rule), is_available=True, is_resident=False, wait_s=None)
+    assert model_json(status, styles=())["frames"] == {"min": 8, "max": 16, "default": 12, "per_second": 8.0}
+
+
+def test_a_built_in_model_shows_what_was_measured_and_others_that_nothing_was() -> None:
+    measured = Measured(revision="1", domain="Landscapes.", weaknesses=("Thin lines.",), adherence={"time": 0.98})
+
+    def shown(card: ModelCard) -> tuple[object, object, object]:
+        model = model_json(ModelStatus(card=card, is_available=True, is_resident=False, wait_s=None), styles=())
+        return model["domain"], model["weaknesses"], model["adherence"]
+
+    assert shown(a_card(measured=measured)) == ("Landscapes.", ["Thin lines."], {"time": 0.98})
+    assert shown(a_card()) == (None, [], {})
+
+
 def test_a_model_shows_facts_and_blanks() -> None:
     card = a_card(guidance=None, token_limit=None, upscale=(2, 4), alignment="helio-clip")
     shown = model_json(
@@ -146,6 +171,7 @@ def test_a_model_shows_facts_and_blanks() -> None:
             "resident": False,
             "est_seconds": None,
             "guidance": None,
+            "frames": None,
             "token_limit": None,
             "styles": ["watercolor"],
             "upscale": [2, 4],

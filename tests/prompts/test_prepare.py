@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from sample_cards import DISTILLED, ENLARGED, FREE_SIZED, PRESETS, SMALL
 
 from heliograph.domain.errors import InvalidRequest
-from heliograph.domain.model_card import ModelCard
+from heliograph.domain.model_card import FrameRule, ModelCard, SizeRule
 from heliograph.domain.request import SEED_MAX, GenerationRequest, OutputFormat, Quality
 from heliograph.prompts import RawRequest, prepare
+from heliograph.prompts.prepare import PIXELS_MAX
+from heliograph.worker_wire import PAYLOAD_BYTES_MAX
 
 
 def count_words(text: str) -> int:
@@ -140,7 +142,13 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     ({"style": "cubist"}, "style", "invalid_style"),
     ({"style": ["watercolor"]}, "style", "invalid_style"),
     ({"style": "photographic"}, "style", "unsupported_style"),
-    ({"output_format": "gif"}, "output_format", "invalid_output_format"),
+    ({"output_format": "gif"}, "output_format", "unsupported_parameter"),
+    ({"output_format": "bmp"}, "output_format", "invalid_output_format"),
+    ({"frames": 2}, "frames", "unsupported_parameter"),
+    ({"frames": 0}, "frames", "invalid_frames"),
+    ({"frames": "2"}, "frames", "invalid_frames"),
+    ({"frames": True}, "frames", "invalid_frames"),
+    ({"frames": HUGE}, "frames", "invalid_frames"),
     ({"output_format": 3}, "output_format", "invalid_output_format"),
     ({"output_format": "jpeg", "output_quality": 0}, "output_quality", "invalid_output_quality"),
     ({"output_format": "jpeg", "output_quality": 101}, "output_quality", "invalid_output_quality"),
@@ -454,3 +462,77 @@ def check(request: GenerationRequest, card: ModelCard) -> None:
     assert card.supports_negative_prompt or not request.negative_prompt
     assert card.token_limit is None or request.prompt_tokens <= card.token_limit
     assert (request.output_quality is None) == (request.output_format is OutputFormat.PNG)
+
+
+# --- clips ----------------------------------------------------------------------------------------------------------
+
+CLIPS = replace(SMALL, frames=FrameRule(minimum=8, maximum=16, default=12, per_second=8.0))
+
+
+def test_a_clip_has_the_cards_length_and_pace_and_is_a_webp() -> None:
+    request = prepared(CLIPS)
+    assert (request.frames, request.frames_per_second) == (12, 8.0)
+    assert (request.output_format, request.output_quality) == (OutputFormat.WEBP, 90)
+    assert "frames" not in changed(request)
+
+
+def test_a_still_has_one_frame_and_may_say_so() -> None:
+    for request in (prepared(), prepared(frames=1)):
+        assert (request.frames, request.frames_per_second) == (1, None)
+
+
+@pytest.mark.parametrize(("output_format", "quality"), [("webp", 90), ("gif", None), ("png", None)])
+def test_a_clip_can_be_asked_for_in_every_format_that_moves(output_format: str, quality: int | None) -> None:
+    request = prepared(CLIPS, frames=8, output_format=output_format)
+    assert (request.frames, request.output_format, request.output_quality) == (8, output_format, quality)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param", "code", "said"),
+    [
+        ({"frames": 7}, "frames", "invalid_frames", "from 8 to 16 for small"),
+        ({"frames": 17}, "frames", "invalid_frames", "from 8 to 16 for small"),
+        ({"frames": 1}, "frames", "invalid_frames", "from 8 to 16 for small"),
+        ({"frames": 8.5}, "frames", "invalid_frames", "a whole number"),
+        ({"output_format": "jpeg"}, "output_format", "unsupported_parameter", "jpeg holds no clip"),
+        ({"output_format": "gif", "output_quality": 90}, "output_quality", "unsupported_parameter", "gif has none"),
+    ],
+)
+def test_what_no_clip_can_have_is_refused_by_name(parameters: dict[str, Any], param: str, code: str, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said) as caught:
+        prepared(CLIPS, **parameters)
+    assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_a_still_model_says_what_to_name_instead() -> None:
+    with pytest.raises(InvalidRequest, match=r"stills\. Leave frames out, or name a model that makes clips"):
+        prepared(frames=12)
+
+
+LARGE = replace(
+    CLIPS,
+    sizes=SizeRule(default=(1024, 1024), multiple=64, side_min=256, side_max=4096, pixels_max=4096 * 4096),
+    frames=FrameRule(minimum=8, maximum=128, default=12, per_second=24.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param"),
+    [
+        ({"n": 10}, "n"),
+        ({"frames": 128}, "frames"),
+        ({"frames": 77}, "frames"),
+        ({"size": "4096x4096"}, "frames"),
+    ],
+)
+def test_a_request_beyond_what_a_worker_can_send_is_refused(parameters: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest, match="pixels in all") as caught:
+        prepared(LARGE, **parameters)
+    assert (caught.value.param, caught.value.code) == (param, f"invalid_{param}")
+
+
+def test_the_largest_request_fits_one_message_of_a_worker() -> None:
+    request = prepared(LARGE, frames=76)
+    pixels = request.image_count * request.frames * request.width_px * request.height_px
+    assert pixels <= PIXELS_MAX
+    assert PIXELS_MAX * 3 <= PAYLOAD_BYTES_MAX

@@ -1,13 +1,16 @@
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import heliograph
 import heliograph.data
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.ids import ModelId
-from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard, PromptDialect, Timing
+from heliograph.domain.model_card import Catalogue, EngineKind, Measured, ModelCard, PromptDialect, Timing
+from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 
 DATA = Path(heliograph.data.__path__[0])
@@ -38,10 +41,13 @@ def card(catalogue: Catalogue, name: str) -> ModelCard:
     return found
 
 
+BUILT_IN = ["helio-base", "helio-turbo", "helio-base-int8", "helio-motion"]
+
+
 def test_the_shipped_file_knows_at_least_thirty_real_models_and_the_built_in_one() -> None:
     catalogue = merge(SHIPPED)
     assert len([card for card in catalogue.cards.values() if card.engine is None]) >= 30
-    assert [card.model_id for card in catalogue.runnable([EngineKind.ONNX])] == ["helio-base"]
+    assert [card.model_id for card in catalogue.runnable([EngineKind.ONNX])] == BUILT_IN
     assert {task for card in catalogue.cards.values() for task in card.tasks} >= {"t2i", "edit", "t2v", "i2v"}
 
 
@@ -105,7 +111,10 @@ def test_guidance_distilled_models_have_guidance_but_no_negative_prompt() -> Non
     assert (flux.guidance.default, flux.supports_negative_prompt) == (3.5, False)
 
 
-SOURCED = ("vram_gb", "disk_gb", "load_s", "parameters_billion", "token_limit", "licence", "sizes", "steps", "guidance")
+SOURCED = (
+    *("vram_gb", "disk_gb", "load_s", "parameters_billion", "token_limit", "licence"),
+    *("sizes", "steps", "guidance", "frames"),
+)
 
 
 @pytest.mark.parametrize("name", SHIPPED.models)
@@ -113,7 +122,7 @@ def test_every_figure_has_a_source(name: str) -> None:
     table: dict[str, Any] = tomllib.loads(SHIPPED_TEXT)["models"][name]
     fields = {field for source in table["sources"] for field in source.split(": ")[0].split(", ")}
     figures = {field for field in SOURCED if field in table}
-    if name == "helio-base":
+    if table["family"] == "helio":
         figures -= {"licence"}  # its own
     assert figures <= fields
     assert fields <= set(table), "a source for something the card does not have"
@@ -174,7 +183,8 @@ def test_aliases_can_come_from_settings() -> None:
         ("[models.sd15]\nupscale = [2, 3]", "models.sd15.upscale", "must list some of 2, 4"),
         ("[models.sd15]\nupscale = [2, 2]", "models.sd15.upscale", "twice"),
         ("[models.sd15]\nupscale = 2", "models.sd15.upscale", "must be a list"),
-        ('[models.sd15]\nalignment = "../clip"', "models.sd15.alignment", "the name of a built-in tool"),
+        ('[models.sd15]\nalignment = "sdxl-base"', "models.sd15.alignment", "no model with the task alignment"),
+        ('[models.sd15]\nalignment = "../clip"', "models.sd15.alignment", "names ../clip, which is no model"),
         ("[models.sd15]\nvram_gb = 0", "models.sd15.vram_gb", "leave the field out where it is not known"),
         ("[models.sd15]\nvram_gb = nan", "models.sd15.vram_gb", "must be a number above 0"),
         ("[models.sd15]\nvram_gb = true", "models.sd15.vram_gb", "must be a number above 0"),
@@ -196,6 +206,12 @@ def test_aliases_can_come_from_settings() -> None:
         ('[models.sd15.sizes]\nonly = ["512x512", "520x10"]', "models.sd15.sizes.only", "has 520x10"),
         ("[models.sd15.steps]\ndraft = 90", "models.sd15.steps", "must rise in the order"),
         ("[models.sd15.guidance]\ndefault = 30", "models.sd15.guidance", "must rise in the order"),
+        ('[models.sd15]\ntasks = ["t2v"]\nengine = "fake"', "models.sd15.frames", "has to say how long"),
+        ("[models.sd15]\nframes = { min = 8, max = 8, default = 8, per_second = 8 }", "models.sd15.frames", "is for"),
+        ("[models.helio-motion.frames]\nmin = 1", "models.helio-motion.frames", "from 2 on"),
+        ("[models.helio-motion.frames]\ndefault = 13", "models.helio-motion.frames", "must rise in the order"),
+        ("[models.helio-motion.frames]\nper_second = 0", "models.helio-motion.frames.per_second", "above 0"),
+        ('[models.sd15]\nby_name_only = "yes"', "models.sd15.by_name_only", "true or false"),
         ('[models.sd15]\nengine = "onnx"', "models.sd15.weights", "is missing; the onnx engine"),
         ("[models.sd15]\ntimings = [1]", "models.sd15.timings.0", "must be a table"),
         ('[[models.sd15.timings]]\ngpu = "H100"', "models.sd15.timings.0.size", "is missing"),
@@ -214,3 +230,67 @@ def test_a_broken_file_names_file_model_and_field(text: str, param: str | None, 
     assert caught.value.message.startswith("mine.toml")
     assert (caught.value.param, caught.value.code) == (param, "invalid_catalogue")
     assert said in caught.value.message
+
+
+# --- the built-in family --------------------------------------------------------------------------------------------
+
+WEIGHTS = Path(heliograph.__file__).parent / "weights"
+INSTALLED = sorted(folder.name for folder in WEIGHTS.iterdir() if folder.is_dir())
+
+
+def facts_of(folder: str) -> dict[str, Any]:
+    return json.loads((WEIGHTS / folder / "model.json").read_text())
+
+
+def test_a_model_whose_folder_is_not_there_cannot_be_run() -> None:
+    catalogue = with_measured(merge(SHIPPED), {"helio-base": facts_of("helio-base")})
+    assert [card.model_id for card in catalogue.runnable([EngineKind.ONNX])] == ["helio-base"]
+    assert with_measured(merge(SHIPPED), {}).runnable([EngineKind.ONNX]) == ()
+    assert card(catalogue, "sd15") == card(merge(SHIPPED), "sd15"), "what is not built in has no folder"
+
+
+def test_a_built_in_model_says_what_was_measured_of_it() -> None:
+    facts = {
+        "revision": "0123456789ab",
+        "domain": "Landscapes.",
+        "weaknesses": ["Thin lines break up."],
+        "training": {"adherence": {"time": 1, "object": 0.97, "note": "judged"}},
+    }
+    measured = card(with_measured(merge(SHIPPED), {"helio-turbo": facts}), "helio-turbo").measured
+    assert measured == Measured(
+        revision="0123456789ab",
+        domain="Landscapes.",
+        weaknesses=("Thin lines break up.",),
+        adherence={"time": 1.0, "object": 0.97},
+    )
+
+
+@pytest.mark.parametrize("facts", [{}, {"training": None}, {"training": {"adherence": None}}, {"weaknesses": None}])
+def test_what_a_folder_does_not_say_is_unknown(facts: dict[str, Any]) -> None:
+    measured = card(with_measured(merge(SHIPPED), {"helio-base": facts}), "helio-base").measured
+    assert measured == Measured(revision="", domain="", weaknesses=(), adherence={})
+
+
+@pytest.mark.parametrize("folder", INSTALLED)
+def test_the_catalogue_agrees_with_the_folders_that_are_there(folder: str) -> None:
+    """Sizes, steps, guidance and frames are stated in both: the catalogue checks requests, the folder runs them."""
+    found, facts = card(merge(SHIPPED), folder), facts_of(folder)
+    assert found.weights == folder
+    if facts["kind"] not in ("text_to_image", "text_to_video"):
+        assert found.engine is None
+        return
+    assert {tuple(size) for size in facts["sizes_px"]} == set(found.sizes.only)
+    assert facts["default_steps"] == found.steps.standard
+    assert facts["default_guidance"] == (None if found.guidance is None else found.guidance.default)
+    assert facts["context_length"] == found.token_limit
+    assert found.supports_negative_prompt is (found.guidance is not None)
+    if facts["kind"] == "text_to_video":
+        assert found.frames is not None
+        assert (facts["frames"], facts["frames_per_second"]) == (found.frames.default, found.frames.per_second)
+
+
+def test_the_tools_of_post_processing_take_no_orders() -> None:
+    for name in ("helio-upscale", "helio-clip"):
+        tool = card(merge(SHIPPED), name)
+        assert (tool.engine, tool.weights) == (None, name)
+        assert not tool.tasks & {"t2i", "t2v"}

@@ -6,6 +6,7 @@ from heliograph.domain.ids import ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind
 from heliograph.domain.views import FleetView, ModelQueue, QueueView, ReplicaState
 from heliograph.routing.route import LOAD_FAILURES_MAX, WAIT_S_UNKNOWN, NoRoute, Route, expected_wait_s, route
+from heliograph.routing.tasks import task_for
 from tests.builders import EMPTY_QUEUE, a_card, a_catalogue, a_fleet, a_gpu, a_queue, a_replica
 
 FAKE = frozenset({EngineKind.FAKE})
@@ -40,6 +41,53 @@ def chosen(found: Route | NoRoute) -> str:
 def refused(found: Route | NoRoute) -> NoRoute:
     assert isinstance(found, NoRoute)
     return found
+
+
+# --- stills and clips -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tasks", "task"),
+    [
+        (None, "t2i"),
+        (["t2i"], "t2i"),
+        (["t2v"], "t2v"),
+        (["t2v", "t2i"], "t2i"),
+        (["i2v", "t2v"], "t2v"),
+        (["i2v"], "t2i"),
+    ],
+)
+def test_what_a_request_is_for_follows_from_the_model_it_names(tasks: list[str] | None, task: str) -> None:
+    assert task_for(None if tasks is None else a_card(tasks=tasks)) == task
+
+
+def test_a_model_that_makes_clips_is_reached_by_its_name_alone() -> None:
+    assert chosen(routed("film", task=task_for(CATALOGUE.resolve("film")))) == "film"
+    assert all(chosen(routed(None)) != "film" for _ in range(3))
+    assert refused(routed("film")).alternatives[0] == "slow", "a still was asked for: the same family first"
+
+
+def test_a_tool_is_no_answer_to_a_prompt() -> None:
+    catalogue = a_catalogue(a_card("enlarger", tasks=["upscale"]), a_card("quick"))
+    found = refused(routed("enlarger", task=task_for(catalogue.resolve("enlarger")), catalogue=catalogue))
+    assert found.reason == "enlarger does not do t2i; it does upscale."
+    assert found.alternatives == ("quick",)
+
+
+def test_a_model_for_those_who_name_it_never_stands_in() -> None:
+    catalogue = a_catalogue(a_card("rough", load_s=1.0, is_by_name_only=True), a_card("quick", load_s=5.0))
+    assert chosen(routed(None, catalogue=catalogue)) == "quick"
+    assert chosen(routed("rough", catalogue=catalogue)) == "rough"
+    alone = a_catalogue(a_card("rough", is_by_name_only=True))
+    assert refused(routed(None, catalogue=alone)).alternatives == ("rough",)
+
+
+def test_a_model_whose_weights_are_not_there_is_not_offered() -> None:
+    catalogue = a_catalogue(a_card("gone", is_installed=False, alternatives=["quick"]), a_card("quick"))
+    assert chosen(routed(None, catalogue=catalogue)) == "quick"
+    found = refused(routed("gone", catalogue=catalogue))
+    assert "its weights are not installed" in found.reason
+    assert found.alternatives == ("quick",)
 
 
 # --- a model by name -------------------------------------------------------------------------------------------------

@@ -85,14 +85,29 @@ class FrameRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a built-in model's own files say of it, measured when they were made.
+
+    `domain` says what it can draw, each of `weaknesses` is a sentence. `adherence` is by attribute the share (0-1) of
+    prompts, unseen in training, whose picture shows what was asked for.
+    """
+
+    revision: str
+    domain: str
+    weaknesses: tuple[str, ...]
+    adherence: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """What is known of one model. The catalogue file documents the source of every figure.
 
-    `tasks` uses the short names t2i, i2i, inpaint, edit, upscale, t2v, i2v. Bytes are bytes, seconds are seconds.
-    `vram_bytes` is the peak while running the default size. `weights` is the folder below the package's `weights/` for
-    a built-in model. `limits` is one sentence a user should read before choosing the model. `upscale` lists the factors
-    by which the built-in upscaler may enlarge its pictures. `alignment` names the built-in tool that judges whether
-    they fit their prompts.
+    `tasks` uses the short names t2i, i2i, inpaint, edit, upscale, t2v, i2v, alignment. Bytes are bytes, seconds are
+    seconds. `vram_bytes` is the peak while running the default size. `weights` is the folder below the package's
+    `weights/` for a built-in model, `is_installed` whether that is there and `measured` what it says. `limits` is one
+    sentence a user should read before choosing the model. A model that `is_by_name_only` never stands in for a request
+    that names none. `upscale` lists the factors by which the built-in upscaler may enlarge its pictures.
+    `alignment` names the built-in tool that judges whether they fit their prompts.
     """
 
     model_id: ModelId
@@ -120,6 +135,9 @@ class ModelCard:
     upscale: tuple[int, ...] = ()
     alignment: str | None = None
     source: str | None = None
+    is_by_name_only: bool = False
+    is_installed: bool = True
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,6 @@ class Catalogue:
         return self.cards.get(self.aliases.get(name, ModelId(name)))
 
     def runnable(self, engines: Iterable[EngineKind]) -> tuple[ModelCard, ...]:
-        """Cards that one of `engines` can run, in file order."""
+        """Cards that one of `engines` can run and whose weights are there, in file order."""
         kinds = frozenset(engines)
-        return tuple(card for card in self.cards.values() if card.engine in kinds)
+        return tuple(card for card in self.cards.values() if card.engine in kinds and card.is_installed)

@@ -162,6 +162,7 @@ _JOB_EXAMPLE: _Schema = {
         "guidance_scale": 3.5,
         "seed": 7,
         "n": 1,
+        "frames": 1,
         "upscale": 1,
         "quality": "standard",
         "style": None,
@@ -246,11 +247,15 @@ _MODEL_EXAMPLE: _Schema = {
     "alignment": "helio-clip",
     "steps": {"min": 1, "max": 50, "draft": 4, "standard": 8, "high": 20},
     "guidance": {"min": 1.0, "max": 10.0, "default": 3.5},
+    "frames": None,
     "supports_negative_prompt": True,
     "token_limit": 32,
     "styles": ["watercolor", "pixel-art"],
     "licence": "Apache-2.0",
     "limits": "Small pictures of simple scenes.",
+    "domain": "Landscapes by time of day and weather.",
+    "weaknesses": ["Thin lines break up."],
+    "adherence": {"time": 1.0, "object": 0.97},
     "alternatives": [],
     "vram_bytes": 200_000_000,
     "load_s": 0.4,
@@ -349,11 +354,11 @@ EVENTS: _Route = {
 
 _PICTURE = {
     media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
-    for media_type in ("image/png", "image/jpeg", "image/webp")
+    for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif")
 }
 
 OUTPUT: _Route = {
-    "summary": "Fetch a picture",
+    "summary": "Fetch a picture or clip",
     "description": "With a key, or by the signed link in the job. Honours `Range`, `If-Range` and `If-None-Match`.",
     "responses": {
         200: {"description": "The picture.", "content": _PICTURE},
@@ -481,7 +486,7 @@ _SHARED_PARAMETERS: _Schema = {
     "guidance_scale": {"type": "number", "minimum": 0},
     "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
     "n": _COUNT | {"maximum": 10, "default": 1},
-    "output_format": {"enum": [each.value for each in OutputFormat], "default": "png"},
+    "output_format": {"enum": [each.value for each in OutputFormat if each is not OutputFormat.GIF], "default": "png"},
     "style": _TEXT | {"description": "A style preset of the model."},
     "user": _TEXT | {"maxLength": 256, "description": "Your own name for the person behind the request."},
 }
@@ -503,7 +508,10 @@ _JOB["properties"] |= {
     "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
 }
 
-_JOB["properties"]["outputs"]["items"]["properties"] |= {
+_OUTPUT = _JOB["properties"]["outputs"]["items"]
+_OUTPUT["properties"] |= {
+    "frames": _COUNT | {"description": "Of a clip only."},
+    "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
     "alignment": _nullable("number")
     | {"minimum": 0, "maximum": 1, "description": "How well it fits the prompt; null where nothing judged it."},
     "missing": {
@@ -513,11 +521,20 @@ _JOB["properties"]["outputs"]["items"]["properties"] |= {
     },
 }
 
+_FRAMES = _object({"min": _COUNT, "max": _COUNT, "default": _COUNT, "per_second": {"type": "number"}})
+
 _MODEL = _like(_MODEL_EXAMPLE)
 _MODEL["properties"] |= {
     "est_seconds": _nullable("number"),
     "guidance": {"anyOf": [_like(_MODEL_EXAMPLE["guidance"]), {"type": "null"}]},
+    "frames": {"anyOf": [_FRAMES, {"type": "null"}], "description": "Of models that make clips."},
     "token_limit": _nullable("integer"),
+    "domain": _nullable("string") | {"description": "What a built-in model can draw."},
+    "adherence": {
+        "type": "object",
+        "additionalProperties": {"type": "number"},
+        "description": "By attribute, the share of unseen prompts whose picture shows what was asked for.",
+    },
     "alignment": _nullable("string") | {"description": "The tool that judges how well pictures fit their prompts."},
     "licence": _nullable("string"),
     "limits": _nullable("string"),
@@ -531,6 +548,11 @@ _SCHEMAS: _Schema = {
         _SHARED_PARAMETERS
         | {
             "quality": {"enum": [each.value for each in Quality], "default": "standard"},
+            "frames": _COUNT | {"description": "Length of a clip, for models that make clips."},
+            "output_format": {
+                "enum": [each.value for each in OutputFormat],
+                "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
+            },
             "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
             "deadline_s": {"type": "number", "exclusiveMinimum": 0, "description": "Give up after so many seconds."},
         },

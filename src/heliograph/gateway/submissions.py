@@ -35,9 +35,15 @@ async def read_submission(request: Request) -> Submission:
 
 
 def submission(
-    request: Request, body: JsonBody, *, raw: RawRequest, end_user: str | None, deadline_s: object | None = None
+    request: Request,
+    body: JsonBody,
+    *,
+    raw: RawRequest,
+    end_user: str | None,
+    deadline_s: object | None = None,
+    task: str | None = None,
 ) -> Submission:
-    """`raw` with where it came from."""
+    """`raw` with where it came from, and what that is for."""
     return Submission(
         raw=raw,
         deadline_s=deadline_s,
@@ -45,6 +51,7 @@ def submission(
         route=request.scope["path"],
         idempotency_key=idempotency_key(request.headers.getlist("idempotency-key")),
         fingerprint=body.fingerprint,
+        task=task,
     )
 
 

@@ -80,6 +80,7 @@ def _request_json(request: GenerationRequest) -> dict[str, object]:
         "guidance_scale": request.guidance,
         "seed": request.seed,
         "n": request.image_count,
+        "frames": request.frames,
         "upscale": request.upscale,
         "quality": request.quality.value,
         "style": request.style,
@@ -97,8 +98,8 @@ def adjustments_json(adjustments: tuple[Adjustment, ...]) -> list[dict[str, obje
 
 
 def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
-    """One delivered picture."""
-    return {
+    """One delivered picture; a clip also says how many frames it has and how long it plays."""
+    picture: dict[str, object] = {
         "id": output.output_id,
         "index": output.index,
         "url": output_url(output.output_id, False),
@@ -114,6 +115,7 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "alignment": None if output.alignment is None else round(output.alignment.score, 4),
         "missing": [] if output.alignment is None else list(output.alignment.missing),
     }
+    return picture if output.frames == 1 else picture | {"frames": output.frames, "duration_s": output.duration_s}
 
 
 def started_at_s(job: Job) -> float | None:
@@ -167,11 +169,21 @@ def model_json(model: ModelStatus, *, styles: tuple[str, ...]) -> dict[str, obje
         },
         "guidance": card.guidance
         and {"min": card.guidance.minimum, "max": card.guidance.maximum, "default": card.guidance.default},
+        "frames": card.frames
+        and {
+            "min": card.frames.minimum,
+            "max": card.frames.maximum,
+            "default": card.frames.default,
+            "per_second": card.frames.per_second,
+        },
         "supports_negative_prompt": card.supports_negative_prompt,
         "token_limit": card.token_limit,
         "styles": list(styles),
         "licence": card.licence,
         "limits": card.limits,
+        "domain": None if card.measured is None else card.measured.domain,
+        "weaknesses": [] if card.measured is None else list(card.measured.weaknesses),
+        "adherence": {} if card.measured is None else dict(card.measured.adherence),
         "alternatives": list(card.alternatives),
         "vram_bytes": card.vram_bytes,
         "load_s": card.load_s,

@@ -19,6 +19,12 @@ from heliograph.prompts.values import choice, invalid, number, shown, whole_numb
 IMAGES_MAX = 10
 """Most pictures one request may ask for; the bound OpenAI's clients know."""
 
+FRAMES_MAX = 10_000
+"""No number beyond this is one of frames, whatever the model."""
+
+PIXELS_MAX = 80_000_000
+"""Most pixels of one request, all its pictures and frames together: what fits one message of a worker, 240 MB."""
+
 OUTPUT_QUALITY_DEFAULT = 90
 UNKNOWN_WORDS_SHOWN_MAX = 5
 UPSCALE_MAX = 4
@@ -55,7 +61,10 @@ def prepare(
     guidance = _guidance(raw.guidance_scale, card)
     if negative_prompt and 0 < guidance <= 1:
         changes.append(_without_effect(guidance))
-    output_format, output_quality = _encoding(raw)
+    image_count = 1 if raw.n is None else whole_number(raw.n, param="n", minimum=1, maximum=IMAGES_MAX)
+    frames = _frames(raw.frames, card)
+    _check_pixels(image_count, frames, width_px, height_px)
+    output_format, output_quality = _encoding(raw, is_clip=frames > 1)
     return GenerationRequest(
         model_id=card.model_id,
         prompt=prompt,
@@ -66,7 +75,9 @@ def prepare(
         steps=steps,
         guidance=guidance,
         seed=_seed(raw.seed, draw_seed, changes),
-        image_count=1 if raw.n is None else whole_number(raw.n, param="n", minimum=1, maximum=IMAGES_MAX),
+        image_count=image_count,
+        frames=frames,
+        frames_per_second=None if card.frames is None else card.frames.per_second,
         quality=quality,
         style=None if style is None else style.name,
         output_format=output_format,
@@ -278,14 +289,44 @@ def _seed(value: object, draw_seed: Callable[[], int], changes: list[Adjustment]
     return seed
 
 
-def _encoding(raw: RawRequest) -> tuple[OutputFormat, int | None]:
-    output_format = OutputFormat.PNG
+def _frames(value: object, card: ModelCard) -> int:
+    """How many frames; a still has one. A model that makes clips makes nothing else."""
+    rule = card.frames
+    if rule is not None:
+        if value is None:
+            return rule.default
+        of = f" for {card.model_id}"
+        return whole_number(value, param="frames", minimum=rule.minimum, maximum=rule.maximum, of=of)
+    if value is not None and whole_number(value, param="frames", minimum=1, maximum=FRAMES_MAX) > 1:
+        raise _unsupported(
+            "frames", f"{card.model_id} makes stills. Leave frames out, or name a model that makes clips."
+        )
+    return 1
+
+
+def _check_pixels(image_count: int, frames: int, width_px: int, height_px: int) -> None:
+    pixels = image_count * frames * width_px * height_px
+    if pixels > PIXELS_MAX:
+        param = "n" if image_count > 1 else "frames" if frames > 1 else "size"
+        raise invalid(
+            param, f"{param} is too large: the request has {pixels:,} pixels in all, and {PIXELS_MAX:,} are the most."
+        )
+
+
+def _encoding(raw: RawRequest, *, is_clip: bool) -> tuple[OutputFormat, int | None]:
+    """The codec, by default PNG for a still and WebP for a clip, and its quality."""
+    output_format = OutputFormat.WEBP if is_clip else OutputFormat.PNG
     if raw.output_format is not None:
         output_format = OutputFormat(choice(raw.output_format, param="output_format", choices=OutputFormat))
-    if output_format is OutputFormat.PNG:
+    if is_clip and output_format is OutputFormat.JPEG:
+        raise _unsupported("output_format", "jpeg holds no clip. Use webp, gif, or png for an animated PNG.")
+    if not is_clip and output_format is OutputFormat.GIF:
+        raise _unsupported("output_format", "gif is for clips. Use png, jpeg or webp for a still.")
+    if output_format in (OutputFormat.PNG, OutputFormat.GIF):
         if raw.output_quality is not None:
             raise _unsupported(
-                "output_quality", "output_quality is for jpeg and webp; png loses nothing. Leave it out for png."
+                "output_quality",
+                f"output_quality is for jpeg and webp; {output_format.value} has none. Leave it out.",
             )
         return output_format, None
     if raw.output_quality is None:

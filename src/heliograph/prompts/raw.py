@@ -21,6 +21,7 @@ class RawRequest:
     guidance_scale: object = None
     seed: object = None
     n: object = None
+    frames: object = None
     quality: object = None
     style: object = None
     output_format: object = None

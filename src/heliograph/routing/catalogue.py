@@ -19,6 +19,7 @@ from heliograph.domain.ids import ModelId
 from heliograph.domain.model_card import (
     Catalogue,
     EngineKind,
+    FrameRule,
     GuidanceRule,
     ModelCard,
     PromptDialect,
@@ -27,7 +28,8 @@ from heliograph.domain.model_card import (
     Timing,
 )
 
-TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v")
+TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v", "alignment")
+CLIP_TASKS = frozenset({"t2v", "i2v"})
 UPSCALE_FACTORS = (2, 4)
 BYTES_PER_GB = 10**9
 
@@ -85,7 +87,9 @@ def merge(*files: CatalogueFile) -> Catalogue:
         for name, fields in models.items()
     }
     for card in cards.values():
-        _check_alternatives(card, cards, _Where(origins[card.model_id]).at("models").at(card.model_id))
+        where = _Where(origins[card.model_id]).at("models").at(card.model_id)
+        _check_alternatives(card, cards, where)
+        _check_judge(card, cards, where)
     for name, (target, origin) in aliases.items():
         _check_alias(name, target, cards, _Where(origin).at("aliases").at(name))
     return Catalogue(cards=cards, aliases={name: ModelId(target) for name, (target, _) in aliases.items()})
@@ -185,12 +189,6 @@ def _factors(value: object, where: _Where) -> tuple[int, ...]:
     return tuple(sorted(factors))
 
 
-def _folder(value: object, where: _Where) -> str:
-    if not isinstance(value, str) or not _MODEL_ID.fullmatch(value):
-        raise where.wrong('must be the name of a built-in tool, like "helio-clip"')
-    return value
-
-
 def _names(value: object, where: _Where) -> tuple[str, ...]:
     return _unique(tuple(_text(item, where) for item in _items(value, where)), where)
 
@@ -250,6 +248,7 @@ _SIZES: Mapping[str, _Reader] = {
 }
 _STEPS: Mapping[str, _Reader] = {"min": _count, "max": _count, "draft": _count, "standard": _count, "high": _count}
 _GUIDANCE: Mapping[str, _Reader] = {"min": _not_negative, "max": _not_negative, "default": _not_negative}
+_FRAMES: Mapping[str, _Reader] = {"min": _count, "max": _count, "default": _count, "per_second": _positive}
 _TIMING: Mapping[str, _Reader] = {
     "gpu": _text,
     "gpus": _count,
@@ -273,6 +272,8 @@ _MODEL: Mapping[str, _Reader] = {
     "sizes": _nested(_SIZES),
     "steps": _nested(_STEPS),
     "guidance": _nested(_GUIDANCE),
+    "frames": _nested(_FRAMES),
+    "by_name_only": _flag,
     "parameters_billion": _positive,
     "vram_gb": _gigabytes,
     "disk_gb": _gigabytes,
@@ -280,7 +281,7 @@ _MODEL: Mapping[str, _Reader] = {
     "timings": _timings,
     "alternatives": _names,
     "upscale": _factors,
-    "alignment": _folder,
+    "alignment": _text,
     "limits": _text,
     "sources": _names,
 }
@@ -316,6 +317,12 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
     guidance = _optional(fields, "guidance", dict[str, object])
     if fields.get("engine") is EngineKind.ONNX and "weights" not in fields:
         raise where.at("weights").wrong("is missing; the onnx engine needs the name of a folder below weights/")
+    frames = _optional(fields, "frames", dict[str, object])
+    tasks = _optional(fields, "tasks", frozenset[str]) or frozenset()
+    if frames is None and "engine" in fields and tasks & CLIP_TASKS:
+        raise where.at("frames").wrong("is missing; a model that makes clips here has to say how long they may be")
+    if frames is not None and not tasks & CLIP_TASKS:
+        raise where.at("frames").wrong(f"is for models that make clips, whose tasks have {' or '.join(CLIP_TASKS)}")
     return ModelCard(
         model_id=ModelId(name),
         name=_required(fields, "name", str, where),
@@ -329,6 +336,7 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         supports_negative_prompt=_required(fields, "supports_negative_prompt", bool, where),
         prompt_dialect=_required(fields, "prompt_dialect", PromptDialect, where),
         token_limit=_optional(fields, "token_limit", int),
+        frames=None if frames is None else _frame_rule(frames, where.at("frames")),
         parameters_billion=_optional(fields, "parameters_billion", float),
         vram_bytes=_optional(fields, "vram_gb", int),
         disk_bytes=_optional(fields, "disk_gb", int),
@@ -341,6 +349,7 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         upscale=_optional(fields, "upscale", tuple[int, ...]) or (),
         alignment=_optional(fields, "alignment", str),
         source="; ".join(_optional(fields, "sources", tuple[str, ...]) or ()) or None,
+        is_by_name_only=_optional(fields, "by_name_only", bool) or False,
     )
 
 
@@ -391,12 +400,31 @@ def _guidance_rule(fields: Fields, where: _Where) -> GuidanceRule:
     return rule
 
 
+def _frame_rule(fields: Fields, where: _Where) -> FrameRule:
+    rule = FrameRule(
+        minimum=_required(fields, "min", int, where),
+        maximum=_required(fields, "max", int, where),
+        default=_required(fields, "default", int, where),
+        per_second=_required(fields, "per_second", float, where),
+    )
+    if not 2 <= rule.minimum <= rule.default <= rule.maximum:
+        raise where.wrong("must rise in the order min, default, max, from 2 on: a clip has more than one frame")
+    return rule
+
+
 def _check_alternatives(card: ModelCard, cards: Mapping[ModelId, ModelCard], where: _Where) -> None:
     for model_id in card.alternatives:
         if model_id == card.model_id:
             raise where.at("alternatives").wrong("names the model itself; leave it out")
         if model_id not in cards:
             raise where.at("alternatives").wrong(f"names {model_id}, which is not in the catalogue; add or remove it")
+
+
+def _check_judge(card: ModelCard, cards: Mapping[ModelId, ModelCard], where: _Where) -> None:
+    if card.alignment is not None:
+        judge = cards.get(ModelId(card.alignment))
+        if judge is None or "alignment" not in judge.tasks:
+            raise where.at("alignment").wrong(f"names {card.alignment}, which is no model with the task alignment")
 
 
 def _check_alias(name: str, target: str, cards: Mapping[ModelId, ModelCard], where: _Where) -> None:

@@ -49,14 +49,17 @@ def route(
         if task in card.tasks and why_not(card, engines=engines, fleet=fleet, queue=queue) is None
     ]
     if name is None:
-        if not candidates:
-            return NoRoute(code="model_unavailable", reason=f"No model here can do {task}.", alternatives=())
-        card = min(candidates, key=lambda card: expected_wait_s(card, fleet=fleet, queue=queue))
+        unasked = [card for card in candidates if not card.is_by_name_only]
+        if not unasked:
+            return NoRoute(
+                code="model_unavailable", reason=f"No model here can do {task}.", alternatives=_ids(candidates)
+            )
+        card = min(unasked, key=lambda card: expected_wait_s(card, fleet=fleet, queue=queue))
         return Route(card=card, wait_s=expected_wait_s(card, fleet=fleet, queue=queue), alias=None)
     card = catalogue.resolve(name)
     if card is None:
-        nearest = tuple(card.model_id for card in candidates)
-        return NoRoute(code="model_not_found", reason=f"There is no model called {name!r}.", alternatives=nearest)
+        reason = f"There is no model called {name!r}."
+        return NoRoute(code="model_not_found", reason=reason, alternatives=_ids(candidates))
     problem = why_not(card, engines=engines, fleet=fleet, queue=queue)
     if problem is None and task not in card.tasks:
         problem = f"{card.model_id} does not do {task}; it does {', '.join(sorted(card.tasks))}."
@@ -70,6 +73,8 @@ def why_not(card: ModelCard, *, engines: frozenset[EngineKind], fleet: FleetView
     """Why this installation can never (or not now) run the model, as a sentence; None when it can."""
     if card.engine is None or card.engine not in engines:
         return f"{card.model_id} is in the catalogue, but this installation has no engine for it."
+    if not card.is_installed:
+        return f"{card.model_id} is in the catalogue, but its weights are not installed here."
     if not any(card.vram_bytes is None or card.vram_bytes <= gpu.memory_bytes for gpu in fleet.gpus):
         largest = max((gpu.memory_bytes for gpu in fleet.gpus), default=0)
         return f"{card.model_id} needs {card.vram_bytes} bytes of memory; the largest GPU here has {largest}."
@@ -92,6 +97,10 @@ def _is_loaded(card: ModelCard, fleet: FleetView) -> bool:
         replica.model_id == card.model_id and replica.state in (ReplicaState.READY, ReplicaState.BUSY)
         for replica in fleet.replicas
     )
+
+
+def _ids(cards: list[ModelCard]) -> tuple[ModelId, ...]:
+    return tuple(card.model_id for card in cards)
 
 
 def _closest(card: ModelCard, candidates: list[ModelCard]) -> tuple[ModelId, ...]:
