@@ -192,3 +192,15 @@ def test_frame_times_add_up_to_the_duration_of_the_clip(frames_per_second: float
     assert len(durations) == 16
     assert sum(durations) == pytest.approx(16_000 / frames_per_second, abs=tick_ms / 2)
     assert max(durations) - min(durations) <= tick_ms
+
+
+def test_what_stands_still_in_a_gif_keeps_its_colours() -> None:
+    """Colours chosen anew for every frame would make a still sky flicker."""
+    clip = a_clip()
+    for number, frame in enumerate(clip):
+        frame[:32] = a_picture()[:32]
+        frame[32:] = (number * 60, 255 - number * 40, 128)
+    first, *following = map(pillow.image_of, clip)
+    data = pillow.encode(first, GIF, METADATA, motion=pillow.Motion(following=following, frames_per_second=8))
+    frames, _ = frames_of(data)
+    assert all(np.array_equal(frame[:32], frames[0][:32]) for frame in frames)

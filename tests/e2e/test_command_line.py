@@ -57,6 +57,21 @@ def test_generate_uses_the_server_that_runs_on_the_data(start_server: StartServe
     assert [job["request"]["prompt"] for job in listed] == ["a boat"], "the job is the server's"
 
 
+def test_a_clip_is_written_as_the_file_s_name_says(tmp_path: Path) -> None:
+    target = tmp_path / "boat.gif"
+    words = ("generate", "a boat that sails", "--model", "fake-clip", "--frames", "5", "--size", "64x48")
+    done = run(*words, "--out", str(target), "--json", data_dir=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    (output,) = json.loads(done.stdout)["outputs"]
+    assert (output["format"], output["frames"], output["duration_s"]) == ("gif", 5, 0.625)
+    with Image.open(target) as clip:
+        assert (clip.format, clip.n_frames, clip.size) == ("GIF", 5, (64, 48))
+        assert clip.info["comment"].startswith(b"a boat that sails")
+    told = run(*words, "--out", str(tmp_path), data_dir=tmp_path / "data")
+    assert "5 frames, 0.625 s" in told.stdout
+    assert list(tmp_path.glob("fake-clip-*.webp")), "a clip is a WebP unless something else is asked for"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "named"),
     [

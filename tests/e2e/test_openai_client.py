@@ -10,6 +10,7 @@ import openai
 import pytest
 from PIL import Image
 
+from tests.e2e.conftest import StartServer
 from tests.e2e.server import Server
 
 pytestmark = pytest.mark.e2e
@@ -127,6 +128,15 @@ def test_a_catalogued_model_without_an_engine_offers_another(client: openai.Open
         client.images.generate(model="sdxl-base", prompt="x")
     assert (caught.value.param, caught.value.code) == ("model", "model_unavailable")
     assert "helio-base" in caught.value.message
+
+
+def test_a_model_that_makes_clips_is_refused_by_name(start_server: StartServer) -> None:
+    client = openai.OpenAI(base_url=f"{start_server().url}/v1", api_key="unused", max_retries=0)
+    with client, pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(model="fake-clip", prompt="x")
+    assert (caught.value.param, caught.value.code) == ("model", "model_unavailable")
+    assert "does not do t2i; it does t2v" in caught.value.message
+    assert "You can use: fake" in caught.value.message
 
 
 @pytest.mark.parametrize("prompt", ["a boat ⛵ at sea 👩‍🚀", "سفينة في البحر", "ein Boot\tauf dem\nMeer"])

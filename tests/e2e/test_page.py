@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from heliograph.app import PAGE_DIR
@@ -104,6 +105,42 @@ def test_use_these_settings_makes_the_same_picture_again(page: Page, built_in_se
     status(page, "completed")
     newest = built_in_server.http.get("/v1/jobs?limit=2").json()["data"]
     assert newest[0]["outputs"][0]["sha256"] == newest[1]["outputs"][0]["sha256"]
+
+
+def test_a_clip_is_asked_for_and_plays(page: Page, start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(fake='{"step_s": 0.05}')
+    page.goto(server.url)
+    expect(page.locator('optgroup[label="Clips"] option')).to_have_text(["Fake clip"])
+    page.get_by_test_id("model-select").select_option("fake-clip")
+    page.get_by_test_id("frames-input").fill("6")
+    expect(page.get_by_test_id("submit")).to_have_text("Make the clip")
+    ask(page, "a boat that sails")
+    expect(page.get_by_test_id("preview-image").first).to_be_visible(timeout=PATIENCE_MS)
+    status(page, "completed")
+    picture = page.get_by_test_id("result-image").first
+    expect(picture).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_test_id("download").first.click()
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    with Image.open(saved) as clip:
+        assert (clip.format, clip.n_frames) == ("WEBP", 6)
+    page.get_by_test_id("use-settings").first.click()
+    expect(page.get_by_test_id("frames-input")).to_have_value("6")
+    page.get_by_test_id("model-select").select_option("fake")
+    expect(page.get_by_test_id("frames-input")).to_have_count(0)
+    page.screenshot(path=str(tmp_path / "clip.png"), full_page=True)
+
+
+def test_a_model_says_what_it_can_draw_and_how_well(page: Page, built_in_server: Server) -> None:
+    page.goto(built_in_server.url)
+    facts = page.get_by_test_id("model-facts")
+    facts.locator("summary").click()
+    expect(facts).to_contain_text("Landscapes")
+    expect(facts).to_contain_text("%")
+    options = page.get_by_test_id("model-select").locator("option").all_text_contents()
+    assert "Helio base" in options
+    assert not {"Helio clip", "Helio upscale"} & set(options), "tools take no prompts"
 
 
 def test_a_wrong_value_is_explained_beside_its_field(page: Page, built_in_server: Server) -> None:

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Phase } from './api/types'
-import { ago, change, cost, duration, fileName, fileSize, ordinal, perDollar, wait, whereabouts } from './words'
+import { ago, change, clipLength, cost, duration, fileName, fileSize, ordinal, perDollar, shares, wait, whereabouts } from './words'
 
 describe('numbers for people', () => {
   it.each([
@@ -14,6 +14,10 @@ describe('numbers for people', () => {
     [wait(0.2), 'any moment'],
     [wait(4.2), 'about 4 s'],
     [wait(200), 'about 3 min'],
+    [clipLength(12, 8), '12 frames, 1.5 s'],
+    [clipLength(16, 24), '16 frames, 0.7 s'],
+    [shares({ object: 0.724, time: 1, style: 0.9 }), 'time 100 %, style 90 %, object 72 %'],
+    [shares({}), ''],
     [ordinal(2), '2nd'],
     [ordinal(12), '12th'],
     [ordinal(23), '23rd'],

@@ -96,6 +96,7 @@ const PARAMETERS: Record<string, string> = {
   aspect_ratio: 'Shape',
   guidance_scale: 'Guidance',
   n: 'Number of pictures',
+  frames: 'Length of the clip',
   output_format: 'File format',
   output_quality: 'File quality',
 }
@@ -112,6 +113,19 @@ export function change({ parameter, requested, used }: Adjustment): string {
   // The server writes {prompt} for the prompt rather than repeating it.
   const outcome = used.replaceAll('{prompt}', 'your words')
   return `${parameterName(parameter)}: ${isFilledIn ? 'set to' : `${requested} became`} ${outcome}`
+}
+
+/** `12 frames, 1.5 s`. */
+export function clipLength(frames: number, perSecond: number): string {
+  return `${frames} frames, ${Number((frames / perSecond).toFixed(1))} s`
+}
+
+/** `time 98 %, object 72 %`, the best first. */
+export function shares(adherence: Record<string, number>): string {
+  return Object.entries(adherence)
+    .sort(([, one], [, other]) => other - one)
+    .map(([name, share]) => `${name} ${Math.round(share * 100)} %`)
+    .join(', ')
 }
 
 /** A file name from the prompt and the seed that made the picture: `a-red-boat-on-the-sea-7.png`. */

@@ -22,6 +22,7 @@ _USER_COMMENT = 0x9286
 _SOFTWARE = 0x0131
 _EXIF_BYTES_MAX = 65_533
 """A JPEG segment holds 64 KiB; two of them are its length."""
+_GIF_COLOURS = 256
 _GIF_TICK_MS = 10
 _GIF_HEADER_BYTES = 13
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
@@ -100,8 +101,11 @@ def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion
             )
         case GifEncoding():
             comment = metadata.software if metadata.parameters is None else metadata.parameters
+            first, *following = _in_few_colours([image, *(motion.following if motion is not None else ())])
+            if motion is not None:
+                motion = Motion(following=following, frames_per_second=motion.frames_per_second)
             animation = _animation(motion, tick_ms=_GIF_TICK_MS)
-            image.save(file, "GIF", comment=comment.encode(errors="replace"), **animation)
+            first.save(file, "GIF", comment=comment.encode(errors="replace"), **animation)
             return _with_gif_xmp(file.getvalue(), metadata.xmp.encode())
         case _:
             assert_never(encoding)
@@ -114,6 +118,13 @@ def _animation(motion: Motion | None, *, tick_ms: int = 1) -> dict[str, Any]:
         return {}
     durations = motion.durations_ms(tick_ms=tick_ms)
     return {"save_all": True, "append_images": list(motion.following), "duration": durations, "loop": 0}
+
+
+def _in_few_colours(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """The frames in 256 colours that they share: colours of their own would flicker, and take four times as long."""
+    sheet = Image.fromarray(np.concatenate([np.asarray(frame) for frame in frames]))
+    palette = sheet.quantize(_GIF_COLOURS)
+    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
 
 
 def _with_gif_xmp(gif: bytes, xmp: bytes) -> bytes:

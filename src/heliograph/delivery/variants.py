@@ -40,7 +40,7 @@ class WebpEncoding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GifEncoding:
-    """256 colours a frame, chosen for each."""
+    """256 colours, the same in every frame."""
 
 
 Encoding = PngEncoding | JpegEncoding | WebpEncoding | GifEncoding

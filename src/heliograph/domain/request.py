@@ -16,7 +16,7 @@ class OutputFormat(StrEnum):
     JPEG = "jpeg"
     WEBP = "webp"
     GIF = "gif"
-    """For clips only: 256 colours a frame."""
+    """For clips only: 256 colours in all."""
 
     @property
     def mime_type(self) -> str:

@@ -14,7 +14,7 @@ export type Phase = 'waiting' | 'loading_model' | 'retrying' | 'generating' | 'f
 
 export type Quality = 'draft' | 'standard' | 'high'
 
-export type OutputFormat = 'png' | 'jpeg' | 'webp'
+export type OutputFormat = 'png' | 'jpeg' | 'webp' | 'gif'
 
 export interface Progress {
   step: number
@@ -40,6 +40,9 @@ export interface Output {
   height: number
   seed: number
   thumbhash: string
+  /** Of a clip only. */
+  frames?: number
+  duration_s?: number
   verdict: { decision: string; reasons: string[] }
 }
 
@@ -52,6 +55,7 @@ export interface JobRequest {
   guidance_scale: number | null
   seed: number
   n: number
+  frames: number
   quality: Quality
   style: string | null
   output_format: OutputFormat
@@ -117,6 +121,13 @@ export interface SizeRule {
   only: string[]
 }
 
+export interface FrameRule {
+  min: number
+  max: number
+  default: number
+  per_second: number
+}
+
 export interface Model {
   id: string
   name: string
@@ -127,11 +138,17 @@ export interface Model {
   sizes: SizeRule | null
   steps: { min: number; max: number; draft: number; standard: number; high: number } | null
   guidance: { min: number; max: number; default: number } | null
+  /** Of models that make clips, and nothing else. */
+  frames: FrameRule | null
   supports_negative_prompt: boolean | null
   token_limit: number | null
   styles: string[]
   licence: string | null
   limits: string | null
+  domain: string | null
+  weaknesses: string[]
+  /** By attribute, the share of unseen prompts whose picture showed what was asked for. */
+  adherence: Record<string, number>
   load_s: number | null
 }
 
@@ -145,6 +162,7 @@ export interface Submission {
   guidance_scale?: number | string
   seed?: number | string
   n?: number
+  frames?: number | string
   quality?: Quality
   style?: string
   output_format?: OutputFormat

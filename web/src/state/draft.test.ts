@@ -6,6 +6,7 @@ const model = {
   id: 'plain',
   sizes: { default: '128x128', multiple: 8, side_min: 96, side_max: 160, pixels_max: 16384, only: ['128x128', '160x96'] },
   guidance: null,
+  frames: null,
   supports_negative_prompt: false,
   styles: ['watercolor'],
 } as unknown as Model
@@ -21,11 +22,38 @@ const job = {
     guidance_scale: 3.5,
     seed: 7,
     n: 4,
+    frames: 1,
     quality: 'standard',
     style: 'watercolor',
     output_format: 'webp',
   },
 } as unknown as Job
+
+const clips = { ...model, id: 'clips', frames: { min: 8, max: 16, default: 12, per_second: 8 } } as unknown as Model
+
+describe('a draft of a clip', () => {
+  it('has the length and the format of a clip, and loses both with the model', () => {
+    const still = { ...emptyDraft(), format: 'jpeg' as const }
+    const clip = fitTo(still, clips)
+    expect(clip).toMatchObject({ frames: '12', format: 'webp' })
+    expect(submissionOf(clip)).toMatchObject({ frames: 12, output_format: 'webp' })
+    expect(fitTo({ ...clip, format: 'gif' }, model)).toMatchObject({ frames: '', format: 'png' })
+  })
+
+  it('keeps what the model can make and mends what it cannot', () => {
+    expect(fitTo({ ...emptyDraft(), frames: '9', format: 'png' }, clips)).toMatchObject({ frames: '9', format: 'png' })
+    expect(fitTo({ ...emptyDraft(), frames: '99', format: 'gif' }, clips)).toMatchObject({ frames: '12', format: 'gif' })
+  })
+
+  it('sends a length that is none as it was typed', () => {
+    expect(submissionOf({ ...emptyDraft(), frames: 'long' })).toMatchObject({ frames: 'long' })
+  })
+
+  it('makes a clip again with its frames', () => {
+    const made = { ...job, model: 'clips', request: { ...job.request, frames: 16, output_format: 'gif' } } as unknown as Job
+    expect(fitTo(draftOf(made), clips)).toMatchObject({ frames: '16', format: 'gif' })
+  })
+})
 
 describe('a draft', () => {
   it('leaves to the server what is not filled in', () => {

@@ -13,6 +13,8 @@ export interface Draft {
   guidance: string
   seed: string
   n: number
+  /** Empty where a still is made. */
+  frames: string
   quality: Quality
   style: string
   format: OutputFormat
@@ -30,6 +32,7 @@ export function emptyDraft(): Draft {
     guidance: '',
     seed: '',
     n: 1,
+    frames: '',
     quality: 'standard',
     style: '',
     format: 'png',
@@ -46,7 +49,24 @@ export function fitTo(draft: Draft, model: Model): Draft {
     negativePrompt: model.supports_negative_prompt ? draft.negativePrompt : '',
     guidance: model.guidance ? draft.guidance : '',
     style: model.styles.includes(draft.style) ? draft.style : '',
+    ...lengthOf(draft, model),
   }
+}
+
+/** Formats the model's pictures or clips come in, the usual one first. */
+export function formatsOf(model: Model | undefined): readonly OutputFormat[] {
+  return model?.frames ? ['webp', 'gif', 'png'] : ['png', 'jpeg', 'webp']
+}
+
+/** Frames and format: those of the draft as far as the model has them; from a still to a clip and back they begin anew. */
+function lengthOf(draft: Draft, model: Model): Pick<Draft, 'frames' | 'format'> {
+  const rule = model.frames
+  const formats = formatsOf(model)
+  const staysSame = (draft.frames !== '') === (rule !== null)
+  const format = staysSame && formats.includes(draft.format) ? draft.format : formats[0]!
+  if (rule === null) return { frames: '', format }
+  const frames = Number(draft.frames)
+  return { frames: String(frames >= rule.min && frames <= rule.max ? frames : rule.default), format }
 }
 
 /** What to send. A number that is none is sent as it was typed: the server says what is wrong with it, by name. */
@@ -60,6 +80,7 @@ export function submissionOf(draft: Draft): Submission {
     ...(draft.guidance.trim() && { guidance_scale: numberOrText(draft.guidance) }),
     ...(draft.seed.trim() && { seed: numberOrText(draft.seed) }),
     n: draft.n,
+    ...(draft.frames.trim() && { frames: numberOrText(draft.frames) }),
     quality: draft.quality,
     ...(draft.style && { style: draft.style }),
     output_format: draft.format,
@@ -83,6 +104,7 @@ export function draftOf(job: Job, seed?: number): Draft {
     guidance: request.guidance_scale === null ? '' : String(request.guidance_scale),
     seed: String(seed ?? request.seed),
     n: seed === undefined ? request.n : 1,
+    frames: request.frames > 1 ? String(request.frames) : '',
     quality: request.quality,
     style: request.style ?? '',
     format: request.output_format,

@@ -40,7 +40,10 @@ export class Studio {
   }
 
   readonly model = $derived.by(() => this.models.find((model) => model.id === this.draft.model))
-  readonly usableModels = $derived.by(() => this.models.filter((model) => model.available && model.tasks.includes('t2i')))
+  /** Models that run here and draw from a prompt, stills first. */
+  readonly usableModels = $derived.by(() => [...this.stillModels, ...this.clipModels])
+  readonly stillModels = $derived.by(() => this.models.filter((model) => model.available && model.tasks.includes('t2i')))
+  readonly clipModels = $derived.by(() => this.models.filter((model) => model.available && model.frames !== null))
 
   /** Reads the catalogue and the recent jobs, however long it takes, and takes up the jobs that are under way. */
   async open(): Promise<void> {
@@ -114,9 +117,9 @@ export class Studio {
   }
 
   use(job: Job, seed?: number): void {
-    const model = this.models.find((candidate) => candidate.id === job.model && candidate.available)
+    const model = this.models.find((candidate) => candidate.id === job.model && candidate.available) ?? this.model
     const draft = draftOf(job, seed)
-    this.draft = model ? fitTo(draft, model) : { ...draft, model: this.draft.model }
+    this.draft = model ? fitTo(draft, model) : draft
     this.complaint = null
   }
 
