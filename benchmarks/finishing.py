@@ -1,9 +1,9 @@
 """What it costs to finish a picture: encoded, judged against its prompt, enlarged; and the memory that takes.
 
 `python -m benchmarks.finishing`. CPU time of one thread, medians over one picture of noise on a gradient, which
-compresses no better than real ones. Judging is measured with a prompt it has not met and with one it has, as a batch of pictures or a
-retry brings it. The baseline of each is the same picture encoded and nothing else. Tools whose weights are not in this
-build are left out, and said so.
+compresses no better than real ones. Judging is measured with a prompt it has not met and with one it has, as a batch of
+pictures or a retry brings it. The baseline of each is the same picture encoded and nothing else. Tools whose weights
+are not in this build are left out, and said so.
 """
 
 import time
