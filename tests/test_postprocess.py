@@ -258,18 +258,22 @@ def test_the_gates_hold_against_the_size_that_is_made(weights_dir: Path) -> None
         ("blue", "a red picture", ("red",), True),
         ("blue", "Red, and nothing else", ("Red",), True),
         ("green", "a green picture", (), False),
-        ("green", "a picture, not red", (), None),
     ],
 )
 def test_a_picture_is_held_against_its_prompt(
-    weights_dir: Path, colour: str, prompt: str, missing: tuple[str, ...], is_low: bool | None
+    weights_dir: Path, colour: str, prompt: str, missing: tuple[str, ...], is_low: bool
 ) -> None:
     picture = judged_with(Tools(weights_dir), coloured(colour), prompt=prompt, width_px=96, height_px=64)
     assert picture.alignment is not None
     assert picture.alignment.missing == missing
-    if is_low is not None:
-        assert (picture.alignment.score < 0.25) == is_low
-        assert picture.verdict.reasons == (("low_alignment",) if is_low else ())
+    assert (picture.alignment.score < 0.25) == is_low
+    assert picture.verdict.reasons == (("low_alignment",) if is_low else ())
+
+
+@pytest.mark.parametrize("prompt", ["a picture, not red", "beautiful scenery"])
+def test_a_prompt_that_says_nothing_to_the_judge_gets_no_score(weights_dir: Path, prompt: str) -> None:
+    picture = judged_with(Tools(weights_dir), coloured("green"), prompt=prompt, width_px=96, height_px=64)
+    assert (picture.alignment, picture.verdict.reasons, picture.problems) == (None, (), ())
 
 
 def test_a_policy_may_want_another_picture(weights_dir: Path) -> None:

@@ -68,7 +68,7 @@ class Tools:
         return judge in self._judges
 
     def assess(self, pixels: NDArray[np.uint8], prompt: str, *, judge: str) -> Assessment | None:
-        """How well `pixels` (height, width, 3) fit the prompt, or None when that judge cannot be used."""
+        """How well `pixels` (height, width, 3) fit the prompt, or None when that judge cannot be used or cannot say."""
         if not self.expect(judge):
             return None
         encoder, facts = self._judges[judge]
@@ -80,7 +80,7 @@ class Tools:
         except (EngineError, MemoryError) as error:
             self._problems.append(f"{judge} failed: {error!r}")
             return None
-        return Assessment(alignment=alignment, low=facts.low)
+        return None if alignment is None else Assessment(alignment=alignment, low=facts.low)
 
     def take_problems(self) -> tuple[str, ...]:
         """What went wrong since this was asked last, in words for operators."""

@@ -81,7 +81,9 @@ def test_the_rivals_of_a_prompt(prompt: str, expected: list[list[str]]) -> None:
 
 def missing_of(prompt: str, closeness: dict[str, float]) -> tuple[str, ...]:
     """What is missing of a picture that lies so near to these texts, and at 0 to every other."""
-    return assess(prompt, FACTS, cosines=lambda texts: [closeness.get(text, 0.0) for text in texts]).missing
+    alignment = assess(prompt, FACTS, cosines=lambda texts: [closeness.get(text, 0.0) for text in texts])
+    assert alignment is not None
+    return alignment.missing
 
 
 @pytest.mark.parametrize(
@@ -90,18 +92,32 @@ def missing_of(prompt: str, closeness: dict[str, float]) -> tuple[str, ...]:
         ("a boat", {"a boat": 0.5}, ()),
         ("a boat", {"a boat": 0.2, "a castle": 0.29}, ()),
         ("a boat", {"a boat": 0.2, "a castle": 0.31}, ("boat",)),
-        ("no boat", {"no castle": 0.9}, ()),
+        ("at night, no boat", {"at night, no castle": 0.9, "at night, no boat": 0.2}, ()),
         ("a boat and a castle", {"a tree and a castle": 0.5}, ("boat",)),
         ("a boat and a castle", {"a boat and a tree": 0.5}, ("castle",)),
         ("a Boat by day", {"a Boat at night": 0.5, "a tree by day": 0.2}, ("Boat", "by day")),
         ("by day a boat", {"by day a tree": 0.5, "at night a boat": 0.3}, ("by day", "boat")),
         ("a boat, a boat", {"a tree, a tree": 0.5}, ("boat",)),
         ("a red boat", {"a red boat": 0.3, "a green boat": 0.6}, ("red",)),
-        ("a dog", {"a cat": 0.9}, ()),
+        ("a dog at night", {"a cat at night": 0.9}, ()),
     ],
 )
 def test_what_is_missing(prompt: str, closeness: dict[str, float], missing: tuple[str, ...]) -> None:
     assert missing_of(prompt, closeness) == missing
+
+
+@pytest.mark.parametrize("prompt", ["", "a dog", "beautiful scenery", "no boat"])
+def test_a_prompt_of_which_nothing_is_known_gets_no_score(prompt: str) -> None:
+    assert assess(prompt, FACTS, cosines=lambda texts: [0.9] * len(texts)) is None
+
+
+@pytest.mark.parametrize(("rate", "missing"), [(0.02, ("boat",)), (0.021, ())])
+def test_an_attribute_that_raises_false_alarms_is_not_reported(rate: float, missing: tuple[str, ...]) -> None:
+    rates = {"false_alarm_rate_by_attribute": {"object": rate, "time": 0.0}}
+    facts = read_facts({**CALIBRATION, "coverage": CALIBRATION["coverage"] | rates})
+    alignment = assess("a boat", facts, cosines=lambda texts: [0.0, *([0.9] * (len(texts) - 1))])
+    assert alignment is not None
+    assert alignment.missing == missing
 
 
 @pytest.mark.parametrize(

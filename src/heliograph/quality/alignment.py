@@ -9,8 +9,9 @@ number means little by itself, so the encoder comes with facts measured when it 
 phrases that name it. A value that the prompt names is compared with its rivals, the prompts in which another value
 stands in its place ("a boat at night" against "a castle at night"). It is missing when the picture fits a rival better,
 by more than a margin. The margin is chosen for few false alarms: a warning that is wrong annoys more than one that is
-left out. For the same reason nothing is said of words that no attribute knows, nor of what the prompt excludes
-("without a boat").
+left out. For the same reason nothing is said of words that no attribute knows, of what the prompt excludes ("without a
+boat"), and of attributes whose measured rate of false alarms is too high. A prompt of which the encoder knows nothing
+("beautiful scenery", "a cat") gets no score: it would mean nothing.
 
 Phrases are found as when the margin was measured: longest first, no word used twice, so the green of "green hills" is
 part of a terrain and no colour. Some attributes count only before a phrase of another: "red" in "red boat".
@@ -31,6 +32,9 @@ _ARTICLES = frozenset({"a", "an", "any", "the"})
 _WORDS_BETWEEN_MAX = 2
 """Words besides articles that may stand between "without" and what it excludes."""
 
+FALSE_ALARM_RATE_MAX = 0.02
+"""An attribute that cries wolf more often, over phrases that a picture does show, is never reported missing."""
+
 _EXPONENT_MAX = 60.0
 
 Phrases = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -42,7 +46,7 @@ class AlignmentFacts:
     """What was measured of a dual encoder.
 
     A score below `low` (0-1) is one that few fitting pictures get. `margin` is in cosine. An attribute in `only_before`
-    counts only where a phrase of the attribute it maps to follows at once.
+    counts only where a phrase of the attribute it maps to follows at once. Those in `unreliable` are never missing.
     """
 
     mean: float
@@ -51,6 +55,7 @@ class AlignmentFacts:
     margin: float
     only_before: Mapping[str, str]
     phrases: Phrases
+    unreliable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,11 @@ def read_facts(calibration: Mapping[str, Any]) -> AlignmentFacts:
                 str(attribute): {str(value): tuple(map(str, phrases)) for value, phrases in values.items()}
                 for attribute, values in coverage["phrases"].items()
             },
+            unreliable=frozenset(
+                str(attribute)
+                for attribute, rate in coverage.get("false_alarm_rate_by_attribute", {}).items()
+                if rate > FALSE_ALARM_RATE_MAX
+            ),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the calibration is not of the form expected: {error!r}") from error
@@ -87,10 +97,22 @@ def read_facts(calibration: Mapping[str, Any]) -> AlignmentFacts:
     return facts
 
 
-def assess(prompt: str, facts: AlignmentFacts, *, cosines: Callable[[Sequence[str]], Sequence[float]]) -> Alignment:
-    """How well a picture fits its prompt; `cosines` gives those between the picture and some texts."""
+def assess(
+    prompt: str, facts: AlignmentFacts, *, cosines: Callable[[Sequence[str]], Sequence[float]]
+) -> Alignment | None:
+    """How well a picture fits its prompt, or None for a prompt of which the encoder knows nothing.
+
+    `cosines` gives those between the picture and some texts.
+    """
     named = claims(prompt, facts)
-    rivals = [(claim, text) for claim in named for text in rivals_of(prompt, claim, named, facts.phrases)]
+    if not named:
+        return None
+    rivals = [
+        (claim, text)
+        for claim in named
+        if claim.attribute not in facts.unreliable
+        for text in rivals_of(prompt, claim, named, facts.phrases)
+    ]
     own, *others = cosines([prompt, *(text for _, text in rivals)])
     beaten = {
         prompt[start:end]
