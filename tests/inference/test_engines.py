@@ -207,11 +207,16 @@ def test_a_checkpoint_of_a_step_that_is_not_there_is_refused(subject: Subject, s
         run(subject.engine, subject.order, replace(first.checkpoint(), step=step))
 
 
-def test_a_checkpoint_without_its_arrays_is_refused(subject: Subject) -> None:
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_a_checkpoint_of_other_arrays_is_refused(subject: Subject, kind: type) -> None:
     first = next(subject.engine.generate(subject.order))
     assert isinstance(first, EngineStep)
-    with pytest.raises(EngineError, match="it holds"):
-        run(subject.engine, subject.order, replace(first.checkpoint(), arrays={}))
+    taken = first.checkpoint()
+    shapes = {name: (1,) if kind is np.float32 else array.shape for name, array in taken.arrays.items()}
+    others = ({}, {name: np.zeros(shape, kind) for name, shape in shapes.items()})
+    for arrays in others:
+        with pytest.raises(EngineError, match="it holds"):
+            run(subject.engine, subject.order, replace(taken, arrays=arrays))
 
 
 # --- what makes a picture -------------------------------------------------------------------------------------------

@@ -70,3 +70,19 @@ def test_guidance_extrapolates() -> None:
         sampler.guided(conditional, unconditional, 3.0), conditional + 2 * (conditional - unconditional), atol=1e-5
     )
     assert sampler.guided(conditional, unconditional, 3.5).dtype == np.float32
+
+
+def test_another_stream_of_a_seed_is_other_noise_and_as_reproducible() -> None:
+    still, motion = sampler.noise([7], (8, 4, 4)), sampler.noise([7], (8, 4, 4), stream=1)
+    assert abs(np.corrcoef(still.ravel(), motion.ravel())[0, 1]) < 0.3
+    assert np.array_equal(motion, sampler.noise([7, 8], (8, 4, 4), stream=1)[:1])
+    assert sampler.noise([7, 8], (3, 8, 4, 4), stream=1).shape == (2, 3, 8, 4, 4)
+
+
+def test_noise_is_that_of_numpys_philox_so_that_others_can_make_it_too() -> None:
+    source = np.random.SeedSequence(7, spawn_key=(1,))
+    for noise, philox in (
+        (sampler.noise([7], (8, 4, 4)), np.random.Philox(7)),
+        (sampler.noise([7], (8, 4, 4), stream=1), np.random.Philox(source)),
+    ):
+        assert np.array_equal(noise[0], np.random.Generator(philox).standard_normal((8, 4, 4), np.float32))

@@ -504,6 +504,13 @@ def test_what_no_clip_can_have_is_refused_by_name(parameters: dict[str, Any], pa
     assert (caught.value.param, caught.value.code) == (param, code)
 
 
+def test_a_model_with_one_length_says_which() -> None:
+    fixed = replace(CLIPS, frames=FrameRule(minimum=12, maximum=12, default=12, per_second=8.0))
+    assert prepared(fixed, frames=12).frames == 12
+    with pytest.raises(InvalidRequest, match=r"^frames must be 12 for small, not 9\.$"):
+        prepared(fixed, frames=9)
+
+
 def test_a_still_model_says_what_to_name_instead() -> None:
     with pytest.raises(InvalidRequest, match=r"stills\. Leave frames out, or name a model that makes clips"):
         prepared(frames=12)

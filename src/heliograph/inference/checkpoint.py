@@ -97,14 +97,15 @@ def fingerprint(order: RunOrder, *, revision: str) -> str:
 def usable_arrays(
     checkpoint: Checkpoint, *, fingerprint: str, steps: int, shapes: Mapping[str, tuple[int, ...]]
 ) -> Mapping[str, Array]:
-    """The arrays of a checkpoint that belongs to this run and has these `shapes`. Raises `EngineError`."""
+    """The arrays of a checkpoint that belongs to this run: float32 of these `shapes`. Raises `EngineError`."""
     if checkpoint.fingerprint != fingerprint:
         raise bad_checkpoint("it belongs to another order or another revision of the model")
     if not 0 < checkpoint.step <= steps:
         raise bad_checkpoint(f"it was taken after step {checkpoint.step} of {steps}")
-    found = {name: array.shape for name, array in checkpoint.arrays.items()}
-    if found != dict(shapes):
-        raise bad_checkpoint(f"it holds {found}, not {dict(shapes)}")
+    found = {name: (array.dtype.name, array.shape) for name, array in checkpoint.arrays.items()}
+    wanted = {name: ("float32", shape) for name, shape in shapes.items()}
+    if found != wanted:
+        raise bad_checkpoint(f"it holds {found}, not {wanted}")
     return checkpoint.arrays
 
 

@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import partial
 
@@ -118,7 +118,7 @@ class FakeEngine:
             directions = directions + np.float32(_TURN / order.steps)
             previews = None
             if is_preview_due(order, step, order.steps):
-                previews = _faded(_pictures(order, directions)[:, 0], step / order.steps)
+                previews = _faded(_pictures(replace(order, frames=1), directions)[:, 0], step / order.steps)
             checkpoint = partial(Checkpoint, step=step, fingerprint=identity, arrays={_DIRECTIONS: directions})
             yield EngineStep(step=step, steps=order.steps, previews=previews, checkpoint=checkpoint)
         pictures = _pictures(order, directions)

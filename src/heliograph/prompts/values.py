@@ -16,7 +16,7 @@ _INT_BITS_SHOWN_MAX = 128
 
 def whole_number(value: object, *, param: str, minimum: int, maximum: int, of: str = "") -> int:
     """`value` as an integer from `minimum` to `maximum`. `of` says whose range it is, for example ` for sdxl-base`."""
-    allowed = f"a whole number from {minimum} to {maximum}{of}"
+    allowed = f"a whole number from {minimum} to {maximum}{of}" if minimum < maximum else f"{minimum}{of}"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
