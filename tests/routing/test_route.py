@@ -68,10 +68,14 @@ def test_a_model_that_makes_clips_is_reached_by_its_name_alone() -> None:
 
 
 def test_a_tool_is_no_answer_to_a_prompt() -> None:
-    catalogue = a_catalogue(a_card("enlarger", tasks=["upscale"]), a_card("quick"))
-    found = refused(routed("enlarger", task=task_for(catalogue.resolve("enlarger")), catalogue=catalogue))
-    assert found.reason == "enlarger does not do t2i; it does upscale."
-    assert found.alternatives == ("quick",)
+    built_in = a_card("judge", tasks=["alignment"], engine=None, weights="judge")
+    catalogue = a_catalogue(a_card("enlarger", tasks=["upscale"]), built_in, a_card("quick"))
+    for name, reason in (
+        ("enlarger", "enlarger does not do t2i; it does upscale."),
+        ("judge", "judge is a tool for finished pictures and takes no prompts."),
+    ):
+        found = refused(routed(name, task=task_for(catalogue.resolve(name)), catalogue=catalogue))
+        assert (found.reason, found.alternatives) == (reason, ("quick",))
 
 
 def test_a_model_for_those_who_name_it_never_stands_in() -> None:

@@ -71,6 +71,8 @@ def route(
 
 def why_not(card: ModelCard, *, engines: frozenset[EngineKind], fleet: FleetView, queue: QueueView) -> str | None:
     """Why this installation can never (or not now) run the model, as a sentence; None when it can."""
+    if card.engine is None and card.weights is not None:
+        return f"{card.model_id} is a tool for finished pictures and takes no prompts."
     if card.engine is None or card.engine not in engines:
         return f"{card.model_id} is in the catalogue, but this installation has no engine for it."
     if not card.is_installed:
