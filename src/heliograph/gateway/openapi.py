@@ -272,7 +272,7 @@ _EVENTS_EXAMPLE = (
 
 _IMAGES_EXAMPLE: _Schema = {
     "created": 1790000000,
-    "data": [{"seed": 7, "b64_json": "iVBORw0KGgo…"}],
+    "data": [{"seed": 7, "alignment": 0.93, "missing": [], "b64_json": "iVBORw0KGgo…"}],
     "size": "128x128",
     "quality": "medium",
     "background": "opaque",
@@ -508,10 +508,7 @@ _JOB["properties"] |= {
     "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
 }
 
-_OUTPUT = _JOB["properties"]["outputs"]["items"]
-_OUTPUT["properties"] |= {
-    "frames": _COUNT | {"description": "Of a clip only."},
-    "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
+_FIT: _Schema = {
     "alignment": _nullable("number")
     | {"minimum": 0, "maximum": 1, "description": "How well it fits the prompt; null where nothing judged it."},
     "missing": {
@@ -519,6 +516,13 @@ _OUTPUT["properties"] |= {
         "items": _TEXT,
         "description": "Phrases of the prompt that the picture does not seem to show.",
     },
+}
+
+_OUTPUT = _JOB["properties"]["outputs"]["items"]
+_OUTPUT["properties"] |= {
+    **_FIT,
+    "frames": _COUNT | {"description": "Of a clip only."},
+    "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
 }
 
 _FRAMES = _object({"min": _COUNT, "max": _COUNT, "default": _COUNT, "per_second": {"type": "number"}})
@@ -619,7 +623,7 @@ _SCHEMAS: _Schema = {
 }
 
 _IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
-_IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT}
+_IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT, **_FIT}
 _IMAGE_DATA["required"] = ["seed"]
 
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")

@@ -112,10 +112,18 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "seed": output.seed,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
-        "alignment": None if output.alignment is None else round(output.alignment.score, 4),
-        "missing": [] if output.alignment is None else list(output.alignment.missing),
+        **fit_json(output),
     }
     return picture if output.frames == 1 else picture | {"frames": output.frames, "duration_s": output.duration_s}
+
+
+def fit_json(output: Output) -> dict[str, object]:
+    """How well a picture fits its prompt; null and nothing where nothing judged it."""
+    alignment = output.alignment
+    return {
+        "alignment": None if alignment is None else round(alignment.score, 4),
+        "missing": [] if alignment is None else list(alignment.missing),
+    }
 
 
 def started_at_s(job: Job) -> float | None:
