@@ -29,6 +29,7 @@ BENCHMARKS = (
     Benchmark(name="overhead", about_s=(35, 17)),
     Benchmark(name="preview", about_s=(20, 10)),
     Benchmark(name="memory", about_s=(18, 9)),
+    Benchmark(name="finishing", about_s=(15, 4)),
     Benchmark(name="throughput", about_s=(45, 18)),
     Benchmark(name="store", about_s=(6, 3), has_figures=False, whole=("5000",), quick=("500",)),
     Benchmark(name="decisions", about_s=(20, 20), has_figures=False, quick=()),

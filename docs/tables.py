@@ -127,7 +127,7 @@ def metric_table() -> str:
         kind, name = metric._type, metric._name
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         shown = f"{name}_total" if kind == "counter" else name
-        unit = next((unit for unit in ("seconds", "micros") if name.endswith(unit)), "count")
+        unit = next((unit for unit in ("seconds", "micros", "ratio") if name.endswith(unit)), "count")
         rows.append((f"`{shown}`", kind, unit, labels, metric._documentation))
     return table(("metric", "type", "unit", "labels", "meaning"), rows)
 

@@ -54,7 +54,7 @@ from heliograph.domain.model_card import (
     Timing,
 )
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
+from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
@@ -104,6 +104,7 @@ def a_request(
     adjustments: tuple[Adjustment, ...] = (),
     frames: int = 1,
     frames_per_second: float | None = None,
+    upscale: int = 1,
 ) -> GenerationRequest:
     return GenerationRequest(
         model_id=ModelId(model),
@@ -124,6 +125,7 @@ def a_request(
         adjustments=adjustments,
         frames=frames,
         frames_per_second=frames_per_second,
+        upscale=upscale,
     )
 
 
@@ -369,6 +371,7 @@ def an_output(
     created_at_s: float = 0.0,
     frames: int = 1,
     duration_s: float | None = None,
+    alignment: Alignment | None = None,
 ) -> Output:
     return Output(
         output_id=OutputId(name),
@@ -388,6 +391,7 @@ def an_output(
         created_at_s=created_at_s,
         frames=frames,
         duration_s=duration_s,
+        alignment=alignment,
     )
 
 

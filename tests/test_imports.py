@@ -28,7 +28,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "observability": frozenset({"domain"}),
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
-    "postprocess": frozenset({"domain", "quality", "delivery"}),
+    "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
+    "postprocess_tools": frozenset({"domain", "quality", "inference"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
@@ -52,11 +53,13 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.memory",
         "delivery.pillow",
         "fleet.local",
+        "inference.dual_encoder",
         "inference.fake",
         "inference.onnx",
         "inference.onnx_clips",
         "inference.onnx_graphs",
         "inference.onnx_images",
+        "inference.upscaler",
         "inference.worker",
         "storage.data_dir",
         "storage.memory",
@@ -74,13 +77,14 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "cli": frozenset({"storage.sqlite", "storage.data_dir"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
+    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client"}),
-    "numpy": frozenset({"delivery", "inference", "quality", "postprocess"}),
+    "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
@@ -104,9 +108,9 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 MAY_READ_CLOCKS_AND_CHANCE = frozenset({"app", "cli"}) | TECHNOLOGY_FILES
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "storage.schema"})
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, and `storage.schema` needs Alembic
-only when something is to be migrated."""
+LATE_IMPORTS = frozenset({"app", "inference.worker", "postprocess_tools", "storage.schema"})
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
+`storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset({"gateway", "pipeline", "service", "live", "postprocess", "client", "cli", "app"}) | TECHNOLOGY_FILES

@@ -20,6 +20,7 @@ from heliograph.domain.lifecycle import (
     ReplicaStarted,
     RequestRefused,
 )
+from heliograph.domain.pictures import Alignment
 from heliograph.domain.views import ModelQueue, ReplicaState
 from heliograph.observability import Metrics, configure_logging, log_lifecycle
 from tests.builders import MODEL, a_fleet, a_job, a_queue, a_replica, a_request, an_attempt, an_output, step_done
@@ -67,7 +68,12 @@ def a_life() -> list[LifecycleEvent]:
         ),
         JobStepped(model_id=MODEL_ID, step=step_done("job_marker")),
         moved(job_in(JobState.POST_PROCESSING), JobState.RUNNING, ended_attempt=an_attempt("a", number=2, gpu_s=2.0)),
-        moved(done, JobState.POST_PROCESSING, cost=7, outputs=(an_output(),)),
+        moved(
+            done,
+            JobState.POST_PROCESSING,
+            cost=7,
+            outputs=(an_output(alignment=Alignment(score=0.75, missing=("marker",))), an_output()),
+        ),
         moved(failed, JobState.RUNNING, cause="engine_nan"),
         RequestRefused(refusal=refusal),
         ReplicaLost(worker_id=WorkerId("w_marker"), model_id=MODEL_ID, reason=LossReason.CRASHED, detail="signal 9"),
@@ -104,7 +110,9 @@ def test_every_event_is_counted_once() -> None:
         ("gpu_seconds_total", f"{MODEL},succeeded"): 2.5,
         ("charged_micros_total", "standard"): 7,
         ("steps_total", MODEL): 1,
-        ("outputs_total", f"png,{MODEL},accept"): 1,
+        ("outputs_total", f"png,{MODEL},accept"): 2,
+        ("alignment_ratio_sum", MODEL): 0.75,
+        ("alignment_ratio_count", MODEL): 1,
         ("job_stage_seconds_sum", f"{MODEL},running"): 2.0,
         ("job_stage_seconds_sum", f"{MODEL},pending"): 1.0,
         ("job_seconds_sum", f"{MODEL},standard"): 4.0,

@@ -17,8 +17,8 @@ from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloa
 from heliograph.domain.ids import ModelId, TenantId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, LifecycleEvent, RequestRefused
-from heliograph.domain.model_card import EngineKind
-from heliograph.domain.pictures import Decision, RawImage, Verdict
+from heliograph.domain.model_card import EngineKind, ModelCard
+from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
@@ -76,8 +76,14 @@ class Finisher:
     def __init__(self) -> None:
         self.verdicts: list[Verdict] = []
         self.fault: Exception | None = None
+        self.alignment: Alignment | None = None
+        self.problems: tuple[str, ...] = ()
+        self.judges: list[str | None] = []
 
-    async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
+    async def finish(
+        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+    ) -> FinishedPicture | Verdict:
+        self.judges.append(alignment_judge)
         if self.fault is not None:
             raise self.fault
         if self.verdicts:
@@ -92,6 +98,8 @@ class Finisher:
             thumbnail=b"small",
             thumbhash="hash",
             verdict=Verdict(decision=Decision.ACCEPT),
+            alignment=self.alignment,
+            problems=self.problems,
         )
 
 
@@ -106,6 +114,7 @@ class World:
         policy: SchedulerPolicy | None = None,
         clock: Callable[[], float] | None = None,
         policy_of_prompts: PromptPolicy | None = None,
+        card: ModelCard | None = None,
     ) -> None:
         self.store = store or FailingStore()
         self.blobs = FailingBlobs()
@@ -113,7 +122,7 @@ class World:
         self.events: list[LifecycleEvent] = []
         self.fleet: ScriptedFleet | None = None
         self._holds = holds
-        card = a_card()
+        card = card or a_card()
         ids = count(1)
         self.pipeline = Pipeline(
             scheduler=Scheduler(
@@ -200,6 +209,26 @@ async def test_a_job_goes_through_every_state_once_and_leaves_a_balanced_ledger(
     assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.SUCCEEDED]
     charged = -sum(line.amount_micros for line in lines if line.account is Account.TENANT)
     assert done.cost_micros == charged
+
+
+async def test_a_picture_keeps_what_its_models_judge_says_of_it() -> None:
+    world = World(card=a_card(alignment="helio-clip"))
+    world.finisher.alignment = Alignment(score=0.75, missing=("boat",))
+    async with world.running():
+        job_id = await world.submit()
+        done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+    assert world.finisher.judges == ["helio-clip"]
+    assert [output.alignment for output in done.outputs] == [world.finisher.alignment]
+
+
+async def test_a_tool_that_could_not_be_used_is_told_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.finisher.problems = ("helio-upscale cannot be used: it is lost",)
+    async with world.running():
+        job_id = await world.submit(raw=replace(SMALL, n=2))
+        await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("helio-upscale cannot be used: it is lost") == 1
 
 
 async def test_watchers_see_progress_and_previews_and_end_with_the_job() -> None:

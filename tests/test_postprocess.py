@@ -4,7 +4,9 @@ import asyncio
 import base64
 import hashlib
 import io
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,14 +18,18 @@ import pytest
 from PIL import Image
 
 from heliograph import postprocess
-from heliograph.delivery import thumbhash
+from heliograph.delivery import pillow, thumbhash
 from heliograph.delivery.parameters import parse_parameters
+from heliograph.delivery.variants import size_within
 from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Decision, RawImage, Verdict
 from heliograph.domain.request import OutputFormat
+from heliograph.inference.upscaler import Upscaler
 from heliograph.postprocess import FinishedPicture, PostProcessPool, finish_picture
+from heliograph.postprocess_tools import Tools
 from heliograph.quality.gates import GatePolicy
 from tests.builders import a_request
+from tests.inference.tiny_graphs import COLOURS, write_dual_encoder, write_upscaler
 
 POLICY = GatePolicy()
 REQUEST = a_request(width_px=96, height_px=64, negative_prompt="blurry")
@@ -39,7 +45,7 @@ def black(width_px: int = 96, height_px: int = 64) -> RawImage:
 
 
 def finished(raw: RawImage, request=REQUEST, *, reseeds: int = 0) -> FinishedPicture:
-    result = finish_picture(raw, request, reseeds=reseeds, policy=POLICY)
+    result = finish_picture(raw, request, reseeds=reseeds, policy=POLICY, tools=Tools(None))
     assert isinstance(result, FinishedPicture)
     return result
 
@@ -97,7 +103,7 @@ def test_a_prompt_beyond_every_bound_of_the_formats_still_gets_its_picture() -> 
     ],
 )
 def test_a_picture_that_is_not_delivered_is_not_encoded(raw: RawImage, reseeds: int, verdict: Verdict) -> None:
-    assert finish_picture(raw, REQUEST, reseeds=reseeds, policy=POLICY) == verdict
+    assert finish_picture(raw, REQUEST, reseeds=reseeds, policy=POLICY, tools=Tools(None)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -139,8 +145,177 @@ def test_a_clip_says_in_its_file_how_many_frames_it_has() -> None:
 @pytest.mark.parametrize("blank", [0, 3, 5])
 def test_one_blank_frame_spoils_a_clip(blank: int) -> None:
     request = a_request(width_px=96, height_px=64, frames=6, frames_per_second=8)
-    verdict = finish_picture(a_clip(blank=blank), request, reseeds=0, policy=POLICY)
+    verdict = finish_picture(a_clip(blank=blank), request, reseeds=0, policy=POLICY, tools=Tools(None))
     assert verdict == Verdict(decision=Decision.REGENERATE, reasons=("blank",))
+
+
+# --- with tools -----------------------------------------------------------------------------------------------------
+
+
+def coloured(colour: str, width_px: int = 96, height_px: int = 64) -> RawImage:
+    """Mostly one colour, with enough grain not to be blank."""
+    grain = np.random.default_rng(5).integers(-20, 21, (height_px, width_px, 3))
+    pixels = np.clip(np.array(COLOURS[colour]) * 215 + 20 + grain, 0, 255).astype(np.uint8)
+    return RawImage(width_px=width_px, height_px=height_px, seed=1, rgb=pixels.tobytes())
+
+
+@pytest.fixture
+def weights_dir(tmp_path: Path) -> Path:
+    write_upscaler(tmp_path / "helio-upscale")
+    write_dual_encoder(tmp_path / "helio-clip")
+    return tmp_path
+
+
+def judged_with(tools: Tools, raw: RawImage, **request: object) -> FinishedPicture:
+    result = finish_picture(
+        raw, a_request(**request), reseeds=0, policy=POLICY, tools=tools, alignment_judge="helio-clip"
+    )
+    assert isinstance(result, FinishedPicture)
+    return result
+
+
+def finished_with(tools: Tools, raw: RawImage, **request: object) -> FinishedPicture:
+    result = finish_picture(raw, a_request(**request), reseeds=0, policy=POLICY, tools=tools)
+    assert isinstance(result, FinishedPicture)
+    return result
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_an_enlarged_picture_is_large_in_every_respect(weights_dir: Path, factor: int) -> None:
+    width_px, height_px = 96 * factor, 64 * factor
+    tools = Tools(weights_dir)
+    picture = finished_with(tools, noise(), width_px=width_px, height_px=height_px, upscale=factor)
+    image = Image.open(io.BytesIO(picture.data))
+    assert image.size == (picture.width_px, picture.height_px) == (width_px, height_px)
+    assert Image.open(io.BytesIO(picture.thumbnail)).size == size_within(width_px, height_px, 256)
+    assert picture.sha256 == hashlib.sha256(picture.data).hexdigest()
+    pixels = np.frombuffer(noise().rgb, np.uint8).reshape(64, 96, 3)
+    assert np.array_equal(np.asarray(image), tools.enlarge(pixels, passes=factor // 2))
+    assert picture.verdict == Verdict(decision=Decision.ACCEPT)
+    assert picture.problems == ()
+    parameters = parse_parameters(image.text["parameters"])
+    assert parameters is not None
+    assert (parameters.width_px, parameters.upscale, parameters.upscaler) == (width_px, factor, "helio-upscale")
+
+
+def test_a_clip_is_enlarged_frame_by_frame(weights_dir: Path) -> None:
+    frames = [noise(seed=seed) for seed in (1, 2, 3)]
+    raw = RawImage(width_px=96, height_px=64, seed=1, rgb=b"".join(frame.rgb for frame in frames), frames=3)
+    picture = finished_with(
+        Tools(weights_dir), raw, width_px=192, height_px=128, upscale=2, frames=3, frames_per_second=4.0
+    )
+    clip = Image.open(io.BytesIO(picture.data))
+    assert (clip.n_frames, clip.size) == (3, (192, 128))
+
+
+def lose(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def damage(folder: Path) -> None:
+    (folder / "upscaler.onnx").write_bytes(b"?" * 100)
+
+
+@pytest.mark.parametrize("harm", [lose, damage])
+def test_without_its_upscaler_a_picture_is_filtered_and_flagged(weights_dir: Path, harm: object) -> None:
+    harm(weights_dir / "helio-upscale")  # type: ignore[operator]
+    tools = Tools(weights_dir)
+    sizes = {"width_px": 192, "height_px": 128, "upscale": 2}
+    picture = finished_with(tools, noise(), **sizes)
+    image = Image.open(io.BytesIO(picture.data))
+    pixels = np.frombuffer(noise().rgb, np.uint8).reshape(64, 96, 3)
+    assert np.array_equal(np.asarray(image), pillow.enlarged(pixels, (192, 128)))
+    assert picture.verdict == Verdict(decision=Decision.FLAG, reasons=("lanczos_upscale",))
+    parameters = parse_parameters(image.text["parameters"])
+    assert parameters is not None
+    assert parameters.upscaler == "lanczos"
+    assert [problem for problem in picture.problems if "helio-upscale cannot be used" in problem]
+    assert finished_with(tools, noise(), **sizes).problems == (), "it is told once"
+
+
+def test_an_upscaler_that_fails_over_a_picture_fails_no_job(weights_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Upscaler, "enlarge", fail)
+    picture = finished_with(Tools(weights_dir), noise(), width_px=192, height_px=128, upscale=2)
+    assert picture.verdict.reasons == ("lanczos_upscale",)
+    assert (picture.width_px, picture.height_px) == (192, 128)
+    assert picture.problems == ("helio-upscale failed: MemoryError()",)
+
+
+def test_the_gates_hold_against_the_size_that_is_made(weights_dir: Path) -> None:
+    """A model that makes the delivered size at once did not do what it was told."""
+    picture = finished_with(Tools(weights_dir), noise(192, 128), width_px=192, height_px=128, upscale=2)
+    assert picture.verdict == Verdict(decision=Decision.FLAG, reasons=("wrong_size",))
+    assert (picture.width_px, picture.height_px) == (384, 256)
+
+
+@pytest.mark.parametrize(
+    ("colour", "prompt", "missing", "is_low"),
+    [
+        ("red", "a red picture", (), False),
+        ("blue", "a red picture", ("red",), True),
+        ("blue", "Red, and nothing else", ("Red",), True),
+        ("green", "a green picture", (), False),
+    ],
+)
+def test_a_picture_is_held_against_its_prompt(
+    weights_dir: Path, colour: str, prompt: str, missing: tuple[str, ...], is_low: bool
+) -> None:
+    picture = judged_with(Tools(weights_dir), coloured(colour), prompt=prompt, width_px=96, height_px=64)
+    assert picture.alignment is not None
+    assert picture.alignment.missing == missing
+    assert (picture.alignment.score < 0.25) == is_low
+    assert picture.verdict.reasons == (("low_alignment",) if is_low else ())
+
+
+@pytest.mark.parametrize("prompt", ["a picture, not red", "beautiful scenery"])
+def test_a_prompt_that_says_nothing_to_the_judge_gets_no_score(weights_dir: Path, prompt: str) -> None:
+    picture = judged_with(Tools(weights_dir), coloured("green"), prompt=prompt, width_px=96, height_px=64)
+    assert (picture.alignment, picture.verdict.reasons, picture.problems) == (None, (), ())
+
+
+def test_a_policy_may_want_another_picture(weights_dir: Path) -> None:
+    policy = GatePolicy(reseeds_low_alignment=True)
+    request = a_request(prompt="a red picture", width_px=96, height_px=64)
+    verdicts = [
+        finish_picture(
+            coloured("blue"),
+            request,
+            reseeds=reseeds,
+            policy=policy,
+            tools=Tools(weights_dir),
+            alignment_judge="helio-clip",
+        )
+        for reseeds in (0, policy.reseeds_max)
+    ]
+    assert verdicts[0] == Verdict(decision=Decision.REGENERATE, reasons=("low_alignment",))
+    assert isinstance(verdicts[1], FinishedPicture)
+
+
+@pytest.mark.parametrize("harm", ["lost", "calibration", "damaged"])
+def test_without_its_judge_a_picture_has_no_alignment_and_no_fault(weights_dir: Path, harm: str) -> None:
+    folder = weights_dir / "helio-clip"
+    match harm:
+        case "lost":
+            shutil.rmtree(folder)
+        case "calibration":
+            facts = json.loads((folder / "model.json").read_text())
+            (folder / "model.json").write_text(json.dumps(facts | {"calibration": {"alignment": {}}}))
+        case _:
+            (folder / "text_tower.onnx").write_bytes(b"")
+    tools = Tools(weights_dir)
+    picture = judged_with(tools, coloured("blue"), prompt="red", width_px=96, height_px=64)
+    assert (picture.alignment, picture.verdict) == (None, Verdict(decision=Decision.ACCEPT))
+    assert len(picture.problems) == 1
+    assert picture.problems[0].startswith("helio-clip cannot be used")
+    assert judged_with(tools, coloured("blue"), prompt="red", width_px=96, height_px=64).problems == ()
+
+
+def test_a_picture_too_small_to_judge_is_delivered(weights_dir: Path) -> None:
+    picture = judged_with(Tools(weights_dir), coloured("red", 4, 40), prompt="red", width_px=4, height_px=40)
+    assert (picture.alignment, picture.problems) == (None, ())
 
 
 # --- the pool -------------------------------------------------------------------------------------------------------
@@ -271,6 +446,43 @@ async def test_a_closed_pool_has_finished_what_it_began_and_refuses_the_rest() -
     with pytest.raises(Unavailable, match="shutting down"):
         await pool.finish(noise(), REQUEST, reseeds=0)
     assert children() == []
+
+
+def runtimes_loaded() -> list[bool]:
+    """For each of our encoding processes, whether it has loaded the runtime of the tools."""
+    return ["onnxruntime" in Path(f"/proc/{pid}/maps").read_text() for pid in children()]
+
+
+async def test_a_process_loads_its_tools_when_a_picture_needs_them(weights_dir: Path) -> None:
+    pool = PostProcessPool(processes=1, policy=POLICY, weights_dir=weights_dir)
+    try:
+        plain = await pool.finish(noise(), REQUEST, reseeds=0)
+        assert plain == finished(noise())
+        assert runtimes_loaded() == [False]
+        request = a_request(prompt="a red picture", width_px=192, height_px=128, upscale=2)
+        judged = await pool.finish(coloured("red"), request, reseeds=0, alignment_judge="helio-clip")
+        assert judged == judged_with(
+            Tools(weights_dir), coloured("red"), prompt="a red picture", width_px=192, height_px=128, upscale=2
+        )
+        assert runtimes_loaded() == [True]
+    finally:
+        await pool.close()
+
+
+async def test_a_judge_that_is_expected_is_loaded_before_the_first_picture(weights_dir: Path) -> None:
+    pool = PostProcessPool(policy=POLICY, weights_dir=weights_dir, expected_judges={"helio-clip", "lost"})
+    try:
+        await pool.warm_up()
+        async with asyncio.timeout(20):
+            while not all(runtimes_loaded()):
+                await asyncio.sleep(0.05)
+        picture = await pool.finish(coloured("red"), a_request(width_px=96, height_px=64), reseeds=0)
+        assert isinstance(picture, FinishedPicture)
+        assert (picture.alignment, len(picture.problems)) == (None, 1), (
+            "it is not used unasked, and what is lost is told"
+        )
+    finally:
+        await pool.close()
 
 
 _PARENT = """

@@ -114,8 +114,19 @@ async def installation(
         stack.push_async_callback(store.close)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
-        gates = GatePolicy(reseeds_max=settings.queue.reseeds_max)
-        post = PostProcessPool(processes=settings.delivery.processes, policy=gates)
+        gates = GatePolicy(
+            reseeds_max=settings.queue.reseeds_max,
+            alignment_min=settings.quality.alignment_min,
+            reseeds_low_alignment=settings.quality.reseeds_low_alignment,
+        )
+        fleet_policy = _fleet_policy(settings, cards)
+        warm_cards = [cards[model_id] for model_id in fleet_policy.always_warm] if may_run_jobs else []
+        post = PostProcessPool(
+            processes=settings.delivery.processes,
+            policy=gates,
+            weights_dir=WEIGHTS_DIR,
+            expected_judges={card.alignment for card in warm_cards if card.alignment is not None},
+        )
         stack.push_async_callback(post.close)
         await post.warm_up()
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
@@ -129,7 +140,7 @@ async def installation(
             make_fleet=lambda emit: _fleet(settings, emit),
             gpus=gpus,
             cards=cards,
-            fleet_policy=_fleet_policy(settings, cards),
+            fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
             sinks=(metrics, log_lifecycle(log)),

@@ -80,6 +80,7 @@ def generate(
     model: Annotated[str | None, typer.Option(help="Model id; see `heliograph models`.")] = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT in pixels.")] = None,
     aspect_ratio: Annotated[str | None, typer.Option(help="W:H, instead of a size.")] = None,
+    upscale: Annotated[int | None, typer.Option(help="Enlarge the picture 2 or 4 times, instead of a size.")] = None,
     seed: Annotated[int | None, typer.Option(help="0 to 4294967295; the same seed makes the same picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     n: Annotated[int | None, typer.Option("--n", "-n", help="Number of pictures, 1 to 10.")] = None,
@@ -104,6 +105,7 @@ def generate(
         "model": model,
         "size": size,
         "aspect_ratio": aspect_ratio,
+        "upscale": upscale,
         "seed": seed,
         "steps": steps,
         "n": n,
@@ -339,7 +341,7 @@ def _outputs(job: JsonObject) -> list[JsonObject]:
 
 def _report(job: JsonObject, paths: list[Path]) -> JsonObject:
     """What `--json` prints."""
-    kept = ("width", "height", "format", "seed", "sha256", "frames", "duration_s")
+    kept = ("width", "height", "format", "seed", "sha256", "frames", "duration_s", "alignment", "missing")
     outputs = zip(_outputs(job), paths, strict=True)
     timings = cast("dict[str, float]", job["timings"])
     return {
@@ -364,7 +366,7 @@ def _tell(job: JsonObject, paths: list[Path]) -> None:
         return
     for output, path in zip(_outputs(job), paths, strict=True):
         clip = f"  {output['frames']} frames, {output['duration_s']:g} s" if "frames" in output else ""
-        said = f"{path}  {output['width']}x{output['height']}{clip}  seed {output['seed']}"
+        said = f"{path}  {output['width']}x{output['height']}{clip}  seed {output['seed']}{_fit(output)}"
         console.print(Text(said), soft_wrap=True)
     timings = cast("dict[str, float]", job["timings"])
     stages = "  ".join(f"{name.removesuffix('_s')} {seconds:.2f} s" for name, seconds in timings.items())
@@ -372,6 +374,15 @@ def _tell(job: JsonObject, paths: list[Path]) -> None:
     for change in cast("list[dict[str, str]]", job["adjustments"]):
         line = f"{change['parameter']}: {change['requested']} -> {change['used']}. {change['reason']}"
         console.print(Text(line, style="dim"))
+
+
+def _fit(output: JsonObject) -> str:
+    """How well the picture fits its prompt, as the end of a line; empty where nothing judged it."""
+    if output["alignment"] is None:
+        return ""
+    missing = ", ".join(cast("list[str]", output["missing"]))
+    score = f"  matches the prompt: {float(str(output['alignment'])):.0%}"
+    return f"{score}, may not show: {missing}" if missing else score
 
 
 # --- shared ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ enumerations, never by what a user sends. `docs/reference/metrics.md` lists them
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -24,6 +24,9 @@ from heliograph.domain.lifecycle import (
     RequestRefused,
 )
 from heliograph.domain.views import FleetView, QueueView
+
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+"""Histogram bounds of what lies between 0 and 1."""
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Histogram bounds in seconds, from a cache-warm toy model to a long video."""
@@ -69,6 +72,9 @@ class Metrics:
         self._charged = self._counter("charged_micros", "Micro-dollars charged to tenants.", "tier")
         self._steps = self._counter("steps", "Denoising steps done.", "model")
         self._outputs = self._counter("outputs", "Pictures delivered.", "model", "format", "verdict")
+        self._alignment = self._histogram(
+            "alignment_ratio", "How well pictures fit their prompts, from 0 to 1.", "model", bounds=SHARES
+        )
         self._loads_s = self._histogram("model_load_seconds", "Time a worker took to load its model.", "model")
         self._lost = self._counter("workers_lost", "Workers gone, by reason.", "model", "reason")
         self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
@@ -115,6 +121,8 @@ class Metrics:
             self._charged.labels(job.tier.value).inc(event.cost_micros)
         for output in record.outputs:
             self._outputs.labels(model, output.output_format.value, output.verdict.decision.value).inc()
+            if output.alignment is not None:
+                self._alignment.labels(model).observe(output.alignment.score)
         if job.state.is_terminal:
             self._jobs.labels(model, job.tier.value, job.state.value).inc()
             for state, seconds in job.stage_seconds().items():
@@ -128,8 +136,8 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"heliograph_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"heliograph_{name}", text, labels, buckets=SECONDS, registry=self.registry)
+    def _histogram(self, name: str, text: str, *labels: str, bounds: Sequence[float] = SECONDS) -> Histogram:
+        return Histogram(f"heliograph_{name}", text, labels, buckets=bounds, registry=self.registry)
 
 
 def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]:

@@ -104,7 +104,9 @@ LifecycleSink = Callable[[LifecycleEvent], None]
 class PostProcessor(Protocol):
     """Judges and encodes pictures somewhere else than on the loop."""
 
-    async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
+    async def finish(
+        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+    ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
         ...
 
@@ -430,9 +432,13 @@ class Pipeline:
 
     async def _finished(self, job: Job, images: tuple[RawImage, ...]) -> Event | None:
         job_id, attempt = job.job_id, job.attempt
+        card = self._cards.get(job.request.model_id)
         try:
             results = await asyncio.gather(
-                *(self._post.finish(image, job.request, reseeds=job.reseeds) for image in images)
+                *(
+                    self._post.finish(image, job.request, reseeds=job.reseeds, alignment_judge=card and card.alignment)
+                    for image in images
+                )
             )
         except Unavailable as error:
             if self._is_draining:
@@ -442,6 +448,8 @@ class Pipeline:
             _log.error("pictures cannot be encoded", job_id=job_id, detail=getattr(error, "__notes__", []))
             return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message, is_retryable=False)
         pictures = [result for result in results if isinstance(result, FinishedPicture)]
+        for problem in dict.fromkeys(problem for picture in pictures for problem in picture.problems):
+            _log.warning("pictures are not as good as they could be", job_id=job_id, reason=problem)
         rejected = [result for result in results if isinstance(result, Verdict)]
         if rejected:
             worst = max(rejected, key=lambda verdict: verdict.decision is Decision.BLOCK)
@@ -487,6 +495,7 @@ class Pipeline:
                 thumbnail_blob=thumbnail_blob,
                 thumbhash=picture.thumbhash,
                 verdict=picture.verdict,
+                alignment=picture.alignment,
                 created_at_s=self.now_s(),
             )
         return None

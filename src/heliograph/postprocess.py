@@ -1,7 +1,8 @@
-"""From raw pixels to the files of a finished picture: judged, encoded, hashed, in processes of their own.
+"""From raw pixels to the files of a finished picture: judged, enlarged, encoded, hashed, in processes of their own.
 
-Encoding is CPU work that would hold up the server's loop, so a few child processes do it. Each is a fresh interpreter
-that imports NumPy, Pillow and the two stages joined here, and nothing of the server. Parent and child share one socket:
+This is CPU work that would hold up the server's loop, so a few child processes do it. Each is a fresh interpreter that
+imports NumPy, Pillow and the stages joined here, and nothing of the server; the models that help it are loaded when a
+picture needs them. Parent and child share one socket:
 the child serves until its end closes, so it also ends when the parent is killed with SIGKILL. Ctrl-C does not reach it:
 it has a session of its own. The standard library's process pools would import the server's main module into every child
 and would outlive a killed parent.
@@ -20,21 +21,27 @@ import struct
 import sys
 import traceback
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heliograph.delivery import pillow, thumbhash
 from heliograph.delivery.parameters import PictureParameters, format_parameters, settings_line
 from heliograph.delivery.provenance import SOFTWARE, XMP_PACKET
+from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
 from heliograph.delivery.variants import plan_variants, size_within
 from heliograph.domain.errors import HeliographError, Unavailable
-from heliograph.domain.pictures import Decision, RawImage, Verdict
+from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
+from heliograph.postprocess_tools import Tools
 from heliograph.quality.facts import image_facts, worst_of
-from heliograph.quality.gates import GatePolicy, judge
+from heliograph.quality.gates import GatePolicy, flagged, judge
 
 RETRIES = 2
 _LENGTH = struct.Struct("!i")
@@ -47,6 +54,7 @@ class FinishedPicture:
     """A picture or clip ready to be stored. `sha256` is the hex digest of `data`.
 
     `thumbnail` is a WebP file, of a clip's first frame. `duration_s` is how long a clip plays, None for a still.
+    `problems` are for the log: tools that should have helped and could not.
     """
 
     data: bytes
@@ -60,23 +68,48 @@ class FinishedPicture:
     verdict: Verdict
     frames: int = 1
     duration_s: float | None = None
+    alignment: Alignment | None = None
+    problems: tuple[str, ...] = ()
+
+
+_DELIVERED = (Decision.ACCEPT, Decision.FLAG)
 
 
 def finish_picture(
-    raw: RawImage, request: GenerationRequest, *, reseeds: int, policy: GatePolicy
+    raw: RawImage,
+    request: GenerationRequest,
+    *,
+    reseeds: int,
+    policy: GatePolicy,
+    tools: Tools,
+    alignment_judge: str | None = None,
 ) -> FinishedPicture | Verdict:
-    """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not."""
+    """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not.
+
+    `alignment_judge` names the tool that says how well it fits its prompt; None where none is to. A clip is judged by
+    its first frame.
+    """
     pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.frames, raw.height_px, raw.width_px, 3)
-    verdict = judge(
+    judged = partial(
+        judge,
         worst_of([image_facts(frame) for frame in pixels]),
-        expected_width_px=request.width_px,
-        expected_height_px=request.height_px,
+        expected_width_px=request.engine_width_px,
+        expected_height_px=request.engine_height_px,
         reseeds=reseeds,
         policy=policy,
     )
-    if verdict.decision in (Decision.REGENERATE, Decision.BLOCK):
+    verdict, assessment = judged(), None
+    if verdict.decision in _DELIVERED and alignment_judge is not None:
+        assessment = tools.assess(pixels[0], request.prompt, judge=alignment_judge)
+        if assessment is not None:
+            verdict = judged(alignment=assessment.alignment.score, calibrated_min=assessment.low)
+    if verdict.decision not in _DELIVERED:
         return verdict
-    plan = plan_variants(request, width_px=raw.width_px, height_px=raw.height_px)
+    pixels, upscaled_by = _enlarged(pixels, request.upscale, tools)
+    if upscaled_by is UpscaleMethod.LANCZOS:
+        verdict = flagged(verdict, "lanczos_upscale")
+    height_px, width_px = pixels.shape[1:3]
+    plan = plan_variants(request, width_px=width_px, height_px=height_px)
     image, *following = map(pillow.image_of, pixels)
     motion = None
     if following:
@@ -84,34 +117,61 @@ def finish_picture(
         motion = pillow.Motion(following=following, frames_per_second=request.frames_per_second)
     thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
     placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
-    data = pillow.encode(image, plan.main, _metadata(raw, request), motion=motion)
+    metadata = _metadata(raw, request, width_px=width_px, height_px=height_px, upscaled_by=upscaled_by)
+    data = pillow.encode(image, plan.main, metadata, motion=motion)
     return FinishedPicture(
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
         output_format=request.output_format,
-        width_px=raw.width_px,
-        height_px=raw.height_px,
+        width_px=width_px,
+        height_px=height_px,
         seed=raw.seed,
         thumbnail=pillow.encode(thumbnail, plan.thumbnail, pillow.Metadata(xmp=XMP_PACKET, software=SOFTWARE)),
         thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
         verdict=verdict,
         frames=raw.frames,
         duration_s=None if motion is None else raw.frames / motion.frames_per_second,
+        alignment=None if assessment is None else assessment.alignment,
+        problems=tools.take_problems(),
     )
 
 
-def _metadata(raw: RawImage, request: GenerationRequest) -> pillow.Metadata:
+def _enlarged(frames: NDArray[np.uint8], factor: int, tools: Tools) -> tuple[NDArray[np.uint8], UpscaleMethod | None]:
+    """`frames` (count, height, width, 3) at `factor` times their size, and what made them larger, if anything did."""
+    _, height_px, width_px, _ = frames.shape
+    plan = plan_upscale(
+        made_width_px=width_px,
+        made_height_px=height_px,
+        factor=factor,
+        network_factor=tools.upscaler_factor() if factor > 1 else None,
+    )
+    if plan is None:
+        return frames, None
+    if plan.method is UpscaleMethod.NETWORK:
+        large = [tools.enlarge(frame, passes=plan.passes) for frame in frames]
+        made = [frame for frame in large if frame is not None]
+        if len(made) == len(large):
+            return np.stack(made), plan.method
+    size_px = (plan.width_px, plan.height_px)
+    return np.stack([pillow.enlarged(frame, size_px) for frame in frames]), UpscaleMethod.LANCZOS
+
+
+def _metadata(
+    raw: RawImage, request: GenerationRequest, *, width_px: int, height_px: int, upscaled_by: UpscaleMethod | None
+) -> pillow.Metadata:
     parameters = PictureParameters(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         steps=request.steps,
         guidance=request.guidance,
         seed=raw.seed,
-        width_px=raw.width_px,
-        height_px=raw.height_px,
+        width_px=width_px,
+        height_px=height_px,
         model=request.model_id,
         version=SOFTWARE,
         frames=raw.frames,
+        upscale=request.upscale,
+        upscaler=upscaled_by,
     )
     return pillow.Metadata(
         xmp=XMP_PACKET,
@@ -127,6 +187,7 @@ class _Task:
     request: GenerationRequest
     reseeds: int
     policy: GatePolicy
+    alignment_judge: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,26 +199,39 @@ class _Broken:
 
 _Answer = FinishedPicture | Verdict | _Broken
 _ChildEnd: TypeAlias = "Connection[_Answer | None, _Task]"
-_CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]))"
+_CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]), *sys.argv[2:])"
 
 
 class PostProcessPool:
     """`finish_picture` in child processes, at most one picture in each at a time; more wait in order of arrival.
 
     A picture whose process died, or did not answer for `timeout_s`, is tried 2 more times in a new one. Processes start
-    when they are first needed; `warm_up` starts them all. `close` ends them.
+    when they are first needed; `warm_up` starts them all. `close` ends them. The tools that enlarge and judge pictures
+    are folders below `weights_dir`; with None there are none. A process loads those judges in `expected_judges` as soon
+    as it is ready, while the first picture is still being made, and every other tool when a picture needs it.
     """
 
-    def __init__(self, *, processes: int = 1, policy: GatePolicy, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        processes: int = 1,
+        policy: GatePolicy,
+        weights_dir: Path | None = None,
+        expected_judges: Collection[str] = (),
+        timeout_s: float = 60.0,
+    ) -> None:
         self._policy = policy
-        self._children = tuple(_Child(timeout_s) for _ in range(processes))
+        arguments = () if weights_dir is None else (str(weights_dir), *sorted(expected_judges))
+        self._children = tuple(_Child(timeout_s, arguments) for _ in range(processes))
         self._idle: asyncio.Queue[_Child] = asyncio.Queue()
         for child in self._children:
             self._idle.put_nowait(child)
         self._is_closed = False
 
-    async def finish(self, raw: RawImage, request: GenerationRequest, *, reseeds: int) -> FinishedPicture | Verdict:
-        """The picture's files, or the verdict that stands in their way.
+    async def finish(
+        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+    ) -> FinishedPicture | Verdict:
+        """The picture's files, or the verdict that stands in their way; see `finish_picture`.
 
         Raises `Unavailable` when the pool is closed or its processes keep dying, and `HeliographError` with code
         `post_processing_failed` when this picture cannot be encoded, which no retry will change.
@@ -168,7 +242,10 @@ class PostProcessPool:
         try:
             if self._is_closed:
                 raise _closed()
-            return await _finish_in(child, _Task(raw=raw, request=request, reseeds=reseeds, policy=self._policy))
+            task = _Task(
+                raw=raw, request=request, reseeds=reseeds, policy=self._policy, alignment_judge=alignment_judge
+            )
+            return await _finish_in(child, task)
         finally:
             self._idle.put_nowait(child)
 
@@ -234,8 +311,9 @@ class _Child:
     Messages are pickles behind their length, four bytes, as `multiprocessing.connection` frames them.
     """
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, arguments: Sequence[str]) -> None:
         self._timeout_s = timeout_s
+        self._arguments = arguments
         self._live: _Live | None = None
 
     async def start(self) -> None:
@@ -245,7 +323,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-c", _CHILD_CODE, str(theirs.fileno())),
+                *(sys.executable, "-P", "-c", _CHILD_CODE, str(theirs.fileno()), *self._arguments),
                 pass_fds=(theirs.fileno(),),
                 stdin=DEVNULL,
                 start_new_session=True,
@@ -300,18 +378,28 @@ async def _receive(reader: asyncio.StreamReader) -> _Answer | None:
     return pickle.loads(await reader.readexactly(length))  # noqa: S301 - written by our own child
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, weights_dir: str | None = None, *expected_judges: str) -> None:
     """The child's whole life: say that it is ready, then answer tasks until the parent's end of the socket closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection: _ChildEnd = Connection(descriptor)
+    tools = Tools(None if weights_dir is None else Path(weights_dir))
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)
+        for judge_name in expected_judges:
+            tools.expect(judge_name)
         while True:
-            connection.send(_answer(connection.recv()))
+            connection.send(_answer(connection.recv(), tools))
 
 
-def _answer(task: _Task) -> _Answer:
+def _answer(task: _Task, tools: Tools) -> _Answer:
     try:
-        return finish_picture(task.raw, task.request, reseeds=task.reseeds, policy=task.policy)
+        return finish_picture(
+            task.raw,
+            task.request,
+            reseeds=task.reseeds,
+            policy=task.policy,
+            tools=tools,
+            alignment_judge=task.alignment_judge,
+        )
     except Exception:  # the top of a worker: whatever it is, the parent hears of it
         return _Broken(traceback=traceback.format_exc())

@@ -103,6 +103,17 @@ class QueueSettings(Section):
         return TIER_HEAD_START_S | value
 
 
+class QualitySettings(Section):
+    """What the gates make of a picture unlike its prompt, for models whose pictures are judged."""
+
+    alignment_min: float | None = Field(
+        default=None, ge=0, le=1, description="Least alignment that is not flagged; by default what the judge advises."
+    )
+    reseeds_low_alignment: bool = Field(
+        default=False, description="Try other seeds for such a picture, up to `queue.reseeds_max`, before flagging it."
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -149,6 +160,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
+    quality: QualitySettings = QualitySettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

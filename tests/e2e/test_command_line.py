@@ -41,6 +41,20 @@ def test_generate_without_a_server_reports_everything_as_json(tmp_path: Path) ->
             assert "a red boat" in image.info["parameters"]
 
 
+def test_a_picture_is_enlarged_and_says_what_it_shows(tmp_path: Path) -> None:
+    words = ("generate", "a red boat on the sea", "--aspect-ratio", "3:2", "--upscale", "2", "--steps", "1", "--json")
+    done = run(*words, "--out", str(tmp_path / "boat.png"), data_dir=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    (output,) = report["outputs"]
+    assert output["alignment"] is None or 0 <= output["alignment"] <= 1
+    assert isinstance(output["missing"], list)
+    with Image.open(output["path"]) as image:
+        assert image.size == (output["width"], output["height"]) == (320, 192)
+        assert "Upscale: 2" in image.info["parameters"]
+    assert "Made at 160x96, enlarged 2x by helio-upscale." in {each["reason"] for each in report["adjustments"]}
+
+
 def test_generate_uses_the_server_that_runs_on_the_data(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server()
     target = tmp_path / "boat.webp"

@@ -107,6 +107,33 @@ def test_use_these_settings_makes_the_same_picture_again(page: Page, built_in_se
     assert newest[0]["outputs"][0]["sha256"] == newest[1]["outputs"][0]["sha256"]
 
 
+def test_a_picture_is_enlarged_and_its_settings_come_back(page: Page, built_in_server: Server, tmp_path: Path) -> None:
+    page.goto(built_in_server.url)
+    page.get_by_test_id("size-option").and_(page.locator('[data-value="160x96"]')).click()
+    enlarge = page.get_by_test_id("upscale-select")
+    option = page.get_by_test_id("upscale-option")
+    option.and_(page.locator('[data-value="4"]')).click()
+    expect(enlarge).to_contain_text("640 × 384")
+    ask(page, "a red boat on the sea at sunset")
+    status(page, "completed")
+    picture = page.get_by_test_id("result-image").first
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [640, 384]
+    page.screenshot(path=str(tmp_path / "enlarged.png"), full_page=True)
+    job = built_in_server.http.get("/v1/jobs?limit=1").json()["data"][0]
+    assert (job["request"]["width"], job["request"]["upscale"]) == (640, 4)
+    (output,) = job["outputs"]
+    said = page.get_by_test_id("fit").first
+    if output["alignment"] is not None:
+        expect(said).to_contain_text(f"Matches the prompt: {output['alignment']:.0%}".replace("%", " %"))
+    if "lanczos_upscale" in output["verdict"]["reasons"]:
+        expect(said).to_contain_text("enlarged by a plain filter")
+    option.and_(page.locator('[data-value="1"]')).click()
+    expect(enlarge).to_contain_text("160 × 96")
+    page.get_by_test_id("use-settings").first.click()
+    expect(enlarge).to_contain_text("640 × 384")
+
+
 def test_a_clip_is_asked_for_and_plays(page: Page, start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(fake='{"step_s": 0.05}')
     page.goto(server.url)

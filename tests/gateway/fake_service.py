@@ -10,7 +10,7 @@ from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId
 from heliograph.domain.job import Failure, JobState
-from heliograph.domain.pictures import Output
+from heliograph.domain.pictures import Alignment, Output
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.views import JobStatus, ModelStatus, Phase
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate, Update
@@ -168,6 +168,7 @@ class FakeService:
             an_output(
                 f"out_{job_id}_{index}",
                 job=job_id,
+                alignment=Alignment(score=0.75, missing=("boat",)),
                 tenant=job.tenant_id,
                 index=index,
                 sha256=digest,

@@ -183,6 +183,7 @@ async def test_a_held_call_answers_with_the_pictures() -> None:
     body = answer.json()
     assert [base64.b64decode(picture["b64_json"]) for picture in body["data"]] == [PICTURE, PICTURE]
     assert [picture["seed"] for picture in body["data"]] == [7, 8]
+    assert [(picture["alignment"], picture["missing"]) for picture in body["data"]] == [(0.75, ["boat"])] * 2
     assert (
         body.items()
         >= {
@@ -314,7 +315,7 @@ async def test_partial_images_come_before_the_completed_ones() -> None:
     assert base64.b64decode(last["b64_json"]) == PICTURE
     assert last.items() >= {"output_format": "jpeg", "quality": "medium", "background": "opaque"}.items()
     assert last["usage"]["total_tokens"] == 5
-    assert last["heliograph"].items() >= {"job_id": "job_1", "index": 0, "seed": 7}.items()
+    assert last["heliograph"].items() >= {"job_id": "job_1", "index": 0, "seed": 7, "alignment": 0.75}.items()
 
 
 async def test_every_picture_of_a_batch_is_completed_and_tokens_count_once() -> None:

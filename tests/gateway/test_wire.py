@@ -2,6 +2,7 @@ import json
 
 from heliograph.domain.job import Failure, Job, JobState, Moment
 from heliograph.domain.model_card import FrameRule, Measured, ModelCard
+from heliograph.domain.pictures import Alignment
 from heliograph.domain.request import Adjustment, OutputFormat
 from heliograph.domain.views import ModelStatus
 from heliograph.gateway.wire import job_json, model_json, output_json, progress_json, stage_timings, started_at_s
@@ -19,10 +20,11 @@ def url(output_id: str, is_thumbnail: bool) -> str:
 
 def test_a_completed_job_shows_everything_the_reference_lists() -> None:
     change = Adjustment(parameter="seed", requested="unset", used="7", reason="Drawn.")
-    request = a_request(prompt="a cat, watercolor", raw_prompt="a cat", adjustments=(change,))
+    request = a_request(prompt="a cat, watercolor", raw_prompt="a cat", adjustments=(change,), upscale=2)
     job = moments(("pending", 100.0), ("dispatched", 101.0), ("running", 101.5), ("completed", 104.0))
     job = a_job("cat", request=request, timeline=job.timeline, state=JobState.COMPLETED, created_at_s=100.0, attempt=1)
-    shown = job_json(a_status(job, step=10, outputs=(an_output("out_1"),), cost_micros=12), output_url=url)
+    output = an_output("out_1", alignment=Alignment(score=0.93124, missing=("windmill",)))
+    shown = job_json(a_status(job, step=10, outputs=(output,), cost_micros=12), output_url=url)
     assert json.loads(json.dumps(shown)) == {
         "id": "cat",
         "object": "job",
@@ -46,6 +48,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
             "seed": 7,
             "n": 1,
             "frames": 1,
+            "upscale": 2,
             "quality": "standard",
             "style": None,
             "output_format": "png",
@@ -66,6 +69,8 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "seed": 7,
                 "thumbhash": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
                 "verdict": {"decision": "accept", "reasons": []},
+                "alignment": 0.9312,
+                "missing": ["windmill"],
             }
         ],
         "error": None,
@@ -73,6 +78,11 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
         "cost_micros": 12,
         "urls": {"self": "/v1/jobs/cat", "events": "/v1/jobs/cat/events", "cancel": "/v1/jobs/cat/cancel"},
     }
+
+
+def test_a_picture_that_nothing_judged_says_so() -> None:
+    shown = output_json(an_output(), output_url=url)
+    assert (shown["alignment"], shown["missing"]) == (None, [])
 
 
 def test_a_waiting_job_shows_its_place_and_no_timings() -> None:
@@ -146,7 +156,7 @@ def test_a_built_in_model_shows_what_was_measured_and_others_that_nothing_was() 
 
 
 def test_a_model_shows_facts_and_blanks() -> None:
-    card = a_card(guidance=None, token_limit=None)
+    card = a_card(guidance=None, token_limit=None, upscale=(2, 4), alignment="helio-clip")
     shown = model_json(
         ModelStatus(card=card, is_available=True, is_resident=False, wait_s=None), styles=("watercolor",)
     )
@@ -164,6 +174,8 @@ def test_a_model_shows_facts_and_blanks() -> None:
             "frames": None,
             "token_limit": None,
             "styles": ["watercolor"],
+            "upscale": [2, 4],
+            "alignment": "helio-clip",
         }.items()
     )
     rule = card.sizes

@@ -29,6 +29,9 @@ SMALL = ModelCard(
 )
 """Like the built-in model: a short list of sizes, every knob."""
 
+ENLARGED = replace(SMALL, model_id=ModelId("enlarged"), upscale=(2, 4))
+"""Its pictures may be enlarged."""
+
 FREE_SIZED = replace(
     SMALL,
     model_id=ModelId("free-sized"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_cards import DISTILLED, FREE_SIZED, PRESETS, SMALL
+from sample_cards import DISTILLED, ENLARGED, FREE_SIZED, PRESETS, SMALL
 
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.model_card import FrameRule, ModelCard, SizeRule
@@ -244,6 +244,77 @@ def test_an_aspect_ratio_gives_the_closest_legal_size(card: ModelCard, ratio: st
     assert changed(prepared(card, aspect_ratio=ratio))["aspect_ratio"] == (ratio, size)
 
 
+FREE_AND_ENLARGED = replace(FREE_SIZED, upscale=(2, 4))
+
+
+@pytest.mark.parametrize(
+    ("card", "parameters", "size", "made"),
+    [
+        (ENLARGED, {}, (128, 128), (128, 128)),
+        (ENLARGED, {"size": "128x128"}, (128, 128), (128, 128)),
+        (ENLARGED, {"size": "256x256"}, (256, 256), (128, 128)),
+        (ENLARGED, {"size": "512x512"}, (512, 512), (128, 128)),
+        (ENLARGED, {"size": "320x192"}, (320, 192), (160, 96)),
+        (ENLARGED, {"size": "384x640"}, (384, 640), (96, 160)),
+        (ENLARGED, {"upscale": 1}, (128, 128), (128, 128)),
+        (ENLARGED, {"upscale": 2}, (256, 256), (128, 128)),
+        (ENLARGED, {"upscale": 4.0}, (512, 512), (128, 128)),
+        (ENLARGED, {"size": "auto", "upscale": 2}, (256, 256), (128, 128)),
+        (ENLARGED, {"size": "256x256", "upscale": 2}, (256, 256), (128, 128)),
+        (ENLARGED, {"size": "128x128", "upscale": 1}, (128, 128), (128, 128)),
+        (ENLARGED, {"aspect_ratio": "16:9"}, (160, 96), (160, 96)),
+        (ENLARGED, {"aspect_ratio": "16:9", "upscale": 4}, (640, 384), (160, 96)),
+        (SMALL, {"upscale": 1}, (128, 128), (128, 128)),
+        (FREE_AND_ENLARGED, {"size": "1024x1024"}, (1024, 1024), (1024, 1024)),
+        (FREE_AND_ENLARGED, {"size": "2048x2048"}, (2048, 2048), (1024, 1024)),
+        (FREE_AND_ENLARGED, {"size": "4096x4096"}, (4096, 4096), (1024, 1024)),
+    ],
+)
+def test_a_size_that_is_delivered_comes_from_one_that_is_made(
+    card: ModelCard, parameters: dict[str, Any], size: tuple[int, int], made: tuple[int, int]
+) -> None:
+    request = prepared(card, **parameters)
+    assert (request.width_px, request.height_px) == size
+    assert (request.engine_width_px, request.engine_height_px) == made
+    assert request.upscale == size[0] // made[0]
+    said = f"Made at {made[0]}x{made[1]}, enlarged {request.upscale}x by helio-upscale."
+    assert (said in {change.reason for change in request.adjustments}) == (request.upscale > 1)
+
+
+@pytest.mark.parametrize(
+    ("card", "parameters", "param", "said"),
+    [
+        (ENLARGED, {"upscale": 3}, "upscale", "upscale must be 1, 2 or 4 for enlarged, not 3."),
+        (ENLARGED, {"upscale": 0}, "upscale", "a whole number from 1 to 4"),
+        (ENLARGED, {"upscale": 8}, "upscale", "a whole number from 1 to 4"),
+        (ENLARGED, {"upscale": "2"}, "upscale", "Send a number, without quotes."),
+        (ENLARGED, {"upscale": True}, "upscale", "a whole number"),
+        (SMALL, {"upscale": 2}, "upscale", "The pictures of small are not enlarged here. Leave it out."),
+        (ENLARGED, {"size": "128x128", "upscale": 2}, "upscale", "For 128x128 enlarged 2 times, send size 256x256."),
+        (ENLARGED, {"size": "256x256", "upscale": 4}, "upscale", "256x256 is enlarged 2 times: leave upscale out."),
+        (ENLARGED, {"size": "256x256", "upscale": 1}, "upscale", "256x256 is enlarged 2 times: leave upscale out."),
+        (ENLARGED, {"size": "256x256", "aspect_ratio": "1:1"}, "aspect_ratio", "exclude each other"),
+        (
+            ENLARGED,
+            {"size": "513x513"},
+            "size",
+            "it makes 128x128, 160x96, 96x160, which can be enlarged 2 or 4 times. The closest is 512x512.",
+        ),
+        (ENLARGED, {"size": "1024x1024"}, "size", "The closest is 512x512."),
+        (ENLARGED, {"size": "384x384"}, "size", "cannot make 384x384"),
+        (SMALL, {"size": "256x256"}, "size", "The closest is 128x128."),
+        (FREE_AND_ENLARGED, {"size": "2176x1984"}, "size", "cannot make 2176x1984"),
+    ],
+)
+def test_what_cannot_be_enlarged_is_refused_by_name(
+    card: ModelCard, parameters: dict[str, Any], param: str, said: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        prepared(card, **parameters)
+    assert caught.value.param == param
+    assert said in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("size", "problem"),
     [
@@ -326,7 +397,9 @@ JSON_SCALARS = (
     | st.sampled_from([10**400, -(10**400), 2**32 - 1, 128, 8])
     | st.floats(allow_nan=True, allow_infinity=True)
     | st.text(st.characters(codec=None), max_size=30)
-    | st.sampled_from(["128x128", "96x160", "1024x1024", "auto", "3:2", "high", "watercolor", "toy", "jpeg", "a boat"])
+    | st.sampled_from(
+        ["128x128", "96x160", "1024x1024", "512x512", "auto", "3:2", "high", "watercolor", "toy", "jpeg", "a boat"]
+    )
 )
 JSON = st.recursive(
     JSON_SCALARS,
@@ -336,7 +409,10 @@ JSON = st.recursive(
 FIELDS = [name for name in RawRequest.__slots__ if name != "model"]
 
 
-@given(card=st.sampled_from([SMALL, FREE_SIZED, DISTILLED]), parameters=st.dictionaries(st.sampled_from(FIELDS), JSON))
+@given(
+    card=st.sampled_from([SMALL, ENLARGED, FREE_SIZED, DISTILLED]),
+    parameters=st.dictionaries(st.sampled_from(FIELDS), JSON),
+)
 def test_any_json_becomes_a_legal_request_or_a_named_refusal(card: ModelCard, parameters: dict[str, Any]) -> None:
     outcome = prepared_or_refused(card, **parameters)
     if isinstance(outcome, InvalidRequest):
@@ -368,7 +444,9 @@ def prepared_or_refused(card: ModelCard, **parameters: Any) -> GenerationRequest
 
 
 def check(request: GenerationRequest, card: ModelCard) -> None:
-    rule, size = card.sizes, (request.width_px, request.height_px)
+    rule, size = card.sizes, (request.engine_width_px, request.engine_height_px)
+    assert request.upscale in (1, *card.upscale)
+    assert (request.width_px, request.height_px) == (size[0] * request.upscale, size[1] * request.upscale)
     if rule.only:
         assert size in rule.only
     assert all(rule.side_min <= side <= rule.side_max and side % rule.multiple == 0 for side in size)

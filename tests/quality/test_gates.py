@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from heliograph.domain.pictures import Decision
+from heliograph.domain.pictures import Decision, Verdict
 from heliograph.quality.facts import ImageFacts, image_facts
-from heliograph.quality.gates import GatePolicy, judge
+from heliograph.quality.gates import GatePolicy, flagged, judge
 
 POLICY = GatePolicy(reseeds_max=2)
 GOOD = ImageFacts(width_px=128, height_px=96, is_finite=True, spread=40.0, flat_share=0.1)
@@ -48,6 +48,57 @@ ACCEPT, FLAG, REGENERATE, BLOCK = Decision.ACCEPT, Decision.FLAG, Decision.REGEN
 def test_the_table(facts: ImageFacts, reseeds: int, decision: Decision, reasons: tuple[str, ...]) -> None:
     verdict = judge(facts, expected_width_px=128, expected_height_px=96, reseeds=reseeds, policy=POLICY)
     assert (verdict.decision, verdict.reasons) == (decision, reasons)
+
+
+RESEEDING = replace(POLICY, reseeds_low_alignment=True)
+STRICT = replace(POLICY, alignment_min=0.9)
+
+
+@pytest.mark.parametrize(
+    ("facts", "alignment", "reseeds", "policy", "decision", "reasons"),
+    [
+        (GOOD, None, 0, POLICY, ACCEPT, ()),
+        (GOOD, 0.3, 0, POLICY, ACCEPT, ()),
+        (GOOD, 0.29, 0, POLICY, FLAG, ("low_alignment",)),
+        (GOOD, 0.0, 0, POLICY, FLAG, ("low_alignment",)),
+        (GOOD, None, 0, STRICT, ACCEPT, ()),
+        (GOOD, 0.89, 0, STRICT, FLAG, ("low_alignment",)),
+        (GOOD, 0.9, 0, STRICT, ACCEPT, ()),
+        (GOOD, 0.0, 0, replace(POLICY, alignment_min=0.0), ACCEPT, ()),
+        (GOOD, 0.29, 0, RESEEDING, REGENERATE, ("low_alignment",)),
+        (GOOD, 0.29, 1, RESEEDING, REGENERATE, ("low_alignment",)),
+        (GOOD, 0.29, 2, RESEEDING, FLAG, ("low_alignment",)),
+        (GOOD, 0.3, 0, RESEEDING, ACCEPT, ()),
+        (SMALLER, 0.1, 0, POLICY, FLAG, ("wrong_size", "low_alignment")),
+        (TURNED, 0.1, 0, RESEEDING, BLOCK, ("wrong_aspect_ratio", "low_alignment")),
+    ],
+)
+def test_the_table_of_alignment(
+    facts: ImageFacts,
+    alignment: float | None,
+    reseeds: int,
+    policy: GatePolicy,
+    decision: Decision,
+    reasons: tuple[str, ...],
+) -> None:
+    verdict = judge(
+        facts,
+        expected_width_px=128,
+        expected_height_px=96,
+        reseeds=reseeds,
+        policy=policy,
+        alignment=alignment,
+        calibrated_min=0.3,
+    )
+    assert (verdict.decision, verdict.reasons) == (decision, reasons)
+
+
+@pytest.mark.parametrize(
+    ("decision", "afterwards"), [(ACCEPT, FLAG), (FLAG, FLAG), (REGENERATE, REGENERATE), (BLOCK, BLOCK)]
+)
+def test_one_more_reason_never_makes_a_verdict_milder(decision: Decision, afterwards: Decision) -> None:
+    verdict = flagged(Verdict(decision=decision, reasons=("blank",)), "lanczos_upscale")
+    assert verdict == Verdict(decision=afterwards, reasons=("blank", "lanczos_upscale"))
 
 
 def test_no_reseeds_allowed_means_that_none_is_asked_for() -> None:

@@ -59,6 +59,7 @@ def test_the_built_in_model() -> None:
     assert (helio.steps.draft, helio.steps.standard, helio.steps.high) == (4, 8, 20)
     assert helio.guidance is not None
     assert (helio.guidance.minimum, helio.guidance.maximum, helio.guidance.default) == (1.0, 10.0, 3.5)
+    assert (helio.upscale, helio.alignment) == ((2, 4), "helio-clip")
     assert helio.limits is not None
     assert helio.limits.startswith("Draws small landscapes only")
 
@@ -179,6 +180,11 @@ def test_aliases_can_come_from_settings() -> None:
         ('[models."Big One"]', "models.Big One", "lower-case"),
         ("[models.sd15]\nvram = 4", "models.sd15.vram", "is not known; known here are name, family"),
         ('[models.sd15]\nvram_gb = "4"', "models.sd15.vram_gb", "must be a number above 0"),
+        ("[models.sd15]\nupscale = [2, 3]", "models.sd15.upscale", "must list some of 2, 4"),
+        ("[models.sd15]\nupscale = [2, 2]", "models.sd15.upscale", "twice"),
+        ("[models.sd15]\nupscale = 2", "models.sd15.upscale", "must be a list"),
+        ('[models.sd15]\nalignment = "sdxl-base"', "models.sd15.alignment", "no model with the task alignment"),
+        ('[models.sd15]\nalignment = "../clip"', "models.sd15.alignment", "names ../clip, which is no model"),
         ("[models.sd15]\nvram_gb = 0", "models.sd15.vram_gb", "leave the field out where it is not known"),
         ("[models.sd15]\nvram_gb = nan", "models.sd15.vram_gb", "must be a number above 0"),
         ("[models.sd15]\nvram_gb = true", "models.sd15.vram_gb", "must be a number above 0"),

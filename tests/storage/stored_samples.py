@@ -5,7 +5,7 @@ from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.ids import TenantId
 from heliograph.domain.job import Attempt, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Decision, Output, Verdict
+from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
 from heliograph.domain.request import Adjustment, OutputFormat
 from heliograph.storage.store import IdempotencyRecord, PostLedger
 from tests import builders
@@ -20,6 +20,7 @@ def a_job(
         negative_prompt="fog",
         guidance=3.5,
         style="oil",
+        upscale=2,
         output_format=OutputFormat.WEBP,
         output_quality=90,
         adjustments=(Adjustment(parameter="size", requested="250x190", used="256x192", reason="multiple of 64"),),
@@ -46,7 +47,10 @@ def an_attempt(job: Job, number: int = 1, *, gpu_s: float = 1.5) -> Attempt:
     return builders.an_attempt(job.job_id, number=number, gpu_s=gpu_s)
 
 
-def an_output(job: Job, index: int = 0, *, sha256: str = "a" * 64) -> Output:
+FITS = Alignment(score=0.9375, missing=("windmill", "at dusk"))
+
+
+def an_output(job: Job, index: int = 0, *, sha256: str = "a" * 64, alignment: Alignment | None = FITS) -> Output:
     return builders.an_output(
         f"{job.job_id}-{index}",
         job=job.job_id,
@@ -54,6 +58,7 @@ def an_output(job: Job, index: int = 0, *, sha256: str = "a" * 64) -> Output:
         index=index,
         sha256=sha256,
         verdict=Verdict(decision=Decision.FLAG, reasons=("blank", "wrong_size")),
+        alignment=alignment,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from heliograph.domain.ids import JobId, OutputId, TenantId
 from heliograph.domain.job import Job, JobState
+from heliograph.domain.pictures import Alignment
 from heliograph.storage import Store, StoredJob
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.sqlite import SqliteStore
@@ -126,6 +127,19 @@ async def test_the_first_write_of_an_output_counts(store: Store) -> None:
     assert stored is not None
     assert stored.outputs == (output,)
     assert await store.output(output.output_id) == output
+
+
+@pytest.mark.parametrize(
+    "alignment", [None, Alignment(score=0.0), Alignment(score=0.25, missing=('a "mill"', "קיץ")), Alignment(score=1.0)]
+)
+async def test_how_well_a_picture_fits_its_prompt_is_kept(store: Store, alignment: Alignment | None) -> None:
+    job = a_job(1)
+    output = an_output(job, alignment=alignment)
+    await store.commit([PutJob(job=job), PutOutput(output=output)])
+    stored = await store.output(output.output_id)
+    assert stored == output
+    (listed,) = await store.jobs(ADA, limit=1)
+    assert listed.outputs == (output,)
 
 
 async def test_a_posting_is_written_once_and_adds_to_the_cost(store: Store) -> None:

@@ -150,6 +150,7 @@ def without(data: Any, path: str) -> str:
         "request.negative_prompt": {"negative_prompt": ""},
         "request.quality": {"quality": "standard"},
         "request.style": {"style": None},
+        "request.upscale": {"upscale": 1},
         "request.output_format": {"output_format": "png"},
         "request.output_quality": {"output_quality": None},
         "request.prompt_tokens": {"prompt_tokens": 0},

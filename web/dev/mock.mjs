@@ -53,6 +53,7 @@ const models = cards.map(([id, name, available, sizes], i) => ({
   supports_negative_prompt: i === 0,
   token_limit: 32,
   styles: i === 0 ? ['watercolor', 'line-art', 'pixel-art'] : [],
+  upscale: i === 0 ? [2, 4] : [],
   licence: 'Apache-2.0',
   limits: i === 0 ? 'Small landscapes only: sea, hills, mountains, forest, desert, city.' : null,
   domain: i === 0 ? 'Landscapes by time of day and weather, with one object.' : null,
@@ -96,6 +97,7 @@ function create(body) {
       guidance_scale: body.guidance_scale ?? 3.5,
       seed,
       n: body.n ?? 1,
+      upscale: [512, 640, 384].includes(width) ? 4 : [256, 320, 192].includes(width) ? 2 : 1,
       frames: body.frames ?? 1,
       quality: body.quality ?? 'standard',
       style: body.style ?? null,
@@ -193,6 +195,8 @@ async function run(job) {
       seed: (seed + index) % 2 ** 32,
       thumbhash: width === height ? THUMBHASHES.square : THUMBHASHES.wide,
       verdict: { decision: 'accept', reasons: [] },
+      alignment: 0.93,
+      missing: prompt.includes('windmill') ? ['windmill'] : [],
     }
   })
   job.timings = { queue_s: 1.5, dispatch_s: 0.012, run_s: 2.1, post_processing_s: 0.21, total_s: 3.822 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Phase } from './api/types'
-import { ago, change, clipLength, cost, duration, fileName, fileSize, ordinal, perDollar, shares, wait, whereabouts } from './words'
+import { ago, change, clipLength, cost, duration, fileName, fileSize, fit, flags, ordinal, perDollar, shares, wait, whereabouts } from './words'
 
 describe('numbers for people', () => {
   it.each([
@@ -37,6 +37,17 @@ describe('numbers for people', () => {
     [ago(0, 90_000), 'yesterday'],
   ])('%s', (actual, expected) => {
     expect(actual).toBe(expected)
+  })
+})
+
+describe('what is said of a picture', () => {
+  it.each([
+    [fit({ alignment: null, missing: [] }), []],
+    [fit({ alignment: 0.934, missing: [] }), ['Matches the prompt: 93 %.']],
+    [fit({ alignment: 0, missing: ['windmill', 'at night'] }), ['Matches the prompt: 0 %.', 'May not show: windmill, at night.']],
+    [flags(['low_alignment', 'blank', 'of a newer server']), ['It is of one colour all over.']],
+  ])('%j', (said, expected) => {
+    expect(said).toEqual(expected)
   })
 })
 

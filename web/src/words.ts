@@ -1,6 +1,6 @@
 /** Numbers and states of the API, put into words for people. */
 
-import type { Adjustment, Job, JobStatus, Phase } from './api/types'
+import type { Adjustment, Job, JobStatus, Output, Phase } from './api/types'
 
 /** `0.23 s`, `4.2 s`, `17 s`, `3 min 20 s`. */
 export function duration(seconds: number): string {
@@ -126,6 +126,24 @@ export function shares(adherence: Record<string, number>): string {
     .sort(([, one], [, other]) => other - one)
     .map(([name, share]) => `${name} ${Math.round(share * 100)} %`)
     .join(', ')
+}
+
+/** How well a picture fits its prompt, as sentences; empty where nothing judged it. */
+export function fit({ alignment, missing }: Pick<Output, 'alignment' | 'missing'>): string[] {
+  if (alignment === null) return []
+  const matches = `Matches the prompt: ${Math.round(alignment * 100)} %.`
+  return missing.length > 0 ? [matches, `May not show: ${missing.join(', ')}.`] : [matches]
+}
+
+const FLAGS: Record<string, string> = {
+  blank: 'It is of one colour all over.',
+  wrong_size: 'It is not of the size asked for.',
+  lanczos_upscale: 'It was enlarged by a plain filter, because the upscaler is not there.',
+}
+
+/** Why a picture was flagged, as sentences; what `fit` says already is left out. */
+export function flags(reasons: readonly string[]): string[] {
+  return reasons.flatMap((reason) => FLAGS[reason] ?? [])
 }
 
 /** A file name from the prompt and the seed that made the picture: `a-red-boat-on-the-sea-7.png`. */

@@ -7,7 +7,8 @@
 Prompts are free text of any number of lines, the last line is a list of settings. A value with a comma, colon, quote or
 line break in it is a JSON string. A prompt that this form cannot carry exactly (one of its lines begins like a negative
 prompt, or it begins or ends with white space) is repeated as a JSON string among the settings, where only we look for
-it. A clip says `Frames: 12` behind its size.
+it. A clip says `Frames: 12` behind its size, a picture that was enlarged says by how much and by what:
+`Upscale: 2, Upscaler: helio-upscale`. The size is that of the file.
 
 The sampler is not named: a model comes with its own, and the request does not choose one.
 """
@@ -36,6 +37,8 @@ class PictureParameters:
     model: str
     version: str
     frames: int = 1
+    upscale: int = 1
+    upscaler: str | None = None
 
 
 def format_parameters(parameters: PictureParameters) -> str:
@@ -55,6 +58,8 @@ def settings_line(parameters: PictureParameters) -> str:
         "Seed": str(parameters.seed),
         "Size": f"{parameters.width_px}x{parameters.height_px}",
         **({"Frames": str(parameters.frames)} if parameters.frames > 1 else {}),
+        **({"Upscale": str(parameters.upscale)} if parameters.upscale > 1 else {}),
+        **({"Upscaler": parameters.upscaler} if parameters.upscaler is not None else {}),
         "Model": parameters.model,
         "Version": parameters.version,
     }
@@ -81,6 +86,8 @@ def parse_parameters(text: str) -> PictureParameters | None:
             model=settings["Model"],
             version=settings["Version"],
             frames=int(settings.get("Frames", "1")),
+            upscale=int(settings.get("Upscale", "1")),
+            upscaler=settings.get("Upscaler"),
         )
     except (KeyError, ValueError):
         return None

@@ -66,6 +66,11 @@ def scaled_down(image: Image.Image, size_px: tuple[int, int]) -> Image.Image:
     return image.resize(size_px, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
+def enlarged(pixels: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """`pixels` (height, width, 3) uint8 at exactly `size_px` (width, height), filtered."""
+    return np.asarray(image_of(pixels).resize(size_px, Image.Resampling.LANCZOS))
+
+
 def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion: Motion | None = None) -> bytes:
     """The file: `image` (RGB) encoded as `encoding` says, with `metadata`; with `motion` a clip that plays forever."""
     file = io.BytesIO()

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from heliograph.domain.ids import ModelId
 
+UPSCALER = ModelId("helio-upscale")
+"""The built-in tool that enlarges pictures where a card allows it."""
+
 
 class EngineKind(StrEnum):
     """Which engine runs a model; None in a card means that this release has no engine for it."""
@@ -103,7 +106,8 @@ class ModelCard:
     seconds. `vram_bytes` is the peak while running the default size. `weights` is the folder below the package's
     `weights/` for a built-in model, `is_installed` whether that is there and `measured` what it says. `limits` is one
     sentence a user should read before choosing the model. A model that `is_by_name_only` never stands in for a request
-    that names none.
+    that names none. `upscale` lists the factors by which the built-in upscaler may enlarge its pictures.
+    `alignment` names the built-in tool that judges whether they fit their prompts.
     """
 
     model_id: ModelId
@@ -128,6 +132,8 @@ class ModelCard:
     weights: str | None = None
     repository: str | None = None
     limits: str | None = None
+    upscale: tuple[int, ...] = ()
+    alignment: str | None = None
     source: str | None = None
     is_by_name_only: bool = False
     is_installed: bool = True

@@ -36,11 +36,20 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """How well a picture fits its prompt: `score` from 0 to 1, and the prompt's phrases it does not seem to show."""
+
+    score: float
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One delivered picture, or a clip of `frames` frames that plays for `duration_s` (None for a still).
 
     `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
     `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
+    `alignment` is None where nothing judged whether the picture fits its prompt.
     """
 
     output_id: OutputId
@@ -60,3 +69,4 @@ class Output:
     created_at_s: float
     frames: int = 1
     duration_s: float | None = None
+    alignment: Alignment | None = None

@@ -51,7 +51,8 @@ class GenerationRequest:
 
     `prompt` is what the model reads, `raw_prompt` what the user typed. Picture i uses seed `(seed + i) mod 2³²`, so any
     one of a batch can be made again alone. `output_quality` is the codec's 1-100 setting, None where it has none. A
-    still has one frame and `frames_per_second` None.
+    still has one frame and `frames_per_second` None. `width_px` x `height_px` is what is delivered; the model makes it
+    `upscale` times smaller.
     """
 
     model_id: ModelId
@@ -72,6 +73,17 @@ class GenerationRequest:
     adjustments: tuple[Adjustment, ...]
     frames: int = 1
     frames_per_second: float | None = None
+    upscale: int = 1
+
+    @property
+    def engine_width_px(self) -> int:
+        """How wide the model makes it."""
+        return self.width_px // self.upscale
+
+    @property
+    def engine_height_px(self) -> int:
+        """How high the model makes it."""
+        return self.height_px // self.upscale
 
     def seeds(self) -> tuple[int, ...]:
         """One seed per picture, in picture order."""

@@ -48,7 +48,7 @@ from heliograph.gateway.openai_request import (
     read_order,
 )
 from heliograph.gateway.submissions import positive_number, submission
-from heliograph.gateway.wire import adjustments_json, progress_json, size_text, stage_timings, to_json
+from heliograph.gateway.wire import adjustments_json, fit_json, progress_json, size_text, stage_timings, to_json
 from heliograph.live import PreviewUpdate, ProgressUpdate, StatusUpdate, Update
 
 EVENTS_HEADER = "X-Heliograph-Events"
@@ -174,7 +174,7 @@ def _closing(job_id: JobId) -> JobNotCompleted:
 
 async def _picture(call: _Call, status: JobStatus, output: Output) -> dict[str, object]:
     request = status.view.job.request
-    picture: dict[str, object] = {"seed": output.seed}
+    picture: dict[str, object] = {"seed": output.seed, **fit_json(output)}
     if call.order.wants_url:
         base = str(call.request.base_url).rstrip("/")
         picture["url"] = base + call.context.output_url(output.output_id, False)
@@ -294,7 +294,7 @@ async def _completed_frame(call: _Call, status: JobStatus, output: Output) -> Fr
             "created_at": int(call.context.clock()),
             **_picture_facts(status),
             "usage": _usage(tokens),
-            "heliograph": {**_heliograph(call, status), "index": output.index, "seed": output.seed},
+            "heliograph": {**_heliograph(call, status), "index": output.index, "seed": output.seed, **fit_json(output)},
         },
     )
 

@@ -35,6 +35,7 @@ OPENAI_FIELDS = (
     "guidance_scale",
     "negative_prompt",
     "aspect_ratio",
+    "upscale",
 )
 
 _SAME_NAME = (
@@ -48,6 +49,7 @@ _SAME_NAME = (
     "guidance_scale",
     "negative_prompt",
     "aspect_ratio",
+    "upscale",
 )
 
 _QUALITY: Mapping[str, Quality | None] = {

@@ -163,6 +163,7 @@ _JOB_EXAMPLE: _Schema = {
         "seed": 7,
         "n": 1,
         "frames": 1,
+        "upscale": 1,
         "quality": "standard",
         "style": None,
         "output_format": "png",
@@ -185,6 +186,8 @@ _JOB_EXAMPLE: _Schema = {
             "seed": 7,
             "thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI",
             "verdict": {"decision": "accept", "reasons": []},
+            "alignment": 0.93,
+            "missing": ["red"],
         }
     ],
     "error": None,
@@ -240,6 +243,8 @@ _MODEL_EXAMPLE: _Schema = {
         "pixels_max": 16384,
         "only": ["128x128", "160x96"],
     },
+    "upscale": [2, 4],
+    "alignment": "helio-clip",
     "steps": {"min": 1, "max": 50, "draft": 4, "standard": 8, "high": 20},
     "guidance": {"min": 1.0, "max": 10.0, "default": 3.5},
     "frames": None,
@@ -267,7 +272,7 @@ _EVENTS_EXAMPLE = (
 
 _IMAGES_EXAMPLE: _Schema = {
     "created": 1790000000,
-    "data": [{"seed": 7, "b64_json": "iVBORw0KGgo…"}],
+    "data": [{"seed": 7, "alignment": 0.93, "missing": [], "b64_json": "iVBORw0KGgo…"}],
     "size": "128x128",
     "quality": "medium",
     "background": "opaque",
@@ -473,6 +478,10 @@ _SHARED_PARAMETERS: _Schema = {
     "negative_prompt": _TEXT | {"description": "What it should not show; for models that support it."},
     "size": _TEXT | {"pattern": "^(auto|[0-9]+x[0-9]+)$", "description": "`WIDTHxHEIGHT` in pixels, or `auto`."},
     "aspect_ratio": _TEXT | {"pattern": "^[0-9]+:[0-9]+$", "description": "Instead of `size`."},
+    "upscale": {
+        "enum": [1, 2, 4],
+        "description": "Enlarge what `aspect_ratio` or the default size says; `size` is already the size delivered.",
+    },
     "steps": _COUNT,
     "guidance_scale": {"type": "number", "minimum": 0},
     "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
@@ -499,8 +508,19 @@ _JOB["properties"] |= {
     "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
 }
 
+_FIT: _Schema = {
+    "alignment": _nullable("number")
+    | {"minimum": 0, "maximum": 1, "description": "How well it fits the prompt; null where nothing judged it."},
+    "missing": {
+        "type": "array",
+        "items": _TEXT,
+        "description": "Phrases of the prompt that the picture does not seem to show.",
+    },
+}
+
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
 _OUTPUT["properties"] |= {
+    **_FIT,
     "frames": _COUNT | {"description": "Of a clip only."},
     "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
 }
@@ -519,6 +539,7 @@ _MODEL["properties"] |= {
         "additionalProperties": {"type": "number"},
         "description": "By attribute, the share of unseen prompts whose picture shows what was asked for.",
     },
+    "alignment": _nullable("string") | {"description": "The tool that judges how well pictures fit their prompts."},
     "licence": _nullable("string"),
     "limits": _nullable("string"),
     "vram_bytes": _nullable("integer"),
@@ -602,7 +623,7 @@ _SCHEMAS: _Schema = {
 }
 
 _IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
-_IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT}
+_IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT, **_FIT}
 _IMAGE_DATA["required"] = ["seed"]
 
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")

@@ -81,6 +81,7 @@ def _request_json(request: GenerationRequest) -> dict[str, object]:
         "seed": request.seed,
         "n": request.image_count,
         "frames": request.frames,
+        "upscale": request.upscale,
         "quality": request.quality.value,
         "style": request.style,
         "output_format": request.output_format.value,
@@ -111,8 +112,18 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "seed": output.seed,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
+        **fit_json(output),
     }
     return picture if output.frames == 1 else picture | {"frames": output.frames, "duration_s": output.duration_s}
+
+
+def fit_json(output: Output) -> dict[str, object]:
+    """How well a picture fits its prompt; null and nothing where nothing judged it."""
+    alignment = output.alignment
+    return {
+        "alignment": None if alignment is None else round(alignment.score, 4),
+        "missing": [] if alignment is None else list(alignment.missing),
+    }
 
 
 def started_at_s(job: Job) -> float | None:
@@ -155,6 +166,8 @@ def model_json(model: ModelStatus, *, styles: tuple[str, ...]) -> dict[str, obje
         "resident": model.is_resident,
         "est_seconds": model.wait_s,
         "sizes": _sizes_json(card),
+        "upscale": list(card.upscale),
+        "alignment": card.alignment,
         "steps": {
             "min": card.steps.minimum,
             "max": card.steps.maximum,

@@ -8,7 +8,7 @@ where the user could be surprised by them: the size and the seed.
 from collections.abc import Callable, Mapping
 
 from heliograph.domain.errors import InvalidRequest
-from heliograph.domain.model_card import ModelCard
+from heliograph.domain.model_card import UPSCALER, ModelCard
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
@@ -27,6 +27,7 @@ PIXELS_MAX = 80_000_000
 
 OUTPUT_QUALITY_DEFAULT = 90
 UNKNOWN_WORDS_SHOWN_MAX = 5
+UPSCALE_MAX = 4
 NO_GUIDANCE = 0.0
 """`GenerationRequest.guidance` for a model that has no such knob."""
 
@@ -55,7 +56,7 @@ def prepare(
         prompt, negative_prompt = _styled(prompt, negative_prompt, style, card, changes)
     prompt_tokens = _checked_tokens(prompt, card, count_tokens, param="prompt")
     _checked_tokens(negative_prompt, card, count_tokens, param="negative_prompt")
-    width_px, height_px = _size(raw, card, changes)
+    (width_px, height_px), upscale = _size(raw, card, changes)
     steps, quality = _effort(raw, card, changes)
     guidance = _guidance(raw.guidance_scale, card)
     if negative_prompt and 0 < guidance <= 1:
@@ -83,6 +84,7 @@ def prepare(
         output_quality=output_quality,
         prompt_tokens=prompt_tokens,
         adjustments=tuple(changes),
+        upscale=upscale,
     )
 
 
@@ -179,7 +181,53 @@ def _checked_tokens(text: str, card: ModelCard, count_tokens: Callable[[str], in
     return counted
 
 
-def _size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[int, int]:
+def _size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[tuple[int, int], int]:
+    """The size that is delivered, and how many times smaller the model makes it."""
+    factor = _upscale(raw.upscale, card)
+    if raw.size is None or raw.size == "auto":
+        made, factor = _native_size(raw, card, changes), factor or 1
+        size = (made[0] * factor, made[1] * factor)
+    else:
+        size, factor = _exact_size(raw, card, factor)
+        made = (size[0] // factor, size[1] // factor)
+    if factor > 1:
+        used, reason = f"{size_text(made)} x {factor}", f"Made at {size_text(made)}, enlarged {factor}x by {UPSCALER}."
+        changes.append(Adjustment(parameter="size", requested=size_text(size), used=used, reason=reason))
+    return size, factor
+
+
+def _upscale(value: object, card: ModelCard) -> int | None:
+    """The factor that was sent, or None."""
+    if value is None:
+        return None
+    allowed = (1, *card.upscale)
+    factor = whole_number(value, param="upscale", minimum=1, maximum=UPSCALE_MAX)
+    if factor in allowed:
+        return factor
+    if not card.upscale:
+        raise _unsupported("upscale", f"The pictures of {card.model_id} are not enlarged here. Leave it out.")
+    known = ", ".join(map(str, allowed[:-1]))
+    raise invalid("upscale", f"upscale must be {known} or {allowed[-1]} for {card.model_id}, not {factor}.")
+
+
+def _exact_size(raw: RawRequest, card: ModelCard, factor: int | None) -> tuple[tuple[int, int], int]:
+    """The size that was sent, which is what is delivered; a factor that was sent has to lead there."""
+    if raw.aspect_ratio is not None:
+        raise invalid("aspect_ratio", "size and aspect_ratio exclude each other: send one of them.")
+    factors = (1, *card.upscale)
+    size, fitting = exact_size(raw.size, card.sizes, model=card.model_id, factors=factors)
+    if factor is None or factor == fitting:
+        return size, fitting
+    if fitting == 1:
+        larger = size_text((size[0] * factor, size[1] * factor))
+        fix = f"For {size_text(size)} enlarged {factor} times, send size {larger}"
+    else:
+        fix = f"{size_text(size)} is enlarged {fitting} times: leave upscale out"
+    raise invalid("upscale", f"upscale does not fit size, which is the size delivered. {fix}.")
+
+
+def _native_size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[int, int]:
+    """The size that the model makes where none was sent: of the shape that was, or its default."""
     if raw.size is not None and raw.aspect_ratio is not None:
         raise invalid("aspect_ratio", "size and aspect_ratio exclude each other: send one of them.")
     if raw.aspect_ratio is not None:
@@ -187,12 +235,10 @@ def _size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[
         requested, reason = str(raw.aspect_ratio), f"The size of {card.model_id} closest to this shape."
         changes.append(Adjustment(parameter="aspect_ratio", requested=requested, used=size_text(size), reason=reason))
         return size
-    if raw.size is None or raw.size == "auto":
-        size = card.sizes.default
-        requested, reason = "unset" if raw.size is None else "auto", f"The default size of {card.model_id}."
-        changes.append(Adjustment(parameter="size", requested=requested, used=size_text(size), reason=reason))
-        return size
-    return exact_size(raw.size, card.sizes, model=card.model_id)
+    size = card.sizes.default
+    requested, reason = "unset" if raw.size is None else "auto", f"The default size of {card.model_id}."
+    changes.append(Adjustment(parameter="size", requested=requested, used=size_text(size), reason=reason))
+    return size
 
 
 def _effort(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[int, Quality]:

@@ -16,6 +16,7 @@ class RawRequest:
     negative_prompt: object = None
     size: object = None
     aspect_ratio: object = None
+    upscale: object = None
     steps: object = None
     guidance_scale: object = None
     seed: object = None

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from heliograph.domain.model_card import SizeRule
 from heliograph.prompts.values import invalid, shown
@@ -17,18 +17,26 @@ _SIZE = re.compile(r"(-?[0-9]{1,9})[x×](-?[0-9]{1,9})")
 _RATIO = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,4})?):([0-9]{1,5}(?:\.[0-9]{1,4})?)")
 
 
-def exact_size(value: object, rule: SizeRule, *, model: str) -> tuple[int, int]:
-    """The size written `WIDTHxHEIGHT`, if the rule allows it."""
+def exact_size(
+    value: object, rule: SizeRule, *, model: str, factors: Sequence[int] = (1,)
+) -> tuple[tuple[int, int], int]:
+    """The size written `WIDTHxHEIGHT`, and the first of `factors` by which it is larger than one the rule allows."""
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         example = size_text(rule.default)
         raise invalid("size", f'size must be "auto" or width x height like "{example}", not {shown(value)}.')
     width, height = int(match[1]), int(match[2])
-    problem = _problem((width, height), rule)
-    if problem is not None:
-        closest = size_text(closest_size(max(width, 1), max(height, 1), rule))
-        raise invalid("size", f"{model} cannot make {size_text((width, height))}: {problem}. The closest is {closest}.")
-    return width, height
+    for factor in factors:
+        is_divisible = not width % factor and not height % factor
+        if is_divisible and _problem((width // factor, height // factor), rule) is None:
+            return (width, height), factor
+    problem = _problem((width, height), rule) or "that size is not enlarged from any"
+    larger = " or ".join(str(factor) for factor in factors if factor > 1)
+    also = f", which can be enlarged {larger} times" if larger else ""
+    closest = size_text(closest_size(max(width, 1), max(height, 1), rule, factors=factors))
+    raise invalid(
+        "size", f"{model} cannot make {size_text((width, height))}: {problem}{also}. The closest is {closest}."
+    )
 
 
 def size_of_shape(value: object, rule: SizeRule, *, model: str) -> tuple[int, int]:
@@ -44,15 +52,19 @@ def size_of_shape(value: object, rule: SizeRule, *, model: str) -> tuple[int, in
     return closest
 
 
-def closest_size(width: float, height: float, rule: SizeRule) -> tuple[int, int]:
-    """The legal size closest to `width` x `height` in shape and area; the first (narrowest) of equals."""
+def closest_size(width: float, height: float, rule: SizeRule, *, factors: Sequence[int] = (1,)) -> tuple[int, int]:
+    """The size closest to `width` x `height` in shape and area; the first (narrowest) of equals.
+
+    It is one that the rule allows, enlarged by one of `factors`.
+    """
 
     def distance(size: tuple[int, int]) -> float:
         shape_error = abs(math.log(size[0] / size[1]) - math.log(width / height))
         area_error = abs(math.log(size[0] * size[1]) - math.log(width * height))
         return _SHAPE_WEIGHT * shape_error + area_error
 
-    return min(rule.only or _candidates(width / height, rule), key=distance)
+    made = rule.only or tuple(_candidates(width / height, rule))
+    return min(((wide * factor, high * factor) for factor in factors for wide, high in made), key=distance)
 
 
 def size_text(size: tuple[int, int]) -> str:

@@ -30,6 +30,7 @@ from heliograph.domain.model_card import (
 
 TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v", "alignment")
 CLIP_TASKS = frozenset({"t2v", "i2v"})
+UPSCALE_FACTORS = (2, 4)
 BYTES_PER_GB = 10**9
 
 Fields = Mapping[str, object]
@@ -86,7 +87,9 @@ def merge(*files: CatalogueFile) -> Catalogue:
         for name, fields in models.items()
     }
     for card in cards.values():
-        _check_alternatives(card, cards, _Where(origins[card.model_id]).at("models").at(card.model_id))
+        where = _Where(origins[card.model_id]).at("models").at(card.model_id)
+        _check_alternatives(card, cards, where)
+        _check_judge(card, cards, where)
     for name, (target, origin) in aliases.items():
         _check_alias(name, target, cards, _Where(origin).at("aliases").at(name))
     return Catalogue(cards=cards, aliases={name: ModelId(target) for name, (target, _) in aliases.items()})
@@ -177,6 +180,13 @@ def _size(value: object, where: _Where) -> tuple[int, int]:
 
 def _sizes(value: object, where: _Where) -> tuple[tuple[int, int], ...]:
     return _unique(tuple(_size(item, where) for item in _items(value, where)), where)
+
+
+def _factors(value: object, where: _Where) -> tuple[int, ...]:
+    factors = _unique(tuple(_count(item, where) for item in _items(value, where)), where)
+    if not frozenset(factors) <= frozenset(UPSCALE_FACTORS):
+        raise where.wrong(f"must list some of {', '.join(map(str, UPSCALE_FACTORS))}")
+    return tuple(sorted(factors))
 
 
 def _names(value: object, where: _Where) -> tuple[str, ...]:
@@ -270,6 +280,8 @@ _MODEL: Mapping[str, _Reader] = {
     "load_s": _positive,
     "timings": _timings,
     "alternatives": _names,
+    "upscale": _factors,
+    "alignment": _text,
     "limits": _text,
     "sources": _names,
 }
@@ -334,6 +346,8 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         weights=_optional(fields, "weights", str),
         repository=_optional(fields, "repository", str),
         limits=_optional(fields, "limits", str),
+        upscale=_optional(fields, "upscale", tuple[int, ...]) or (),
+        alignment=_optional(fields, "alignment", str),
         source="; ".join(_optional(fields, "sources", tuple[str, ...]) or ()) or None,
         is_by_name_only=_optional(fields, "by_name_only", bool) or False,
     )
@@ -404,6 +418,13 @@ def _check_alternatives(card: ModelCard, cards: Mapping[ModelId, ModelCard], whe
             raise where.at("alternatives").wrong("names the model itself; leave it out")
         if model_id not in cards:
             raise where.at("alternatives").wrong(f"names {model_id}, which is not in the catalogue; add or remove it")
+
+
+def _check_judge(card: ModelCard, cards: Mapping[ModelId, ModelCard], where: _Where) -> None:
+    if card.alignment is not None:
+        judge = cards.get(ModelId(card.alignment))
+        if judge is None or "alignment" not in judge.tasks:
+            raise where.at("alignment").wrong(f"names {card.alignment}, which is no model with the task alignment")
 
 
 def _check_alias(name: str, target: str, cards: Mapping[ModelId, ModelCard], where: _Where) -> None:

@@ -84,7 +84,8 @@ class Profiles:
 
 
 def _work_units(request: GenerationRequest) -> float:
-    megapixels = request.width_px * request.height_px * request.frames * request.image_count / 1e6
+    pixels = request.engine_width_px * request.engine_height_px * request.frames
+    megapixels = pixels * request.image_count / 1e6
     return max(megapixels * request.steps, 1e-9)
 
 

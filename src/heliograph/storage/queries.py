@@ -26,8 +26,8 @@ ON CONFLICT (job_id, number) DO NOTHING
 """
 
 PUT_OUTPUT = """
-INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, data)
-VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :data)
+INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, alignment, data)
+VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :data)
 ON CONFLICT (output_id) DO NOTHING
 """
 

@@ -15,7 +15,7 @@ from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.ids import GpuId, JobId, KeyId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Decision, Output, Verdict
+from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.storage.store import IdempotencyRecord
@@ -58,6 +58,7 @@ def row_of_job(job: Job) -> Parameters:
             "image_count": request.image_count,
             "frames": request.frames,
             "frames_per_second": request.frames_per_second,
+            "upscale": request.upscale,
             "quality": request.quality,
             "style": request.style,
             "output_format": request.output_format,
@@ -117,6 +118,7 @@ def _request(data: dict[str, Any], *, model_id: ModelId) -> GenerationRequest:
         image_count=data["image_count"],
         frames=data.get("frames", 1),
         frames_per_second=data.get("frames_per_second"),
+        upscale=data.get("upscale", 1),
         quality=Quality(data.get("quality", Quality.STANDARD)),
         style=data.get("style"),
         output_format=OutputFormat(data.get("output_format", OutputFormat.PNG)),
@@ -176,6 +178,7 @@ def row_of_output(output: Output) -> Parameters:
         "thumbnail_blob": output.thumbnail_blob,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
+        **({} if output.alignment is None else {"missing": output.alignment.missing}),
     }
     return {
         "output_id": output.output_id,
@@ -183,6 +186,7 @@ def row_of_output(output: Output) -> Parameters:
         "tenant_id": output.tenant_id,
         "position": output.index,
         "created_at_s": output.created_at_s,
+        "alignment": None if output.alignment is None else output.alignment.score,
         "data": _encode(data),
     }
 
@@ -191,6 +195,7 @@ def output_of_row(row: Row) -> Output:
     """The picture in a row of `outputs`."""
     data: dict[str, Any] = json.loads(row["data"])
     verdict: dict[str, Any] = data["verdict"]
+    score: float | None = row["alignment"]
     return Output(
         output_id=OutputId(row["output_id"]),
         job_id=JobId(row["job_id"]),
@@ -209,6 +214,7 @@ def output_of_row(row: Row) -> Output:
         thumbhash=data.get("thumbhash", ""),
         verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
         created_at_s=row["created_at_s"],
+        alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
     )
 
 

@@ -44,6 +44,10 @@ export interface Output {
   frames?: number
   duration_s?: number
   verdict: { decision: string; reasons: string[] }
+  /** How well it fits the prompt, from 0 to 1; null where nothing judged it. */
+  alignment: number | null
+  /** Phrases of the prompt that it does not seem to show. */
+  missing: string[]
 }
 
 export interface JobRequest {
@@ -55,6 +59,8 @@ export interface JobRequest {
   guidance_scale: number | null
   seed: number
   n: number
+  /** How many times smaller than the picture the model made it. */
+  upscale: number
   frames: number
   quality: Quality
   style: string | null
@@ -136,6 +142,8 @@ export interface Model {
   resident: boolean
   est_seconds: number | null
   sizes: SizeRule | null
+  /** By how much its pictures may be enlarged. */
+  upscale: number[]
   steps: { min: number; max: number; draft: number; standard: number; high: number } | null
   guidance: { min: number; max: number; default: number } | null
   /** Of models that make clips, and nothing else. */

@@ -5,6 +5,7 @@ import { curlOf, draftOf, emptyDraft, fitTo, submissionOf } from './draft'
 const model = {
   id: 'plain',
   sizes: { default: '128x128', multiple: 8, side_min: 96, side_max: 160, pixels_max: 16384, only: ['128x128', '160x96'] },
+  upscale: [2, 4],
   guidance: null,
   frames: null,
   supports_negative_prompt: false,
@@ -22,6 +23,7 @@ const job = {
     guidance_scale: 3.5,
     seed: 7,
     n: 4,
+    upscale: 1,
     frames: 1,
     quality: 'standard',
     style: 'watercolor',
@@ -87,6 +89,14 @@ describe('a draft', () => {
       output_format: 'webp',
     })
     expect(submissionOf(draftOf(job, 9))).toMatchObject({ seed: 9, n: 1 })
+  })
+
+  it('asks for the size that is delivered, and comes back to the one that is made', () => {
+    const draft = { ...emptyDraft(), size: '160x96', upscale: 4 }
+    expect(submissionOf(fitTo(draft, model))).toMatchObject({ size: '640x384' })
+    const large = { ...job, request: { ...job.request, width: 640, height: 384, upscale: 4 } }
+    expect(draftOf(large)).toMatchObject({ size: '160x96', upscale: 4 })
+    expect(submissionOf(fitTo(draftOf(large), { ...model, upscale: [2] }))).toMatchObject({ size: '160x96' })
   })
 
   it('becomes a command that a shell reads back unharmed', () => {

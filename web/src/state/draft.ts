@@ -7,7 +7,10 @@ import { parseSize, sizeChoices } from '../picture/sizes'
 export interface Draft {
   prompt: string
   model: string
+  /** What the model makes. */
   size: string
+  /** How many times larger it is delivered. */
+  upscale: number
   negativePrompt: string
   steps: string
   guidance: string
@@ -27,6 +30,7 @@ export function emptyDraft(): Draft {
     prompt: '',
     model: '',
     size: '',
+    upscale: 1,
     negativePrompt: '',
     steps: '',
     guidance: '',
@@ -46,6 +50,7 @@ export function fitTo(draft: Draft, model: Model): Draft {
     ...draft,
     model: model.id,
     size: sizes.includes(draft.size) ? draft.size : (model.sizes?.default ?? ''),
+    upscale: model.upscale.includes(draft.upscale) ? draft.upscale : 1,
     negativePrompt: model.supports_negative_prompt ? draft.negativePrompt : '',
     guidance: model.guidance ? draft.guidance : '',
     style: model.styles.includes(draft.style) ? draft.style : '',
@@ -75,7 +80,7 @@ export function submissionOf(draft: Draft): Submission {
     prompt: draft.prompt,
     ...(draft.model && { model: draft.model }),
     ...(draft.negativePrompt.trim() && { negative_prompt: draft.negativePrompt }),
-    ...(draft.size && { size: draft.size }),
+    ...(draft.size && { size: enlarged(draft.size, draft.upscale) }),
     ...(draft.steps.trim() && { steps: numberOrText(draft.steps) }),
     ...(draft.guidance.trim() && { guidance_scale: numberOrText(draft.guidance) }),
     ...(draft.seed.trim() && { seed: numberOrText(draft.seed) }),
@@ -85,6 +90,12 @@ export function submissionOf(draft: Draft): Submission {
     ...(draft.style && { style: draft.style }),
     output_format: draft.format,
   }
+}
+
+/** The size as it is delivered: `256x256` for `128x128` twice as large. */
+export function enlarged(size: string, factor: number): string {
+  const made = parseSize(size)
+  return made === null ? size : `${made.width * factor}x${made.height * factor}`
 }
 
 function numberOrText(typed: string): number | string {
@@ -98,7 +109,8 @@ export function draftOf(job: Job, seed?: number): Draft {
   return {
     prompt: request.prompt,
     model: job.model,
-    size: `${request.width}x${request.height}`,
+    size: `${request.width / request.upscale}x${request.height / request.upscale}`,
+    upscale: request.upscale,
     negativePrompt: request.negative_prompt,
     steps: String(request.steps),
     guidance: request.guidance_scale === null ? '' : String(request.guidance_scale),
