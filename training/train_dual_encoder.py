@@ -40,7 +40,7 @@ from training.scenes import ATTRIBUTES, COLOURED_OBJECTS, SIZES, Scene, is_plaus
 from training.tokenizer import Tokenizer
 from training.train_text_encoder import attribute_targets
 
-TOTAL_SAMPLES = 260_000
+TOTAL_SAMPLES = 160_000
 _BATCH = 256
 _LEARNING_RATE = 1.5e-3
 _WARMUP_SAMPLES = 10_000

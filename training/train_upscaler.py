@@ -11,6 +11,7 @@ import math
 import random
 from multiprocessing import Pool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,6 +147,14 @@ def make_optimizers(model: nn.Module) -> list[torch.optim.Optimizer]:
         Muon([p for p in model.parameters() if p.ndim == 4], _LEARNING_RATE, decay=0.0),
         torch.optim.AdamW([p for p in model.parameters() if p.ndim < 4], _LEARNING_RATE, weight_decay=0.0),
     ]
+
+
+def load_upscaler(work: Path) -> tuple[Upscaler, dict[str, Any]]:
+    """The trained upscaler in evaluation mode, and what was measured at the end of its training."""
+    state = torch.load(work / "checkpoints" / "upscaler.pt", weights_only=False)
+    upscaler = Upscaler()
+    upscaler.load_state_dict(state["model"])
+    return upscaler.eval(), {"samples_seen": state["samples_seen"], **state["measured"]}
 
 
 def main() -> None:

@@ -16,6 +16,8 @@ FACTOR = 2
 _UNSHUFFLE = 2
 _CHANNELS = 64
 _DEPTH = 4
+MARGIN_PX = _UNSHUFFLE * (2 * _DEPTH + 2) + _UNSHUFFLE
+"""How far, in pixels of the input, a pixel of the output can see: tiles that overlap by it have no seams."""
 
 
 class Upscaler(nn.Module):
