@@ -24,7 +24,7 @@ from training.cards import WEIGHTS, Record, write_card
 from training.dual_encoder import EMBEDDING_CHANNELS
 from training.exported import TextToImageGraphs
 from training.models import DEFAULT_GUIDANCE, DEFAULT_STEPS, TextToImage, load_models, load_turbo
-from training.onnx_graph import export_network, store_as_half, store_as_integers
+from training.onnx_graph import Store, export_network, store_as_fine_integers, store_as_half, store_as_integers
 from training.progress import StageLog, stage_parser, write_whole
 from training.scenes import SIZES
 from training.text_encoder import CONTEXT_CHANNELS
@@ -97,22 +97,19 @@ class Export:
 
     def graph(
         self, network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str],
-        grid: int = 0, is_integer: bool = False,
+        grid: int = 0, store: Store = store_as_half,
     ) -> None:  # fmt: skip
         """Write one graph and say how large it is."""
-        store = store_as_integers if is_integer else store_as_half
         export_network(network, example, path, inputs, outputs, grid, store)
         self.log.write(f"{path.parent.name}/{path.name}: {path.stat().st_size / 1e6:.2f} MB")
 
-    def transformer(self, models: TextToImage, path: Path, *, is_integer: bool = False) -> None:
+    def transformer(self, models: TextToImage, path: Path, store: Store = store_as_half) -> None:
         """Write a diffusion transformer."""
         ids = torch.tensor([models.tokenizer.encode("a red boat on the sea"), models.tokenizer.encode("")])
         with torch.no_grad():
             context, pooled = models.text_encoder(ids)
         example = (torch.randn(2, LATENT_CHANNELS, 12, 20), torch.rand(2), context, pooled)
-        self.graph(
-            models.transformer, example, path, ["latents", "t", "context", "pooled"], ["velocity"], 2, is_integer
-        )
+        self.graph(models.transformer, example, path, ["latents", "t", "context", "pooled"], ["velocity"], 2, store)
 
 
 def shared(parts: dict[str, str], *own: str) -> dict[str, str]:
@@ -163,7 +160,7 @@ def export_turbo(to: Export) -> None:
 def export_int8(to: Export) -> None:
     """helio-base's transformer with 8-bit weights; its golden colours come from the graph itself."""
     models, folder = load_models(to.work), to.folder(INT8)
-    to.transformer(models, folder / "transformer.onnx", is_integer=True)
+    to.transformer(models, folder / "transformer.onnx", store_as_integers)
     parts = shared(_BASE_PARTS, "transformer")
     facts = text_to_image_facts(to, INT8, models, DEFAULT_STEPS, DEFAULT_GUIDANCE)
     training = {"samples_seen": models.samples_seen}
@@ -199,8 +196,8 @@ def export_clip(to: Export) -> None:
     tokenizer = load_models(to.work).tokenizer
     ids = torch.tensor([tokenizer.encode("a red boat on the sea"), tokenizer.encode("")])
     to.graph(model.image, (torch.randn(2, LATENT_CHANNELS, 12, 20),), folder / "image_tower.onnx",
-             ["latents"], ["embedding"], 4)  # fmt: skip
-    to.graph(model.text, (ids,), folder / "text_tower.onnx", ["ids"], ["embedding"])
+             ["latents"], ["embedding"], 4, store_as_fine_integers)  # fmt: skip
+    to.graph(model.text, (ids,), folder / "text_tower.onnx", ["ids"], ["embedding"], 0, store_as_fine_integers)
     found = to.measured("dual_encoder.json")
     shared_parts = {name: _BASE_PARTS[name] for name in ("encoder", *_TOKENIZER_PARTS)}
     write_card(
@@ -211,7 +208,7 @@ def export_clip(to: Export) -> None:
         facts={
             "embedding_channels": EMBEDDING_CHANNELS,
             "downscale": DOWNSCALE,
-            "multiple_px": 4 * DOWNSCALE,
+            "multiple_px": 2 * DOWNSCALE,
             **tokenizer_facts(tokenizer.start, tokenizer.end),
             **reported(to, CLIP),
             "calibration": found["calibration"],

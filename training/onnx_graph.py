@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 from training.progress import write_whole
 
+Store = Callable[[onnx.ModelProto], onnx.ModelProto]
+"""How the weights of an exported network are stored."""
+
 _OPSET = 20
 _SMALLEST_STORED_AS_HALF = 64
 _BATCH_MAX = 256
@@ -32,7 +35,7 @@ def export_network(
     inputs: Sequence[str],
     outputs: Sequence[str],
     grid: int,
-    store: Callable[[onnx.ModelProto], onnx.ModelProto] | None = None,
+    store: Store | None = None,
 ) -> None:
     """Trace a network and write it, weights by `store` (default: `store_as_half`).
 
@@ -74,11 +77,20 @@ def store_as_integers(model: onnx.ModelProto) -> onnx.ModelProto:
     One scale for a whole matrix is coarse on purpose: the damage can be measured, and is what quality gates are there
     to notice. Activations stay float32, so a picture still does not depend on its batch.
     """
+    return _store_as_integers(model, is_fine=False)
+
+
+def store_as_fine_integers(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with one scale per row of a matrix or kernel of a convolution: no loss that one would notice."""
+    return _store_as_integers(model, is_fine=True)
+
+
+def _store_as_integers(model: onnx.ModelProto, *, is_fine: bool) -> onnx.ModelProto:
     added: list[onnx.TensorProto] = []
     nodes: list[onnx.NodeProto] = []
     for weight in model.graph.initializer:
         if _is_large(weight):
-            nodes += _to_integers(weight, added) if len(weight.dims) > 1 else _to_half(weight)
+            nodes += _to_integers(weight, added, is_fine=is_fine) if len(weight.dims) > 1 else _to_half(weight)
     model.graph.initializer.extend(added)
     return _with_first_nodes(model, nodes)
 
@@ -93,9 +105,11 @@ def _to_half(weight: onnx.TensorProto) -> list[onnx.NodeProto]:
     return [helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT)]
 
 
-def _to_integers(weight: onnx.TensorProto, added: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
+def _to_integers(weight: onnx.TensorProto, added: list[onnx.TensorProto], *, is_fine: bool) -> list[onnx.NodeProto]:
     name, values = weight.name, numpy_helper.to_array(weight)
-    scale = np.float32(max(float(np.abs(values).max()), 1e-8) / _INTEGER_MAX)
+    axes = tuple(range(int(is_fine), values.ndim))
+    largest = np.abs(values).max(axis=axes, keepdims=is_fine)
+    scale = (np.maximum(largest, 1e-8) / _INTEGER_MAX).astype(np.float32)
     weight.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}_int8"))
     added.append(numpy_helper.from_array(np.asarray(scale), f"{name}_scale"))
     return [
