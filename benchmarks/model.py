@@ -124,10 +124,10 @@ class Judge:
         return [self.clip.alignment(float(a @ b)) for a, b in zip(vectors, texts, strict=True)]
 
 
-def adherence(judge: Judge, name: str, count: int) -> tuple[list[Figure], dict[str, float], Pixels]:
+def adherence(judge: Judge, weights: Path, name: str, count: int) -> tuple[list[Figure], dict[str, float], Pixels]:
     """Figures, shares by attribute and pictures of one model on the held-out prompts."""
     prompts = held_out_prompts(count)
-    pictures = draw(TextToImageGraphs(WEIGHTS / name), [p.text for p in prompts], FIRST_PICTURE_SEED, f"drawing {name}")
+    pictures = draw(TextToImageGraphs(weights / name), [p.text for p in prompts], FIRST_PICTURE_SEED, f"drawing {name}")
     shares = judge.shares(prompts, pictures, name)
     bars = {} if name == INT8 else BARS
     figures = [
@@ -149,9 +149,9 @@ def adherence(judge: Judge, name: str, count: int) -> tuple[list[Figure], dict[s
     return figures, shares, pictures
 
 
-def composition(judge: Judge, name: str, count: int) -> tuple[list[Figure], float]:
+def composition(judge: Judge, weights: Path, name: str, count: int) -> tuple[list[Figure], float]:
     """Combinations never shown in training beside the same prompts with one word changed; the gap in points."""
-    model = TextToImageGraphs(WEIGHTS / name)
+    model = TextToImageGraphs(weights / name)
     unseen = unseen_prompts(count)
     both: list[float] = []
     figures: list[Figure] = []
@@ -209,11 +209,11 @@ def _painted(scenes: Sequence[Scene]) -> Pixels:
     return np.stack([paint(scene, "square").picture() for scene in scenes])
 
 
-def times(counts: Counts) -> Iterable[Figure]:
+def times(weights: Path, counts: Counts) -> Iterable[Figure]:
     """Medians on one thread, interleaved so that a busy machine disturbs all alike; the baseline is helio-base."""
-    base, turbo = TextToImageGraphs(WEIGHTS / BASE), TextToImageGraphs(WEIGHTS / TURBO)
-    int8, upscaler = TextToImageGraphs(WEIGHTS / INT8), UpscalerGraph(WEIGHTS / UPSCALE)
-    clip = DualEncoderGraphs(WEIGHTS / CLIP)
+    base, turbo = TextToImageGraphs(weights / BASE), TextToImageGraphs(weights / TURBO)
+    int8, upscaler = TextToImageGraphs(weights / INT8), UpscalerGraph(weights / UPSCALE)
+    clip = DualEncoderGraphs(weights / CLIP)
     picture = base.generate(["mountains"], [1])
     runs: dict[str, tuple[Callable[[], object], float | None]] = {
         "helio-base, 8 steps": (lambda: base.generate(["mountains"], [1], steps=8), 120),
@@ -237,30 +237,30 @@ def times(counts: Counts) -> Iterable[Figure]:
         )  # fmt: skip
 
 
-def determinism() -> Iterable[Figure]:
+def determinism(weights: Path) -> Iterable[Figure]:
     """1 where a model gives the same bits over runs, threads and batch mates."""
     prompts, seeds = list(PROMPTS[:4]), [1, 2, 3, 4]
     for name in (BASE, TURBO, INT8):
-        images = {threads: TextToImageGraphs(WEIGHTS / name, threads) for threads in (1, 2)}
+        images = {threads: TextToImageGraphs(weights / name, threads) for threads in (1, 2)}
         is_same = is_deterministic(
             lambda threads, rows, images=images: images[threads].generate(
                 [prompts[k] for k in rows], [seeds[k] for k in rows]
             )
         )
         yield Figure(name=f"{name}: same bits", value=float(is_same), unit="", bar=Bar(limit=1, is_floor=True))
-    pictures = TextToImageGraphs(WEIGHTS / BASE).generate(prompts, seeds)
-    upscalers = {threads: UpscalerGraph(WEIGHTS / UPSCALE, threads) for threads in (1, 2)}
+    pictures = TextToImageGraphs(weights / BASE).generate(prompts, seeds)
+    upscalers = {threads: UpscalerGraph(weights / UPSCALE, threads) for threads in (1, 2)}
     is_same = is_deterministic(lambda threads, rows: upscalers[threads].enlarge(pictures[rows]))
     yield Figure(name=f"{UPSCALE}: same bits", value=float(is_same), unit="", bar=Bar(limit=1, is_floor=True))
-    clips = {threads: DualEncoderGraphs(WEIGHTS / CLIP, threads) for threads in (1, 2)}
+    clips = {threads: DualEncoderGraphs(weights / CLIP, threads) for threads in (1, 2)}
     is_same = is_deterministic(lambda threads, rows: clips[threads].pictures(pictures[rows]))
     yield Figure(name=f"{CLIP}: same bits", value=float(is_same), unit="", bar=Bar(limit=1, is_floor=True))
 
 
-def sizes() -> Iterable[Figure]:
+def sizes(weights: Path) -> Iterable[Figure]:
     """What each folder holds, and everything together."""
     total = 0
-    for folder in sorted(path for path in WEIGHTS.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in weights.iterdir() if path.is_dir()):
         Exported(folder).check_files()
         size = sum(path.stat().st_size for path in folder.iterdir())
         total += size
@@ -274,19 +274,19 @@ def psnr_db(pictures: Pixels, wanted: Pixels) -> float:
     return float(np.minimum(60, 10 * np.log10(255**2 / np.maximum(errors, 1e-9))).mean())
 
 
-def measure(counts: Counts) -> tuple[list[Figure], dict[str, dict[str, Any]]]:
+def measure(weights: Path, counts: Counts) -> tuple[list[Figure], dict[str, dict[str, Any]]]:
     """The whole table, and per model what its card should say."""
-    judge = Judge(DualEncoderGraphs(WEIGHTS / CLIP))
+    judge = Judge(DualEncoderGraphs(weights / CLIP))
     figures: list[Figure] = []
     cards: dict[str, dict[str, Any]] = {}
     drawn: dict[str, Pixels] = {}
     for name in (BASE, TURBO, INT8):
-        some, shares, drawn[name] = adherence(judge, name, counts.prompts)
+        some, shares, drawn[name] = adherence(judge, weights, name, counts.prompts)
         figures += some
         cards[name] = {"adherence_percent": {attribute: round(share, 1) for attribute, share in shares.items()},
                        "adherence_prompts": counts.prompts}  # fmt: skip
     for name in (BASE, TURBO):
-        some, gap = composition(judge, name, counts.unseen)
+        some, gap = composition(judge, weights, name, counts.unseen)
         figures += some
         cards[name]["unseen_combinations_below_seen_points"] = round(gap, 1)
     for name in (TURBO, INT8):
@@ -294,9 +294,9 @@ def measure(counts: Counts) -> tuple[list[Figure], dict[str, dict[str, Any]]]:
         figures.append(Figure(name=f"{name}: likeness to helio-base, PSNR", value=value, unit="dB"))
         cards[name]["psnr_to_helio_base_db"] = round(value, 1)
     figures += judge_itself(judge, counts)
-    figures += times(counts)
-    figures += determinism()
-    figures += sizes()
+    figures += times(weights, counts)
+    figures += determinism(weights)
+    figures += sizes(weights)
     return figures, cards
 
 
@@ -304,8 +304,9 @@ def draw_grid(options: argparse.Namespace) -> None:
     """The sheet that `--grid` asks for."""
     lines = options.prompts.read_text().splitlines() if options.prompts else PROMPTS
     prompts = [line.strip() for line in lines if line.strip()]
-    model = TextToImageGraphs(WEIGHTS / options.model)
-    upscaler = UpscalerGraph(WEIGHTS / UPSCALE) if options.upscale else None
+    weights: Path = options.weights
+    model = TextToImageGraphs(weights / options.model)
+    upscaler = UpscalerGraph(weights / UPSCALE) if options.upscale else None
     steps = options.steps or model.card["default_steps"]
     width, height = (int(edge) for edge in options.size.split("x"))
     drawings: list[Drawing] = []
@@ -322,6 +323,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute: shows that it works, not how well")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures, and what cards should say, here")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the folder of the models' folders")
     parser.add_argument("--grid", type=Path, metavar="OUT.png", help="draw instead of measuring")
     parser.add_argument("--prompts", type=Path, metavar="FILE.txt", help="prompts of the grid, one a line")
     parser.add_argument("--model", choices=(BASE, TURBO, INT8), default=BASE, help="which model draws the grid")
@@ -336,7 +338,7 @@ def main() -> None:
         draw_grid(options)
         return
     counts = QUICK if options.quick else WHOLE
-    figures, cards = measure(counts)
+    figures, cards = measure(options.weights, counts)
     print_table("model", figures)
     print(f"Held-out prompts: generator seed {SEED}; picture seeds from {FIRST_PICTURE_SEED}. "
           f"Unseen: {', '.join(' '.join(c.values()) for c in HELD_OUT)}.")  # fmt: skip

@@ -31,7 +31,7 @@ from training.render import VALIDATION_COUNT
 from training.scenes import scene_at
 from training.upscaler import FACTOR, Upscaler, bicubic
 
-TOTAL_SAMPLES = 100_000
+TOTAL_SAMPLES = 64_000
 PICTURE_COUNT = 3_000
 """Square scenes painted large; the first _VALIDATION_COUNT are kept out of training (here and in all stages)."""
 
