@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 from training.cards import WEIGHTS
 from training.coverage import claims, rivals
-from training.exported import DualEncoderGraphs, Exported, Pixels, TextToImageGraphs, UpscalerGraph, is_deterministic
+from training.exported import (
+    DualEncoderGraphs,
+    Exported,
+    Floats,
+    Pixels,
+    TextToImageGraphs,
+    UpscalerGraph,
+    is_deterministic,
+)
 from training.painting import paint
 from training.retrieval import MEASURING_FIRST, distinct_scenes, full_caption
 from training.scenes import HELD_OUT, Scene
@@ -29,6 +37,7 @@ from benchmarks.model_prompts import (
     JUDGED,
     SEED,
     HeldOutPrompt,
+    combination_of,
     held_out_prompts,
     seen_counterparts,
     unseen_prompts,
@@ -90,18 +99,20 @@ class Judge:
     def __init__(self, clip: DualEncoderGraphs) -> None:
         self.clip = clip
 
-    def shares(self, prompts: Sequence[HeldOutPrompt], pictures: Pixels, doing: str) -> dict[str, float]:
-        """Per cent of pictures that show what was asked, by attribute, of the prompts that ask for it."""
-        found: dict[str, list[bool]] = {name: [] for name in JUDGED}
+    def verdicts(self, prompts: Sequence[HeldOutPrompt], pictures: Pixels, doing: str) -> list[dict[str, bool]]:
+        """For every picture, by attribute that its prompt asks for: does it show what was asked?"""
+        found: list[dict[str, bool]] = []
         for prompt, picture in with_time_left(list(zip(prompts, pictures, strict=True)), f"judging {doing}"):
             vector = self.clip.pictures(picture[None])[0]
-            for name in prompt.wanted:
-                fits = {
-                    value: float((self.clip.texts(texts) @ vector).mean())
-                    for value, texts in prompt.variants(name).items()
-                }
-                found[name].append(max(fits, key=fits.__getitem__) == prompt.wanted[name])
-        return {name: 100 * sum(seen) / len(seen) for name, seen in found.items() if seen}
+            found.append({name: self._seen(prompt, name, vector) == value for name, value in prompt.wanted.items()})
+        return found
+
+    def _seen(self, prompt: HeldOutPrompt, attribute: str, vector: Floats) -> str:
+        fits = {
+            value: float((self.clip.texts(texts) @ vector).mean())
+            for value, texts in prompt.variants(attribute).items()
+        }
+        return max(fits, key=fits.__getitem__)
 
     def doubted(self, prompts: Sequence[HeldOutPrompt], pictures: Pixels) -> float:
         """Per cent of the prompts' phrases that the coverage check would report as not shown."""
@@ -128,7 +139,7 @@ def adherence(judge: Judge, weights: Path, name: str, count: int) -> tuple[list[
     """Figures, shares by attribute and pictures of one model on the held-out prompts."""
     prompts = held_out_prompts(count)
     pictures = draw(TextToImageGraphs(weights / name), [p.text for p in prompts], FIRST_PICTURE_SEED, f"drawing {name}")
-    shares = judge.shares(prompts, pictures, name)
+    shares = shares_of(judge.verdicts(prompts, pictures, name))
     bars = {} if name == INT8 else BARS
     figures = [
         Figure(
@@ -149,18 +160,28 @@ def adherence(judge: Judge, weights: Path, name: str, count: int) -> tuple[list[
     return figures, shares, pictures
 
 
+def shares_of(verdicts: Sequence[dict[str, bool]]) -> dict[str, float]:
+    """Per cent by attribute, of the pictures that were asked for one."""
+    found = {name: [verdict[name] for verdict in verdicts if name in verdict] for name in JUDGED}
+    return {name: 100 * sum(seen) / len(seen) for name, seen in found.items() if seen}
+
+
 def composition(judge: Judge, weights: Path, name: str, count: int) -> tuple[list[Figure], float]:
-    """Combinations never shown in training beside the same prompts with one word changed; the gap in points."""
+    """Combinations never shown in training beside the same prompts with one word changed; the gap in points.
+
+    What counts are the two attributes that make the combination: castle and yellow, windmill and desert.
+    """
     model = TextToImageGraphs(weights / name)
     unseen = unseen_prompts(count)
     both: list[float] = []
     figures: list[Figure] = []
     for kind, prompts in (("unseen", unseen), ("seen", seen_counterparts(unseen))):
         pictures = draw(model, [p.text for p in prompts], FIRST_PICTURE_SEED, f"drawing {kind} combinations")
-        shares = judge.shares(prompts, pictures, f"{kind} combinations")
-        both.append(sum(shares.values()) / len(shares))
-        detail = ", ".join(f"{attribute} {share:.0f}" for attribute, share in shares.items())
-        figures.append(Figure(name=f"{name}: {kind} ({detail})", value=both[-1], unit="%"))
+        verdicts = judge.verdicts(prompts, pictures, f"{kind} combinations")
+        right = [verdict[part] for verdict, one in zip(verdicts, unseen, strict=True) for part in combination_of(one)]
+        both.append(100 * sum(right) / len(right))
+        detail = ", ".join(f"{attribute} {share:.0f}" for attribute, share in shares_of(verdicts).items())
+        figures.append(Figure(name=f"{name}: {kind} combinations ({detail})", value=both[-1], unit="%"))
     gap = both[1] - both[0]
     figures.append(Figure(name=f"{name}: unseen below seen", value=gap, unit="points", bar=Bar(limit=10)))
     return figures, gap
@@ -196,7 +217,7 @@ def _judge_by_attribute(judge: Judge, counts: Counts) -> Iterable[Figure]:
         pictures = np.concatenate(
             [_painted([_scene_of(prompt, rng)]) for prompt in with_time_left(prompts, "painting")]
         )
-        for attribute, share in judge.shares(prompts, pictures, f"painted{kind}").items():
+        for attribute, share in shares_of(judge.verdicts(prompts, pictures, f"painted{kind}")).items():
             yield Figure(name=f"judge: painted{kind} pictures, {attribute} recognised", value=share, unit="%")
 
 
