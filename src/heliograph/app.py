@@ -27,7 +27,7 @@ from typing_extensions import override
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.disk import DiskBlobStore
 from heliograph.domain.errors import InvalidRequest, Unavailable
-from heliograph.domain.ids import GpuId, ModelId
+from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
 from heliograph.fleet.driver import EmitEvent
@@ -414,6 +414,12 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
         cost_weight=queue.cost_weight,
         pending_max=queue.pending_max,
         pending_max_per_tenant=queue.pending_max_per_tenant,
+        pending_max_per_user=queue.pending_max_per_user,
+        running_max_per_tenant=queue.running_max_per_tenant,
+        running_max_per_user=queue.running_max_per_user,
+        tenant_weight={TenantId(name): weight for name, weight in queue.tenant_weight.items()},
+        fairness_price=queue.fairness_price,
+        wait_s_max=queue.wait_s_max,
         attempts_max=queue.attempts_max,
         backoff_s=queue.backoff_s,
         reseeds_max=queue.reseeds_max,

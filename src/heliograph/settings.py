@@ -8,6 +8,7 @@ object is given only its branch. `docs/reference/settings.md` lists every field;
 import os
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -89,6 +90,26 @@ class QueueSettings(Section):
 
     pending_max: int = Field(default=10_000, gt=0, description="Jobs waiting in all; beyond it submissions get 429.")
     pending_max_per_tenant: int = Field(default=5_000, gt=0, description="Jobs one tenant may have waiting.")
+    pending_max_per_user: int = Field(
+        default=5_000, gt=0, description="Jobs one end user of a tenant may have waiting."
+    )
+    running_max_per_tenant: int | None = Field(
+        default=None, ge=1, description="Jobs of one tenant on workers at once; no bound by default."
+    )
+    running_max_per_user: int | None = Field(
+        default=None, ge=1, description="Jobs of one end user on workers at once; no bound by default."
+    )
+    tenant_weight: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="What a tenant is due of the whole, relative to the 1.0 of the others."
+    )
+    fairness_price: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds of waiting one GPU-second of lead over other tenants costs; 0: no turns.",
+    )
+    wait_s_max: dict[Tier, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Longest expected wait of a tier; beyond it its submissions get 429."
+    )
     tier_head_start_s: dict[Tier, float] = Field(
         default=TIER_HEAD_START_S, description="Seconds of waiting a tier is ahead; one left out keeps its own."
     )
