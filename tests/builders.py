@@ -336,8 +336,8 @@ def a_catalogue(*cards: ModelCard, aliases: Mapping[str, str] | None = None) -> 
     )
 
 
-def a_gpu(gpu: str = "gpu0", *, gpu_class: str = "cpu", memory_bytes: int = 10_000) -> Gpu:
-    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes)
+def a_gpu(gpu: str = "gpu0", *, gpu_class: str = "cpu", memory_bytes: int = 10_000, node: str = "") -> Gpu:
+    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes, node_id=node)
 
 
 def a_replica(
@@ -348,6 +348,7 @@ def a_replica(
     state: ReplicaState = ReplicaState.READY,
     since_s: float = 0.0,
     job: str | None = None,
+    loaded_at_s: float | None = None,
 ) -> ReplicaView:
     """A worker; `w3` sits on `gpu3` unless told otherwise."""
     return ReplicaView(
@@ -357,6 +358,7 @@ def a_replica(
         state=state,
         since_s=since_s,
         job_id=None if job is None else JobId(job),
+        loaded_at_s=loaded_at_s,
     )
 
 

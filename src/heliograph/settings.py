@@ -74,8 +74,13 @@ class FleetSettings(Section):
     always_warm: tuple[str, ...] = Field(
         default=("helio-base",), description="Models loaded at start and never evicted while idle."
     )
-    idle_ttl_s: float = Field(
-        default=900.0, gt=0, description="Idle time after which a model that is not always warm is unloaded."
+    idle_ttl_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Fixed time after which an idle model is unloaded; by default it follows from the demand.",
+    )
+    saved_s_worth: float = Field(
+        default=80.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
     )
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
     step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")

@@ -100,6 +100,7 @@ class _Worker:
     state: ReplicaState
     since_s: float
     run: Run | None = None
+    loaded_at_s: float | None = None
 
 
 class Scheduler:
@@ -111,6 +112,7 @@ class Scheduler:
         self._profiles = profiles
         self._open: dict[JobId, _Open] = {}
         self._workers: dict[WorkerId, _Worker] = {}
+        self._on_gpu: dict[GpuId, list[_Worker]] = {}
         self._runs: dict[Run, WorkerId] = {}
         self._lines: dict[ModelId, PendingLine] = {}
         self._delayed: list[tuple[float, int, JobId]] = []
@@ -261,13 +263,15 @@ class Scheduler:
 
     def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
         if event.worker_id not in self._workers:
-            self._workers[event.worker_id] = _Worker(
+            worker = _Worker(
                 worker_id=event.worker_id,
                 gpu=self._gpus[event.gpu_id],
                 model_id=event.model_id,
                 state=ReplicaState.LOADING,
                 since_s=now_s,
             )
+            self._workers[event.worker_id] = worker
+            self._on_gpu.setdefault(event.gpu_id, []).append(worker)
         return []
 
     def _stop_worker(self, worker_id: WorkerId, reason: str, now_s: float) -> list[Command]:
@@ -281,7 +285,7 @@ class Scheduler:
         worker = self._workers.get(event.worker_id)
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
-        worker.state, worker.since_s = ReplicaState.READY, now_s
+        worker.state, worker.since_s, worker.loaded_at_s = ReplicaState.READY, now_s, now_s
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
         return self._fill(worker.model_id, now_s)
@@ -290,6 +294,10 @@ class Scheduler:
         worker = self._workers.pop(event.worker_id, None)
         if worker is None:
             return []
+        self._on_gpu[worker.gpu.gpu_id].remove(worker)
+        return [*self._lose_worker(worker, event, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+
+    def _lose_worker(self, worker: _Worker, event: WorkerLost, now_s: float) -> list[Command]:
         if worker.state is ReplicaState.LOADING and event.reason is not LossReason.STOPPED:
             self._load_failures[worker.model_id] += 1
             self._load_failed_at_s[worker.model_id] = now_s
@@ -501,13 +509,27 @@ class Scheduler:
         for worker in workers:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if worker.state is ReplicaState.READY:
+            if worker.state is ReplicaState.READY and not self._is_gpu_taken(worker.gpu.gpu_id):
                 job_id = line.choose(servers=servers, now_s=now_s, is_held=self._is_held)
                 if job_id is None:
                     break
                 line.serve(job_id, now_s=now_s)
                 commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands
+
+    def _is_gpu_taken(self, gpu_id: GpuId) -> bool:
+        """One of the GPU's replicas runs a job; they take turns."""
+        return any(worker.run is not None for worker in self._on_gpu.get(gpu_id, ()))
+
+    def _fill_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
+        """The GPU has time: whoever is first in the lines of its replicas has it."""
+        models = dict.fromkeys(
+            worker.model_id for worker in self._on_gpu.get(gpu_id, ()) if worker.state is ReplicaState.READY
+        )
+        lines = [
+            (self._lines[model_id].front().rank(0.0), model_id) for model_id in models if self._lines.get(model_id)
+        ]
+        return [command for _, model_id in sorted(lines) for command in self._fill(model_id, now_s)]
 
     def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
         job = replace(entry.job.moved(JobState.DISPATCHED, now_s=now_s), attempt=entry.job.attempt + 1)
@@ -608,9 +630,10 @@ class Scheduler:
             return []
         worker.run = None
         if worker.state is ReplicaState.STOPPING:
-            return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
+            stop = StopReplica(worker_id=worker.worker_id, reason="its last run has ended")
+            return [stop, *self._fill_gpu(worker.gpu.gpu_id, now_s)]
         worker.state, worker.since_s = ReplicaState.READY, now_s
-        return self._fill(worker.model_id, now_s)
+        return self._fill_gpu(worker.gpu.gpu_id, now_s)
 
     def _is_delayed(self, job_id: JobId) -> bool:
         """The job waits, and not in line; False for what the back-off heap still names although it has ended."""
@@ -670,6 +693,7 @@ class Scheduler:
                     state=worker.state,
                     since_s=worker.since_s,
                     job_id=worker.run[0] if worker.run is not None else None,
+                    loaded_at_s=worker.loaded_at_s,
                 )
                 for worker in self._workers.values()
             ),
@@ -759,6 +783,8 @@ class Scheduler:
         assert finishing == self._post_processing, "post-processing is miscounted"
         held = {worker.run: worker.worker_id for worker in self._workers.values() if worker.run is not None}
         assert held == self._runs, "runs and workers disagree"
+        taken = [worker.gpu.gpu_id for worker in self._workers.values() if worker.run is not None]
+        assert len(taken) == len(set(taken)), "two replicas of a GPU run at once"
         for job_id, entry in self._open.items():
             on_worker = entry.job.state in ON_WORKER
             assert on_worker == ((job_id, entry.job.attempt) in self._runs), f"job {job_id} and its worker disagree"
