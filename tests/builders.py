@@ -12,6 +12,7 @@ from heliograph.domain.commands import (
     AbortRun,
     Command,
     Dispatch,
+    PauseRun,
     PostProcess,
     RecordJob,
     RefuseJob,
@@ -35,6 +36,7 @@ from heliograph.domain.events import (
     ReplicaStopRequested,
     RunAborted,
     RunFailed,
+    RunPaused,
     RunStarted,
     StepDone,
     SubmissionAbandoned,
@@ -466,8 +468,10 @@ def replica_stop_requested(worker: str = "w0", *, reason: str = "test") -> Repli
     return ReplicaStopRequested(worker_id=WorkerId(worker), reason=reason)
 
 
-def worker_ready(worker: str = "w0", *, load_s: float = 1.0, memory_bytes: int = 1_000) -> WorkerReady:
-    return WorkerReady(worker_id=WorkerId(worker), load_s=load_s, memory_bytes=memory_bytes)
+def worker_ready(
+    worker: str = "w0", *, load_s: float = 1.0, memory_bytes: int = 1_000, can_resume: bool = False
+) -> WorkerReady:
+    return WorkerReady(worker_id=WorkerId(worker), load_s=load_s, memory_bytes=memory_bytes, can_resume=can_resume)
 
 
 def worker_lost(worker: str = "w0", reason: LossReason = LossReason.CRASHED, *, detail: str = "") -> WorkerLost:
@@ -498,6 +502,11 @@ def run_failed(
 
 def run_aborted(job: str = "cat", *, attempt: int = 1) -> RunAborted:
     return RunAborted(job_id=JobId(job), attempt=attempt)
+
+
+def run_paused(job: str = "cat", step: int = 5, *, attempt: int = 1, checkpoint: str | None = None) -> RunPaused:
+    kept = f"{job} after {step}" if checkpoint is None else checkpoint
+    return RunPaused(job_id=JobId(job), attempt=attempt, step=step, checkpoint=kept)
 
 
 def outputs_stored(job: str = "cat", *, attempt: int = 1, outputs: tuple[Output, ...] | None = None) -> OutputsStored:
@@ -574,6 +583,8 @@ def _in_words(command: Command) -> str:
             return f"{worker_id} runs {order.job_id}#{order.attempt}"
         case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
             return f"{worker_id} aborts {job_id}#{attempt}"
+        case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+            return f"{worker_id} pauses {job_id}#{attempt}"
         case PostProcess(job=job):
             return f"finish {job.job_id}#{job.attempt}"
         case StartReplica(gpu_id=gpu_id, model_id=model_id):

@@ -52,6 +52,15 @@ class AbortRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRun:
+    """Stop this attempt at the next step boundary and keep what it has done, so that another can take it up."""
+
+    worker_id: WorkerId
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PostProcess:
     """Judge, encode and store the pictures of this attempt."""
 
@@ -75,5 +84,5 @@ class StopReplica:
     reason: str
 
 
-Command = RecordJob | RefuseJob | Dispatch | AbortRun | PostProcess | StartReplica | StopReplica
+Command = RecordJob | RefuseJob | Dispatch | AbortRun | PauseRun | PostProcess | StartReplica | StopReplica
 FleetCommand = StartReplica | StopReplica

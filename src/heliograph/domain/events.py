@@ -56,11 +56,15 @@ class ReplicaStopRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady:
-    """The worker has loaded its model. `load_s` seconds from process start, `memory_bytes` resident now."""
+    """The worker has loaded its model. `load_s` seconds from process start, `memory_bytes` resident now.
+
+    `can_resume`: it can pause a run at a step and take it up again, its own or another's.
+    """
 
     worker_id: WorkerId
     load_s: float
     memory_bytes: int
+    can_resume: bool = False
 
 
 class LossReason(StrEnum):
@@ -130,6 +134,16 @@ class RunAborted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """The worker stopped the attempt after `step` steps and is free; `checkpoint` names what was kept of it."""
+
+    job_id: JobId
+    attempt: int
+    step: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputsStored:
     """Every picture of the attempt passed the gates and is durable in the blob store."""
 
@@ -184,6 +198,7 @@ Event = (
     | ImagesReady
     | RunFailed
     | RunAborted
+    | RunPaused
     | OutputsStored
     | GateRejected
     | PostProcessingFailed
