@@ -26,6 +26,9 @@ from heliograph.domain.events import (
     DrainRequested,
     Event,
     GateRejected,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -65,6 +68,7 @@ from heliograph.domain.views import (
     Gpu,
     JobStatus,
     JobView,
+    Market,
     ModelQueue,
     Phase,
     QueueView,
@@ -338,8 +342,15 @@ def a_catalogue(*cards: ModelCard, aliases: Mapping[str, str] | None = None) -> 
     )
 
 
-def a_gpu(gpu: str = "gpu0", *, gpu_class: str = "cpu", memory_bytes: int = 10_000, node: str = "") -> Gpu:
-    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes, node_id=node)
+def a_gpu(
+    gpu: str = "gpu0",
+    *,
+    gpu_class: str = "cpu",
+    memory_bytes: int = 10_000,
+    node: str = "",
+    market: Market = Market.RESERVED,
+) -> Gpu:
+    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes, node_id=node, market=market)
 
 
 def a_replica(
@@ -531,6 +542,18 @@ def post_processing_failed(
     return PostProcessingFailed(job_id=JobId(job), attempt=attempt, message=message, is_retryable=is_retryable)
 
 
+def gpu_arrived(gpu: str = "gpu9", *, market: Market = Market.SPOT) -> GpuArrived:
+    return GpuArrived(gpu=a_gpu(gpu, market=market))
+
+
+def gpu_notice(gpu: str = "gpu0", *, leaves_at_s: float = 120.0) -> GpuNotice:
+    return GpuNotice(gpu_id=GpuId(gpu), leaves_at_s=leaves_at_s)
+
+
+def gpu_gone(gpu: str = "gpu0") -> GpuGone:
+    return GpuGone(gpu_id=GpuId(gpu))
+
+
 def drain_requested() -> DrainRequested:
     return DrainRequested()
 
@@ -543,11 +566,16 @@ def clock_ticked() -> ClockTicked:
 
 
 def a_scheduler(
-    *, workers: int = 1, gpus: int = 8, model: str = MODEL, profiles: Profiles | None = None, **policy: Any
+    *,
+    workers: int = 1,
+    gpus: int | Sequence[Gpu] = 8,
+    model: str = MODEL,
+    profiles: Profiles | None = None,
+    **policy: Any,
 ) -> Scheduler:
     """A scheduler at time 0.0 with idle workers `w0`... that hold `model`; `policy` is fields of `SchedulerPolicy`."""
     scheduler = Scheduler(
-        gpus=[a_gpu(f"gpu{index}") for index in range(gpus)],
+        gpus=[a_gpu(f"gpu{index}") for index in range(gpus)] if isinstance(gpus, int) else gpus,
         policy=SchedulerPolicy(**policy),
         profiles=profiles or Profiles(),
     )

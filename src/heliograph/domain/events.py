@@ -7,6 +7,7 @@ from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Job
 from heliograph.domain.pictures import Output, RawImage, Verdict
+from heliograph.domain.views import Gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class LossReason(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     LOAD_FAILED = "load_failed"
     STOPPED = "stopped"
+    RECLAIMED = "reclaimed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,28 @@ class PostProcessingFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuArrived:
+    """A GPU that was bought is here, empty."""
+
+    gpu: Gpu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuNotice:
+    """The GPU will be taken back at `leaves_at_s`, in seconds since the epoch: nothing new starts on it."""
+
+    gpu_id: GpuId
+    leaves_at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuGone:
+    """The GPU was taken or given back, with everything on it."""
+
+    gpu_id: GpuId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrainRequested:
     """The server is going down: what runs may finish, what waits stays where it is."""
 
@@ -202,6 +226,9 @@ Event = (
     | OutputsStored
     | GateRejected
     | PostProcessingFailed
+    | GpuArrived
+    | GpuNotice
+    | GpuGone
     | DrainRequested
     | ClockTicked
 )

@@ -38,6 +38,9 @@ from heliograph.domain.events import (
     DrainRequested,
     Event,
     GateRejected,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -61,10 +64,12 @@ from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.run import RunOrder
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
     FleetView,
     Gpu,
     JobView,
+    Market,
     ModelQueue,
     Phase,
     QueueView,
@@ -124,11 +129,13 @@ class Scheduler:
     """Owns every open job and every worker. One task calls it; nobody else may."""
 
     def __init__(self, *, gpus: Iterable[Gpu], policy: SchedulerPolicy, profiles: Profiles) -> None:
-        self._gpus: Mapping[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
+        self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
         self._policy = policy
         self._profiles = profiles
         self._open: dict[JobId, _Open] = {}
         self._workers: dict[WorkerId, _Worker] = {}
+        self._leaving: dict[GpuId, float] = {}
+        self._off_spot = frozenset(Tier) - policy.spot_tiers
         self._on_gpu: dict[GpuId, list[_Worker]] = {}
         self._runs: dict[Run, WorkerId] = {}
         self._lines: dict[ModelId, PendingLine] = {}
@@ -190,6 +197,13 @@ class Scheduler:
                 return self._gate_rejected(event, now_s)
             case PostProcessingFailed():
                 return self._post_processing_failed(event, now_s)
+            case GpuArrived(gpu=gpu):
+                self._gpus.setdefault(gpu.gpu_id, gpu)
+                return []
+            case GpuNotice(gpu_id=gpu_id, leaves_at_s=leaves_at_s):
+                return self._give_notice(gpu_id, leaves_at_s, now_s)
+            case GpuGone(gpu_id=gpu_id):
+                return self._lose_gpu(gpu_id, now_s)
             case DrainRequested():
                 self._is_draining = True
                 return []
@@ -281,7 +295,7 @@ class Scheduler:
         return [command for run in untold for command in self._free(run, now_s)]
 
     def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
-        if event.worker_id not in self._workers:
+        if event.worker_id not in self._workers and event.gpu_id in self._gpus:
             worker = _Worker(
                 worker_id=event.worker_id,
                 gpu=self._gpus[event.gpu_id],
@@ -318,7 +332,8 @@ class Scheduler:
         return [*self._lose_worker(worker, event, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
 
     def _lose_worker(self, worker: _Worker, event: WorkerLost, now_s: float) -> list[Command]:
-        if worker.state is ReplicaState.LOADING and event.reason is not LossReason.STOPPED:
+        is_our_doing = event.reason in (LossReason.STOPPED, LossReason.RECLAIMED)
+        if worker.state is ReplicaState.LOADING and not is_our_doing:
             self._load_failures[worker.model_id] += 1
             self._load_failed_at_s[worker.model_id] = now_s
             if self._load_failures[worker.model_id] >= self._policy.load_failures_max:
@@ -331,8 +346,35 @@ class Scheduler:
         if entry is None:
             return []
         ended = self._ended_attempt(entry, worker, AttemptOutcome.WORKER_LOST, now_s)
+        if event.reason is LossReason.RECLAIMED:
+            return self._requeue(entry, "gpu_reclaimed", now_s, ended, delay_s=0.0)
         cause = "out_of_memory" if event.reason is LossReason.OUT_OF_MEMORY else "worker_lost"
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
+
+    def _give_notice(self, gpu_id: GpuId, leaves_at_s: float, now_s: float) -> list[Command]:
+        """Clear the GPU: what is idle stops, what would not end in time pauses, the rest may finish."""
+        if gpu_id not in self._gpus or gpu_id in self._leaving:
+            return []
+        self._leaving[gpu_id] = leaves_at_s
+        commands: list[Command] = []
+        for worker in self._on_gpu.get(gpu_id, ()):
+            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            commands += self._stop_worker(worker.worker_id, "its GPU will be taken back", now_s)
+            if entry is None or not worker.can_resume or worker.is_pausing:
+                continue
+            if now_s + self._rest_of(entry, now_s).estimate_s > leaves_at_s:
+                commands += self._pause(worker, None)
+        return commands
+
+    def _lose_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
+        """The GPU is gone: every worker on it is lost, through no fault of its job."""
+        self._leaving.pop(gpu_id, None)
+        self._gpus.pop(gpu_id, None)
+        return [
+            command
+            for worker in tuple(self._on_gpu.get(gpu_id, ()))
+            for command in self._lose(WorkerLost(worker_id=worker.worker_id, reason=LossReason.RECLAIMED), now_s)
+        ]
 
     def _give_up_on(self, model_id: ModelId, now_s: float) -> list[Command]:
         """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing.
@@ -440,7 +482,8 @@ class Scheduler:
             return []
         for worker in self._on_gpu.get(gpu_id, ()):
             is_free = worker.state is ReplicaState.READY and not self._is_gpu_taken(gpu_id)
-            if is_free and worker.model_id == entry.job.request.model_id:
+            is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
+            if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
                 line.serve(job_id, now_s=now_s)
                 return self._dispatch(entry, worker, now_s)
         return []
@@ -604,6 +647,9 @@ class Scheduler:
     def _is_held(self, place: Place) -> bool:
         return is_held(place, self._running, self._policy)
 
+    def _is_barred_from_spot(self, place: Place) -> bool:
+        return place.tier in self._off_spot or self._is_held(place)
+
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
@@ -616,9 +662,11 @@ class Scheduler:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
             if worker.state is ReplicaState.READY and not self._is_gpu_taken(worker.gpu.gpu_id):
-                job_id = line.choose(servers=servers, now_s=now_s, is_held=self._is_held)
+                is_spot = worker.gpu.market is Market.SPOT
+                is_barred = self._is_barred_from_spot if is_spot else self._is_held
+                job_id = line.choose(servers=servers, now_s=now_s, is_held=is_barred)
                 if job_id is None:
-                    break
+                    continue
                 line.serve(job_id, now_s=now_s)
                 commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands
@@ -794,9 +842,9 @@ class Scheduler:
         return len(self._open) - self._pending.total
 
     def fleet_view(self) -> FleetView:
-        """GPUs and workers now."""
+        """GPUs and workers now, without those of GPUs that are about to be taken back."""
         return FleetView(
-            gpus=tuple(self._gpus.values()),
+            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in self._leaving),
             replicas=tuple(
                 ReplicaView(
                     worker_id=worker.worker_id,
@@ -808,6 +856,7 @@ class Scheduler:
                     loaded_at_s=worker.loaded_at_s,
                 )
                 for worker in self._workers.values()
+                if worker.gpu.gpu_id not in self._leaving
             ),
         )
 
@@ -823,6 +872,7 @@ class Scheduler:
             running_s=sum(self._remaining_s(entry) for entry in held if entry is not None),
             replicas=sum(worker.state is not ReplicaState.STOPPING for worker in workers),
             load_s=self._profiles.load_s(model_id),
+            off_spot_pending=line.number_of(self._off_spot) if line is not None else 0,
             load_failures=self._load_failures[model_id],
             load_failed_at_s=self._load_failed_at_s.get(model_id, 0.0),
         )
@@ -937,4 +987,5 @@ _LOSS_IN_WORDS: Mapping[LossReason, str] = {
     LossReason.OUT_OF_MEMORY: "The worker ran out of memory; a smaller picture or fewer of them may fit.",
     LossReason.LOAD_FAILED: "The worker could not load the model.",
     LossReason.STOPPED: "The worker was stopped.",
+    LossReason.RECLAIMED: "The GPU was taken back.",
 }
