@@ -84,7 +84,7 @@ from heliograph.scheduling.pending import PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way
 from heliograph.scheduling.priority import place_of
-from heliograph.scheduling.profiles import Profiles
+from heliograph.scheduling.profiles import RUN_S_UNKNOWN, Profiles
 
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
@@ -880,16 +880,26 @@ class Scheduler:
         line = self._lines.get(model_id)
         workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
         held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
+        running_s = sum(self._remaining_s(entry) for entry in held if entry is not None)
+        replicas = sum(worker.state is not ReplicaState.STOPPING for worker in workers)
+        pending_s = line.total_s if line is not None else 0.0
+        situation = situation_of(
+            is_running=False,
+            is_loaded=any(worker.state in (ReplicaState.READY, ReplicaState.BUSY) for worker in workers),
+            wait_s=(pending_s + running_s) / max(replicas, 1),
+            run_s=pending_s / len(line) if line else RUN_S_UNKNOWN,
+        )
         return ModelQueue(
             pending=len(line) if line is not None else 0,
-            pending_s=line.total_s if line is not None else 0.0,
+            pending_s=pending_s,
             waiting_since_s=self._open[line.front().place.job_id].job.timeline[-1].at_s if line else None,
-            running_s=sum(self._remaining_s(entry) for entry in held if entry is not None),
-            replicas=sum(worker.state is not ReplicaState.STOPPING for worker in workers),
+            running_s=running_s,
+            replicas=replicas,
             load_s=self._profiles.load_s(model_id),
             off_spot_pending=line.number_of(self._off_spot) if line is not None else 0,
             load_failures=self._load_failures[model_id],
             load_failed_at_s=self._load_failed_at_s.get(model_id, 0.0),
+            trust=self._trust.interval(situation, 1.0),
         )
 
     def queue_view(self) -> QueueView:
