@@ -80,7 +80,7 @@ from heliograph.scheduling.admission import Forecast, refusal
 from heliograph.scheduling.census import Count, is_held
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
 from heliograph.scheduling.fairness import Place
-from heliograph.scheduling.pending import PendingLine
+from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way
 from heliograph.scheduling.priority import place_of
@@ -91,6 +91,9 @@ RESEED_STRIDE = 10_007
 
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
+
+PROMISES_EVERY = 8
+"""While many wait, the promise to every eighth newcomer is enough to learn from."""
 
 Run = tuple[JobId, int]
 
@@ -226,7 +229,8 @@ class Scheduler:
         job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
         entry = self._enter(job)
         commands = [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
-        if entry.job.state is JobState.PENDING:
+        is_long = self._pending.total > LOOKED_AT_MAX
+        if entry.job.state is JobState.PENDING and not (is_long and job.sequence % PROMISES_EVERY):
             self._promise(entry, now_s)
         return commands
 
@@ -772,6 +776,7 @@ class Scheduler:
 
     def _leave_post_processing(self, job: Job) -> None:
         if job.state is JobState.POST_PROCESSING:
+            self._is_hold_over |= self._post_processing >= self._policy.post_processing_max
             self._post_processing -= 1
 
     def _count_run_out(self, job: Job) -> None:
