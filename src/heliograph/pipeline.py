@@ -28,6 +28,7 @@ from heliograph.domain.commands import (
     AbortRun,
     Command,
     Dispatch,
+    PauseRun,
     PostProcess,
     RecordJob,
     RefuseJob,
@@ -69,6 +70,7 @@ from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
+from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, FleetDriver
 from heliograph.fleet.plan import FleetPolicy, plan
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
@@ -146,7 +148,8 @@ class _Turn:
 class Pipeline:
     """Owns the scheduler; everything it needs from the world is handed in.
 
-    Idempotency keys and refusals are deleted once they are `remembered_s` seconds old.
+    Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
+    submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time.
     """
 
     def __init__(
@@ -165,6 +168,7 @@ class Pipeline:
         sinks: Sequence[LifecycleSink],
         clock: Callable[[], float],
         new_id: Callable[[], str],
+        demand: Demand | None = None,
         remembered_s: float = 86_400.0,
     ) -> None:
         self.scheduler = scheduler
@@ -177,6 +181,7 @@ class Pipeline:
         self._gpus = {gpu.gpu_id: gpu for gpu in gpus}
         self._cards = cards
         self._fleet_policy = fleet_policy
+        self._demand = demand
         self._prices = prices
         self._sinks = sinks
         self._new_id = new_id
@@ -302,7 +307,7 @@ class Pipeline:
         now_s = self.now_s()
         turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
         for letter in letters:
-            self._note(letter.event)
+            self._note(letter.event, now_s)
             turn.commands += self.scheduler.handle(letter.event, now_s=now_s)
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
@@ -330,7 +335,12 @@ class Pipeline:
         if self._is_draining:
             return []
         wishes = plan(
-            self.scheduler.fleet_view(), self.scheduler.queue_view(), self._cards, self._fleet_policy, now_s=now_s
+            self.scheduler.fleet_view(),
+            self.scheduler.queue_view(),
+            self._cards,
+            self._fleet_policy,
+            now_s=now_s,
+            demand=self._demand,
         )
         commands: list[Command] = []
         for wish in wishes:
@@ -400,6 +410,8 @@ class Pipeline:
                 await self._fleet.run(worker_id, order)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 await self._fleet.abort(worker_id, job_id, attempt)
+            case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+                await self._fleet.pause(worker_id, job_id, attempt)
             case PostProcess(job=job):
                 images = self._images.pop((job.job_id, job.attempt))
                 task = asyncio.create_task(self._finish(job, images), name=f"finish {job.job_id}")
@@ -508,9 +520,11 @@ class Pipeline:
 
     # --- telling others ----------------------------------------------------------------------------------------------
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, now_s: float) -> None:
         """Keep what the commands to come will need of the event."""
         match event:
+            case JobSubmitted(job=job) if self._demand is not None:
+                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
             case ImagesReady(job_id=job_id, attempt=attempt, images=images):
                 self._images[(job_id, attempt)] = images
             case ClockTicked():
@@ -628,7 +642,7 @@ def _job_of(command: Command) -> JobId | None:
             return job.job_id
         case Dispatch(order=order):
             return order.job_id
-        case RefuseJob(job_id=job_id) | AbortRun(job_id=job_id):
+        case RefuseJob(job_id=job_id) | AbortRun(job_id=job_id) | PauseRun(job_id=job_id):
             return job_id
         case StartReplica() | StopReplica():
             return None

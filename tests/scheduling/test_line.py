@@ -13,12 +13,13 @@ from heliograph.domain.tiers import Tier
 from heliograph.domain.views import JobView, Phase
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
-from heliograph.scheduling.priority import virtual_arrival
-from heliograph.scheduling.profiles import FINISH_S_PRIOR, LOAD_S_UNKNOWN, RUN_S_UNKNOWN
+from heliograph.scheduling.priority import place_of
+from heliograph.scheduling.profiles import FINISH_S_PRIOR, LEARNING_RATE, LOAD_S_UNKNOWN, RUN_S_UNKNOWN
 from tests.builders import (
     MODEL,
     a_card,
     a_job,
+    a_place,
     a_request,
     a_scheduler,
     a_timing,
@@ -116,9 +117,8 @@ def test_nobody_is_overtaken_beyond_the_stated_bound(
     first = a_job("early", tier=tier, created_at_s=created_at_s)
     second = a_job("late", tier=other_tier, created_at_s=created_at_s + after_s, sequence=1)
     bound_s = policy.tier_head_start_s[other_tier] + cost_weight * estimate_s
-    is_overtaken = virtual_arrival(second, estimate_s=other_estimate_s, policy=policy) < virtual_arrival(
-        first, estimate_s=estimate_s, policy=policy
-    )
+    later = place_of(second, estimate_s=other_estimate_s, policy=policy)
+    is_overtaken = later.virtual_arrival < place_of(first, estimate_s=estimate_s, policy=policy).virtual_arrival
     assert not is_overtaken or after_s <= bound_s + 1e-6
 
 
@@ -128,27 +128,34 @@ def test_nobody_is_overtaken_beyond_the_stated_bound(
 @given(keys=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), seed=st.integers(0, 99))
 def test_the_line_is_a_sorted_list(keys: list[float], seed: int) -> None:
     line = PendingLine()
-    places = [((key, sequence), JobId(f"job{sequence}")) for sequence, key in enumerate(keys)]
+    places = [
+        a_place(f"job{sequence}", created_at_s=key, sequence=sequence, estimate_s=2.0)
+        for sequence, key in enumerate(keys)
+    ]
     random.Random(seed).shuffle(places)
-    for key, job_id in places:
-        line.add(job_id, key, 2.0)
-    for _, job_id in places[::3]:
-        assert line.remove(job_id)
-        assert not line.remove(job_id)
-        assert job_id not in line
-    expected = [job_id for _, job_id in sorted(place for index, place in enumerate(places) if index % 3)]
+    for place in places:
+        line.add(place)
+    for place in places[::3]:
+        assert line.remove(place.job_id)
+        assert not line.remove(place.job_id)
+        assert place.job_id not in line
+    left = sorted((place for index, place in enumerate(places) if index % 3), key=lambda place: place.virtual_arrival)
+    expected = [place.job_id for place in left]
     assert line.job_ids() == tuple(expected)
     assert [line.position(job_id) for job_id in expected] == list(range(1, len(expected) + 1))
     assert [line.ahead_s(job_id) for job_id in expected] == [2.0 * index for index in range(len(expected))]
     assert (len(line), line.total_s) == (len(expected), 2.0 * len(expected))
-    assert [line.pop() for _ in expected] == expected
+    for job_id in expected:
+        assert line.choose(servers=1, now_s=0.0) == job_id
+        line.serve(job_id, now_s=-1e9)
     assert line.total_s == 0.0
 
 
 def test_far_back_in_line_the_mean_stands_in_for_each_job_ahead() -> None:
     line = PendingLine()
     for index in range(2 * LOOKED_AT_MAX):
-        line.add(JobId(f"job{index}"), (float(index), index), 1.0 if index < LOOKED_AT_MAX else 3.0)
+        estimate_s = 1.0 if index < LOOKED_AT_MAX else 3.0
+        line.add(a_place(f"job{index}", created_at_s=float(index), sequence=index, estimate_s=estimate_s))
     assert line.ahead_s(JobId(f"job{LOOKED_AT_MAX}")) == LOOKED_AT_MAX
     assert line.ahead_s(JobId(f"job{LOOKED_AT_MAX + 10}")) == LOOKED_AT_MAX + 10 * 2.0
 
@@ -297,16 +304,55 @@ def test_only_timings_of_the_fleet_s_own_gpus_count() -> None:
     assert profiles.picture_s(card) == pytest.approx(1.0 * 0.065536 + FINISH_S_PRIOR), "256 x 256, ten steps"
 
 
-def test_the_first_observation_replaces_a_guess_and_later_ones_move_it_a_tenth() -> None:
-    profiles, model_id = Profiles(), ModelId(MODEL)
-    for seen, run_s in ((4.0, 4.0), (14.0, 5.0)):
-        profiles.observe_run(MEGAPIXEL_STEP, seen)
-        assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(run_s)
-    for seen, load_s in ((10.0, 10.0), (20.0, 11.0)):
-        profiles.observe_load(model_id, seen)
-        assert profiles.load_s(model_id) == pytest.approx(load_s)
-    profiles.observe_finish(model_id, FINISH_S_PRIOR + 1.0)
-    assert profiles.finish_s(model_id) == pytest.approx(FINISH_S_PRIOR + 0.1)
+def test_the_first_observation_replaces_a_guess_and_later_ones_move_it_less_and_less() -> None:
+    profiles = Profiles()
+    profiles.observe_run(MEGAPIXEL_STEP, 4.0)
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(4.0)
+    profiles.observe_run(MEGAPIXEL_STEP, 9.0)
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(6.0), "the mean of two, in ratios"
+    for _ in range(30):
+        profiles.observe_run(MEGAPIXEL_STEP, 6.0)
+    profiles.observe_run(MEGAPIXEL_STEP, 12.0)
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(6.0 * 2**LEARNING_RATE, rel=1e-3)
+
+
+def test_a_card_s_fact_counts_as_three_observations() -> None:
+    profiles = profiles_of_one_second_a_step()
+    profiles.observe_load(ModelId(MODEL), 80.0)
+    profiles.observe_run(MEGAPIXEL_STEP, 4.0)
+    seconds = (profiles.load_s(ModelId(MODEL)), profiles.run_s(MEGAPIXEL_STEP))
+    assert seconds == (pytest.approx(20.0 * 4**0.25), pytest.approx(4**0.25))
+
+
+@pytest.mark.parametrize("odd_s", [1e6, 1e-6, 0.0, -5.0])
+def test_one_odd_observation_moves_an_estimate_by_a_seventh_at_most(odd_s: float) -> None:
+    profiles = profiles_of_one_second_a_step()
+    for _ in range(30):
+        profiles.observe_run(MEGAPIXEL_STEP, 1.0)
+    profiles.observe_run(MEGAPIXEL_STEP, odd_s)
+    assert 0.87 < profiles.run_s(MEGAPIXEL_STEP) < 1.15
+
+
+@given(seed=st.integers(0, 999), truth=st.floats(0.05, 50.0))
+def test_noisy_runs_with_outliers_are_learned_within_a_fifth(seed: int, truth: float) -> None:
+    chance, profiles = random.Random(seed), profiles_of_one_second_a_step()
+    for number in range(80):
+        noise = 30.0 if number % 20 == 19 else chance.uniform(0.9, 1.1)
+        profiles.observe_run(MEGAPIXEL_STEP, truth * noise)
+    for _ in range(5):
+        profiles.observe_run(MEGAPIXEL_STEP, truth * chance.uniform(0.9, 1.1))
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(truth, rel=0.2)
+
+
+def test_gpu_classes_are_told_apart_and_an_unknown_one_borrows() -> None:
+    profiles = Profiles()
+    timings = (a_timing(seconds=10.0, gpu="H100"), a_timing(seconds=40.0, gpu="L4"))
+    profiles.set_prior(a_card(timings=timings), gpu_classes={"H100", "L4"})
+    seconds = [profiles.run_s(MEGAPIXEL_STEP, gpu_class) for gpu_class in ("H100", "L4", "A100", None)]
+    assert seconds == [pytest.approx(value) for value in (1.0, 4.0, 1.0, 1.0)]
+    profiles.observe_run(MEGAPIXEL_STEP, 8.0, "L4")
+    assert profiles.run_s(MEGAPIXEL_STEP, "L4") == pytest.approx(4.0 * 2**0.25)
+    assert profiles.run_s(MEGAPIXEL_STEP, "H100") == pytest.approx(1.0)
 
 
 def test_the_scheduler_learns_from_what_happened() -> None:
@@ -316,4 +362,4 @@ def test_the_scheduler_learns_from_what_happened() -> None:
     play(scheduler, submitted("cat", request=MEGAPIXEL_STEP), images_ready("cat", run_s=3.0))
     play(scheduler, outputs_stored("cat"), now_s=FINISH_S_PRIOR + 1.0)
     assert profiles.run_s(MEGAPIXEL_STEP) == 3.0
-    assert profiles.finish_s(ModelId(MODEL)) == pytest.approx(FINISH_S_PRIOR + 0.1)
+    assert profiles.finish_s(ModelId(MODEL)) == pytest.approx(FINISH_S_PRIOR * 4**0.25), "a surprise of four at most"

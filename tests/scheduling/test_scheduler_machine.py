@@ -16,6 +16,7 @@ from heliograph.domain.commands import (
     AbortRun,
     Command,
     Dispatch,
+    PauseRun,
     PostProcess,
     RecordJob,
     RefuseJob,
@@ -32,6 +33,7 @@ from heliograph.domain.events import (
     ReplicaRequested,
     RunAborted,
     RunFailed,
+    RunPaused,
 )
 from heliograph.domain.ids import JobId, ModelId, WorkerId
 from heliograph.domain.job import LEGAL_MOVES, JobState
@@ -39,6 +41,7 @@ from heliograph.domain.pictures import Decision
 from heliograph.domain.tiers import Tier
 from tests.builders import (
     a_job,
+    a_request,
     a_scheduler,
     abandoned,
     cancelled,
@@ -52,6 +55,7 @@ from tests.builders import (
     replica_stop_requested,
     run_aborted,
     run_failed,
+    run_paused,
     run_started,
     step_done,
     submitted,
@@ -73,15 +77,28 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.now_s = 0.0
         self.scheduler = a_scheduler(
-            workers=0, gpus=GPUS, pending_max=6, pending_max_per_tenant=4, post_processing_max=2, backoff_s=(0.0, 3.0)
+            workers=0,
+            gpus=GPUS,
+            pending_max=6,
+            pending_max_per_tenant=4,
+            pending_max_per_user=3,
+            running_max_per_tenant=2,
+            running_max_per_user=1,
+            wait_s_max={Tier.FREE: 8.0},
+            post_processing_max=2,
+            backoff_s=(0.0, 3.0),
         )
         self.states: dict[JobId, JobState | None] = {}  # None: submitted, nothing recorded yet
+        self.owners: dict[JobId, tuple[str, str | None]] = {}
         self.attempts: Counter[JobId] = Counter()
         self.refused: set[JobId] = set()
         self.models: dict[WorkerId, str] = {}  # of living workers
         self.places: dict[WorkerId, str] = {}
         self.ready: set[WorkerId] = set()
+        self.resuming: set[WorkerId] = set()
         self.runs: dict[WorkerId, Run] = {}
+        self.pauses: Counter[JobId] = Counter()
+        self.steps_done: dict[JobId, int] = {}
         self.finishing: list[Run] = []
         self.history: list[Event] = []
         self.names = 0
@@ -100,6 +117,9 @@ class World(RuleBasedStateMachine):
                 assert job.state in (LEGAL_MOVES[before] if before is not None else {JobState.PENDING})
                 self.attempts[job.job_id] += cause == "dispatched"
                 assert job.attempt == self.attempts[job.job_id], "attempts grow by one per dispatch"
+                if cause == "deadline_unreachable":
+                    assert job.deadline_at_s is not None
+                    assert before is JobState.PENDING, "a running job has until its deadline"
                 self.states[job.job_id] = job.state
             case Dispatch(worker_id=worker_id, order=order):
                 assert worker_id in self.ready, "a worker that has not loaded, or stops, gets no job"
@@ -107,15 +127,29 @@ class World(RuleBasedStateMachine):
                 assert order.model_id == self.models[worker_id]
                 assert order.attempt == self.attempts[order.job_id]
                 assert self.states[order.job_id] is JobState.DISPATCHED, "recorded first"
+                if order.resume_from is not None:
+                    assert (order.resume_from, order.first_step) == (
+                        f"{order.job_id} kept",
+                        self.steps_done[order.job_id],
+                    )
+                else:
+                    assert order.first_step == 0
                 self.runs[worker_id] = (order.job_id, order.attempt)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 assert self.runs[worker_id] == (job_id, attempt)
+            case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+                assert self.runs[worker_id] == (job_id, attempt)
+                assert worker_id in self.resuming, "only who can take a run up again is paused"
+                self.pauses[job_id] += 1
             case PostProcess(job=job):
                 self.finishing.append((job.job_id, job.attempt))
             case StopReplica(worker_id=worker_id):
                 assert worker_id not in self.runs, "a busy worker finishes first"
                 self.ready.discard(worker_id)
-            case RefuseJob(job_id=job_id):
+            case RefuseJob(job_id=job_id, error=error):
+                assert error.message, "every refusal is explained"
+                assert error.retry_after_s is not None
+                assert 1.0 <= error.retry_after_s <= 120.0
                 del self.states[job_id]
                 self.refused.add(job_id)
             case StartReplica():
@@ -132,25 +166,39 @@ class World(RuleBasedStateMachine):
         for state in states:
             job = a_job(self.new_name("old"), state=state, attempt=1, sequence=self.names)
             self.states[job.job_id], self.attempts[job.job_id] = state, 1
+            self.owners[job.job_id] = ("acme", None)
             self.tell(recovered(job))
 
     @rule(
         tier=st.sampled_from(Tier),
         tenant=st.sampled_from(["acme", "zeta"]),
+        end_user=st.sampled_from([None, "ann", "bob"]),
         model=st.sampled_from(MODELS),
+        steps=st.sampled_from([10, 10, 400]),
         patience_s=st.none() | st.floats(0.0, 30.0),
         is_stored=st.booleans() | st.just(True),
     )
-    def submit(self, tier: Tier, tenant: str, model: str, patience_s: float | None, is_stored: bool) -> None:
+    def submit(
+        self,
+        tier: Tier,
+        tenant: str,
+        end_user: str | None,
+        model: str,
+        steps: int,
+        patience_s: float | None,
+        is_stored: bool,
+    ) -> None:
         job = a_job(
             self.new_name("job"),
             tier=tier,
             tenant=tenant,
-            model=model,
+            end_user=end_user,
+            request=a_request(model=model, steps=steps),
             sequence=self.names,
             created_at_s=self.now_s,
             deadline_at_s=None if patience_s is None else self.now_s + patience_s,
         )
+        self.owners[job.job_id] = (tenant, end_user)
         if is_stored:
             self.states[job.job_id] = None
             self.tell(submitted(job))
@@ -176,13 +224,15 @@ class World(RuleBasedStateMachine):
         self.tell(replica_requested(worker_id, gpu=self.places[worker_id], model=model))
 
     @precondition(lambda self: self.models)
-    @rule(which=SOME)
-    def finish_loading(self, which: int) -> None:
+    @rule(which=SOME, can_resume=st.booleans())
+    def finish_loading(self, which: int, can_resume: bool = False) -> None:
         worker_id = pick(list(self.models), which)
         view = {replica.worker_id: replica for replica in self.scheduler.fleet_view().replicas}[worker_id]
         if view.state == "loading":
             self.ready.add(worker_id)
-        self.tell(worker_ready(worker_id))
+            if can_resume:
+                self.resuming.add(worker_id)
+        self.tell(worker_ready(worker_id, can_resume=can_resume))
 
     @precondition(lambda self: self.models)
     @rule(which=SOME, reason=st.sampled_from(LossReason))
@@ -222,6 +272,14 @@ class World(RuleBasedStateMachine):
         job_id, attempt = self.runs.pop(pick(list(self.runs), which))
         self.tell(run_aborted(job_id, attempt=attempt))
 
+    @precondition(lambda self: self.runs)
+    @rule(which=SOME, step=st.integers(1, 9))
+    def pause_run(self, which: int, step: int) -> None:
+        """The worker pauses as it was told to, or although it was not."""
+        job_id, attempt = self.runs.pop(pick(list(self.runs), which))
+        self.steps_done[job_id] = step
+        self.tell(run_paused(job_id, step, attempt=attempt, checkpoint=f"{job_id} kept"))
+
     @precondition(lambda self: self.finishing)
     @rule(which=SOME, how=st.sampled_from(["stored", "stored", "regenerate", "block", "broken"]))
     def finish(self, which: int, how: str) -> None:
@@ -255,7 +313,7 @@ class World(RuleBasedStateMachine):
     @rule(
         which=SOME,
         age=st.integers(-1, 2),
-        make=st.sampled_from([run_started, step_done, images_ready, run_failed, run_aborted]),
+        make=st.sampled_from([run_started, step_done, images_ready, run_failed, run_aborted, run_paused]),
     )
     def talk_of_another_attempt(self, which: int, age: int, make: Callable[..., Event]) -> None:
         job_id = pick(list(self.states), which)
@@ -273,7 +331,7 @@ class World(RuleBasedStateMachine):
     def would_end_a_run(self, event: Event) -> bool:
         """It says that a run is over that is still going on: a lie no worker tells."""
         match event:
-            case ImagesReady() | RunFailed() | RunAborted():
+            case ImagesReady() | RunFailed() | RunAborted() | RunPaused():
                 return (event.job_id, event.attempt) in self.runs.values()
             case _:
                 return False
@@ -302,11 +360,28 @@ class World(RuleBasedStateMachine):
         assert held == {worker_id: job_id for worker_id, (job_id, _) in self.runs.items()}
 
     @invariant()
-    def no_worker_idles_while_somebody_waits_for_it(self) -> None:
+    def no_worker_idles_while_somebody_may_run_on_it(self) -> None:
         if sum(state is JobState.POST_PROCESSING for state in self.states.values()) >= 2:
             return
-        idle = self.ready - set(self.runs)
-        assert not any(self.scheduler.queue_of(ModelId(self.models[worker_id])).pending for worker_id in idle)
+        idle = {ModelId(self.models[worker_id]) for worker_id in self.ready - set(self.runs)}
+        running = self.running()
+        by_tenant = Counter(tenant for tenant, _ in running.elements())
+        for job_id, entry in self.scheduler._open.items():
+            tenant, end_user = self.owners[job_id]
+            is_free = by_tenant[tenant] < 2 and (end_user is None or running[(tenant, end_user)] < 1)
+            line = self.scheduler._lines.get(entry.job.request.model_id)
+            waits = line is not None and job_id in line
+            assert not (waits and is_free and entry.job.request.model_id in idle), f"{job_id} waits for nothing"
+
+    @invariant()
+    def nobody_runs_more_than_it_may(self) -> None:
+        running = self.running()
+        assert all(number <= 1 for (_, end_user), number in running.items() if end_user is not None)
+        assert all(number <= 2 for number in Counter(tenant for tenant, _ in running.elements()).values())
+
+    def running(self) -> Counter[tuple[str, str | None]]:
+        on_worker = (JobState.DISPATCHED, JobState.RUNNING)
+        return Counter(self.owners[job_id] for job_id, state in self.states.items() if state in on_worker)
 
     def teardown(self) -> None:
         """All faults are over: with one healthy worker per model everybody's job ends."""

@@ -9,7 +9,8 @@ from heliograph.domain.ids import JobId, ModelId
 class RunOrder:
     """One attempt at a job. Picture i is made from `seeds[i]`. A preview comes every `preview_every` steps; 0: none.
 
-    With `frames` above 1 every picture is a clip.
+    With `frames` above 1 every picture is a clip. With `resume_from`, the checkpoint that an earlier attempt left, the
+    first `first_step` steps are done already.
     """
 
     job_id: JobId
@@ -24,3 +25,5 @@ class RunOrder:
     seeds: tuple[int, ...]
     preview_every: int
     frames: int = 1
+    resume_from: str | None = None
+    first_step: int = 0

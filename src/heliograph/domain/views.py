@@ -1,7 +1,7 @@
 """What one stage may know of another: small frozen snapshots, made when a decision needs them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
@@ -11,13 +11,27 @@ from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 
 
+class Market(StrEnum):
+    """How a GPU is had: for good, by the hour, or by the hour until somebody pays more."""
+
+    RESERVED = "reserved"
+    ON_DEMAND = "on_demand"
+    SPOT = "spot"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One card (or, on a laptop, one CPU slot) that can hold replicas up to `memory_bytes`."""
+    """One card (or, on a laptop, one CPU slot) that can hold replicas up to `memory_bytes`.
+
+    Cards with one `node_id` share a host, and what the host's memory holds.
+    """
 
     gpu_id: GpuId
     gpu_class: str
     memory_bytes: int
+    node_id: str = ""
+    zone: str = ""
+    market: Market = Market.RESERVED
 
 
 class ReplicaState(StrEnum):
@@ -31,7 +45,10 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaView:
-    """One worker: one loaded model on one GPU. `since_s` is when it entered its state."""
+    """One worker: one loaded model on one GPU. `since_s` is when it entered its state.
+
+    `loaded_at_s` is when its model was loaded, None before that or where it is not known.
+    """
 
     worker_id: WorkerId
     gpu_id: GpuId
@@ -39,23 +56,39 @@ class ReplicaView:
     state: ReplicaState
     since_s: float
     job_id: JobId | None = None
+    loaded_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """All GPUs and replicas, in a stable order."""
+    """All GPUs and replicas, in a stable order.
+
+    `in_host_memory` names, by node, the models whose weights lie in the host's memory and load fast from there.
+    """
 
     gpus: tuple[Gpu, ...]
     replicas: tuple[ReplicaView, ...]
+    in_host_memory: Mapping[str, frozenset[ModelId]] = field(default_factory=dict[str, frozenset[ModelId]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Seconds: the expected number, and two that hold the truth between them in four of five cases."""
+
+    low_s: float
+    expected_s: float
+    high_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelQueue:
     """Open work of one model.
 
-    `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`. `running_s`
+    `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`.
+    `off_spot_pending` of them may not run on spot GPUs. `running_s`
     GPU-seconds are left on `replicas` workers. The last `load_failures` loads in a row failed, the latest at
-    `load_failed_at_s`; one load is expected to take `load_s`.
+    `load_failed_at_s`; one load is expected to take `load_s`. `trust` is by how much a promise to a newcomer should be
+    multiplied: expected, and from low to high.
     """
 
     pending: int = 0
@@ -64,8 +97,10 @@ class ModelQueue:
     running_s: float = 0.0
     replicas: int = 0
     load_s: float = 0.0
+    off_spot_pending: int = 0
     load_failures: int = 0
     load_failed_at_s: float = 0.0
+    trust: Interval = Interval(low_s=0.6, expected_s=1.0, high_s=1.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +130,8 @@ class JobView:
     """A job as its owner sees it now.
 
     `queue_position` counts from 1 within the model's queue and is None unless pending. `eta_s` is the expected number
-    of seconds until the pictures are delivered, None when unknown or ended. `step` of `steps` is the progress of the
-    current attempt.
+    of seconds until the pictures are delivered, None when unknown or ended, `eta` the same with its interval. `step` of
+    `steps` is the progress of the current attempt.
     """
 
     job: Job
@@ -105,6 +140,7 @@ class JobView:
     eta_s: float | None
     step: int
     steps: int
+    eta: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,14 +21,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from heliograph.domain.commands import AbortRun, Command, Dispatch, PostProcess, RecordJob, RefuseJob, StopReplica
-from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind, Overloaded
+from heliograph.domain.commands import (
+    AbortRun,
+    Command,
+    Dispatch,
+    PauseRun,
+    PostProcess,
+    RecordJob,
+    RefuseJob,
+    StopReplica,
+)
+from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
     ClockTicked,
     DrainRequested,
     Event,
     GateRejected,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -39,41 +51,49 @@ from heliograph.domain.events import (
     ReplicaStopRequested,
     RunAborted,
     RunFailed,
+    RunPaused,
     RunStarted,
     StepDone,
     SubmissionAbandoned,
     WorkerLost,
     WorkerReady,
 )
-from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.run import RunOrder
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
     FleetView,
     Gpu,
     JobView,
+    Market,
     ModelQueue,
     Phase,
     QueueView,
     ReplicaState,
     ReplicaView,
 )
-from heliograph.scheduling.pending import PendingLine
+from heliograph.scheduling.admission import Forecast, refusal
+from heliograph.scheduling.census import Count, is_held
+from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
+from heliograph.scheduling.fairness import Place
+from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
-from heliograph.scheduling.priority import virtual_arrival
-from heliograph.scheduling.profiles import Profiles
+from heliograph.scheduling.preemption import Pausable, makes_way
+from heliograph.scheduling.priority import place_of
+from heliograph.scheduling.profiles import RUN_S_UNKNOWN, Profiles
 
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
 
-RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 1.0, 120.0
-"""Bounds of the hint to a refused caller, which is otherwise the time in which a tenth of the backlog is done."""
-
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
+
+PROMISES_EVERY = 8
+"""While many wait, the promise to every eighth newcomer is enough to learn from."""
 
 Run = tuple[JobId, int]
 
@@ -90,6 +110,10 @@ class _Open:
     step: int = 0
     steps: int = 0
     step_at_s: float = 0.0
+    checkpoint: str | None = None
+    steps_done: int = 0
+    pauses: int = 0
+    promises: tuple[Promise, ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,32 +124,50 @@ class _Worker:
     state: ReplicaState
     since_s: float
     run: Run | None = None
+    loaded_at_s: float | None = None
+    can_resume: bool = False
+    is_pausing: bool = False
+    pauses_for: JobId | None = None
 
 
 class Scheduler:
     """Owns every open job and every worker. One task calls it; nobody else may."""
 
     def __init__(self, *, gpus: Iterable[Gpu], policy: SchedulerPolicy, profiles: Profiles) -> None:
-        self._gpus: Mapping[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
+        self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
         self._policy = policy
         self._profiles = profiles
         self._open: dict[JobId, _Open] = {}
         self._workers: dict[WorkerId, _Worker] = {}
+        self._leaving: dict[GpuId, float] = {}
+        self._off_spot = frozenset(Tier) - policy.spot_tiers
+        self._on_gpu: dict[GpuId, list[_Worker]] = {}
         self._runs: dict[Run, WorkerId] = {}
         self._lines: dict[ModelId, PendingLine] = {}
         self._delayed: list[tuple[float, int, JobId]] = []
         self._deadlines: list[tuple[float, int, JobId]] = []
-        self._pending = 0
-        self._pending_by_tenant: Counter[TenantId] = Counter()
+        self._dooms: list[tuple[float, int, JobId]] = []
+        self._pending = Count()
+        self._running = Count()
+        self._is_hold_over = False
         self._load_failures: Counter[ModelId] = Counter()
         self._load_failed_at_s: dict[ModelId, float] = {}
         self._post_processing = 0
         self._is_draining = False
+        self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
         """Fold one event into the state and return what should happen next, in order."""
+        commands = self._fold(event, now_s)
+        if self._is_hold_over:
+            self._is_hold_over = False
+            for model_id in self._lines:
+                commands += self._fill(model_id, now_s)
+        return commands
+
+    def _fold(self, event: Event, now_s: float) -> list[Command]:
         match event:
             case JobSubmitted(job=job):
                 return self._admit(job, now_s)
@@ -153,12 +195,21 @@ class Scheduler:
                 return self._run_failed(event, now_s)
             case RunAborted(job_id=job_id, attempt=attempt):
                 return self._run_aborted(job_id, attempt, now_s)
+            case RunPaused():
+                return self._run_paused(event, now_s)
             case OutputsStored():
                 return self._complete(event, now_s)
             case GateRejected():
                 return self._gate_rejected(event, now_s)
             case PostProcessingFailed():
                 return self._post_processing_failed(event, now_s)
+            case GpuArrived(gpu=gpu):
+                self._gpus.setdefault(gpu.gpu_id, gpu)
+                return []
+            case GpuNotice(gpu_id=gpu_id, leaves_at_s=leaves_at_s):
+                return self._give_notice(gpu_id, leaves_at_s, now_s)
+            case GpuGone(gpu_id=gpu_id):
+                return self._lose_gpu(gpu_id, now_s)
             case DrainRequested():
                 self._is_draining = True
                 return []
@@ -170,26 +221,58 @@ class Scheduler:
     def _admit(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open:
             return []
-        overload = self._overload(job)
+        overload = refusal(
+            job, pending=self._pending, forecast=self._forecast(job, now_s), policy=self._policy, now_s=now_s
+        )
         if overload is not None:
             return [RefuseJob(job_id=job.job_id, error=overload)]
         job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
         entry = self._enter(job)
-        return [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
+        commands = [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
+        is_long = self._pending.total > LOOKED_AT_MAX
+        if entry.job.state is JobState.PENDING and not (is_long and job.sequence % PROMISES_EVERY):
+            self._promise(entry, now_s)
+        return commands
 
-    def _overload(self, job: Job) -> Overloaded | None:
-        """The bound that the new job would exceed, or None."""
-        pending_of_tenant = self._pending_by_tenant[job.tenant_id]
-        if self._pending >= self._policy.pending_max:
-            code, message = "queue_full", f"{self._pending} jobs are waiting already; try again later"
-        elif pending_of_tenant >= self._policy.pending_max_per_tenant:
-            code = "tenant_queue_full"
-            message = f"you have {pending_of_tenant} jobs waiting already; wait for some to finish"
-        else:
-            return None
-        queue = self.queue_of(job.request.model_id)
-        tenth_s = (queue.pending_s + queue.running_s) / max(queue.replicas, 1) / 10
-        return Overloaded(message, code=code, retry_after_s=min(max(tenth_s, RETRY_AFTER_S_MIN), RETRY_AFTER_S_MAX))
+    def _promise(self, entry: _Open, now_s: float) -> None:
+        """Remember what is promised now, to learn from how it turns out."""
+        situation, eta_s = self._eta(entry, now_s)
+        entry.promises = (*entry.promises, Promise(situation=situation, eta_s=eta_s, at_s=now_s))
+
+    def _forecast(self, job: Job, now_s: float) -> Forecast:
+        """What awaits the new job."""
+        model_id, request = job.request.model_id, job.request
+        queue, line = self.queue_of(model_id), self._lines.get(model_id)
+        servers = max(queue.replicas, 1)
+        backlog_s = (queue.pending_s + queue.running_s) / servers
+        if not self._profiles.is_known(request):
+            return Forecast(backlog_s=backlog_s)
+        place = self._place_in_line(job, self._profiles.run_s(request))
+        begins_s = self._worker_free_in_s(model_id, now_s)
+        ahead_s = line.ahead_of_newcomer_s(place) if line is not None else 0.0
+        firm_s = line.firm_s(place) if line is not None else 0.0
+        return Forecast(
+            backlog_s=backlog_s,
+            wait_s=(ahead_s + queue.running_s) / servers + (0.0 if self._is_loaded(model_id) else begins_s),
+            earliest_start_s=begins_s + firm_s / servers,
+            shortest_run_s=self._policy.doomed_fraction * place.estimate_s + self._profiles.finish_s(model_id),
+        )
+
+    def _worker_free_in_s(self, model_id: ModelId, now_s: float) -> float:
+        """Expected seconds until the first worker of the model is free; a load that is not under way begins now."""
+        load_s = self._profiles.load_s(model_id)
+        free_in_s = [
+            self._free_in_s(worker, load_s, now_s)
+            for worker in self._workers.values()
+            if worker.model_id == model_id and worker.state is not ReplicaState.STOPPING
+        ]
+        return min(free_in_s, default=load_s)
+
+    def _free_in_s(self, worker: _Worker, load_s: float, now_s: float) -> float:
+        if worker.state is ReplicaState.LOADING:
+            return max(load_s - (now_s - worker.since_s), 0.0)
+        entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+        return 0.0 if entry is None else self._rest_s(entry, now_s)
 
     def _recover(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open or job.state.is_terminal:
@@ -227,14 +310,16 @@ class Scheduler:
         return [command for run in untold for command in self._free(run, now_s)]
 
     def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
-        if event.worker_id not in self._workers:
-            self._workers[event.worker_id] = _Worker(
+        if event.worker_id not in self._workers and event.gpu_id in self._gpus:
+            worker = _Worker(
                 worker_id=event.worker_id,
                 gpu=self._gpus[event.gpu_id],
                 model_id=event.model_id,
                 state=ReplicaState.LOADING,
                 since_s=now_s,
             )
+            self._workers[event.worker_id] = worker
+            self._on_gpu.setdefault(event.gpu_id, []).append(worker)
         return []
 
     def _stop_worker(self, worker_id: WorkerId, reason: str, now_s: float) -> list[Command]:
@@ -248,7 +333,8 @@ class Scheduler:
         worker = self._workers.get(event.worker_id)
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
-        worker.state, worker.since_s = ReplicaState.READY, now_s
+        worker.state, worker.since_s, worker.loaded_at_s = ReplicaState.READY, now_s, now_s
+        worker.can_resume = event.can_resume
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
         return self._fill(worker.model_id, now_s)
@@ -257,7 +343,12 @@ class Scheduler:
         worker = self._workers.pop(event.worker_id, None)
         if worker is None:
             return []
-        if worker.state is ReplicaState.LOADING and event.reason is not LossReason.STOPPED:
+        self._on_gpu[worker.gpu.gpu_id].remove(worker)
+        return [*self._lose_worker(worker, event, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+
+    def _lose_worker(self, worker: _Worker, event: WorkerLost, now_s: float) -> list[Command]:
+        is_our_doing = event.reason in (LossReason.STOPPED, LossReason.RECLAIMED)
+        if worker.state is ReplicaState.LOADING and not is_our_doing:
             self._load_failures[worker.model_id] += 1
             self._load_failed_at_s[worker.model_id] = now_s
             if self._load_failures[worker.model_id] >= self._policy.load_failures_max:
@@ -270,8 +361,35 @@ class Scheduler:
         if entry is None:
             return []
         ended = self._ended_attempt(entry, worker, AttemptOutcome.WORKER_LOST, now_s)
+        if event.reason is LossReason.RECLAIMED:
+            return self._requeue(entry, "gpu_reclaimed", now_s, ended, delay_s=0.0)
         cause = "out_of_memory" if event.reason is LossReason.OUT_OF_MEMORY else "worker_lost"
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
+
+    def _give_notice(self, gpu_id: GpuId, leaves_at_s: float, now_s: float) -> list[Command]:
+        """Clear the GPU: what is idle stops, what would not end in time pauses, the rest may finish."""
+        if gpu_id not in self._gpus or gpu_id in self._leaving:
+            return []
+        self._leaving[gpu_id] = leaves_at_s
+        commands: list[Command] = []
+        for worker in self._on_gpu.get(gpu_id, ()):
+            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            commands += self._stop_worker(worker.worker_id, "its GPU will be taken back", now_s)
+            if entry is None or not worker.can_resume or worker.is_pausing:
+                continue
+            if now_s + self._rest_of(entry, now_s).estimate_s > leaves_at_s:
+                commands += self._pause(worker, None)
+        return commands
+
+    def _lose_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
+        """The GPU is gone: every worker on it is lost, through no fault of its job."""
+        self._leaving.pop(gpu_id, None)
+        self._gpus.pop(gpu_id, None)
+        return [
+            command
+            for worker in tuple(self._on_gpu.get(gpu_id, ()))
+            for command in self._lose(WorkerLost(worker_id=worker.worker_id, reason=LossReason.RECLAIMED), now_s)
+        ]
 
     def _give_up_on(self, model_id: ModelId, now_s: float) -> list[Command]:
         """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing.
@@ -315,11 +433,13 @@ class Scheduler:
         entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
         if entry is None or worker is None:
             return self._free(run, now_s)
-        self._profiles.observe_run(entry.job.request, event.run_s)
+        if not entry.steps_done:
+            self._profiles.observe_run(entry.job.request, event.run_s, worker.gpu.gpu_class)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
         entry.worker_id, entry.succeeded = None, ended
         self._post_processing += 1
+        self._count_run_out(entry.job)
         record = RecordJob(job=entry.job, cause="images_ready", ended_attempt=ended, must_wait=False)
         return [*started, record, PostProcess(job=entry.job), *self._free(run, now_s)]
 
@@ -332,6 +452,7 @@ class Scheduler:
             return freed
         ended = self._ended_attempt(entry, worker, AttemptOutcome.ENGINE_FAILED, now_s)
         cause = f"engine_{event.kind.value}"
+        entry.checkpoint, entry.steps_done = None, 0  # what it resumed from may be at fault: start afresh
         if event.kind not in RETRYABLE_ENGINE_ERRORS:
             return [*self._end(entry, JobState.FAILED, cause, event.message, now_s, ended), *freed]
         if event.kind is EngineErrorKind.NAN:
@@ -339,16 +460,90 @@ class Scheduler:
         return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
 
     def _run_aborted(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
-        """Frees the worker of a run that was called off; one that nobody called off is a failure of the engine."""
+        """Frees the worker of a run that was called off; one that nobody called off is a failure of the engine.
+
+        A run that was to pause and was aborted instead left nothing to take up: it begins again, through no fault.
+        """
+        worker = self._worker_of((job_id, attempt))
+        if worker is not None and worker.is_pausing:
+            return self._run_paused(RunPaused(job_id=job_id, attempt=attempt, step=0, checkpoint=""), now_s)
         message = "The worker stopped without being told to."
         failed = RunFailed(job_id=job_id, attempt=attempt, kind=EngineErrorKind.INTERNAL, message=message)
         return self._run_failed(failed, now_s)
+
+    def _run_paused(self, event: RunPaused, now_s: float) -> list[Command]:
+        """The run goes back in line with what it has done; its worker takes whom it made way for."""
+        run = (event.job_id, event.attempt)
+        worker = self._worker_of(run)
+        entry = self._current(event.job_id, event.attempt, *ON_WORKER)
+        if worker is None or entry is None:
+            return self._free(run, now_s)
+        ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
+        entry.checkpoint, entry.steps_done = event.checkpoint or None, event.step if event.checkpoint else 0
+        entry.pauses += 1
+        favoured, gpu_id = worker.pauses_for, worker.gpu.gpu_id
+        stopped = self._let_go(worker, run, now_s)
+        served = [] if favoured is None else self._serve_on(gpu_id, favoured, now_s)
+        requeued = self._requeue(entry, "paused", now_s, ended, delay_s=0.0)
+        return [*requeued[:1], *stopped, *served, *requeued[1:], *self._fill_gpu(gpu_id, now_s)]
+
+    def _serve_on(self, gpu_id: GpuId, job_id: JobId, now_s: float) -> list[Command]:
+        """Give the GPU to this job, if it still waits and may run."""
+        entry = self._open.get(job_id)
+        if entry is None or self._is_draining or self._post_processing >= self._policy.post_processing_max:
+            return []
+        line = self._lines.get(entry.job.request.model_id)
+        if line is None or job_id not in line or self._is_held(self._place_of(entry)):
+            return []
+        for worker in self._on_gpu.get(gpu_id, ()):
+            is_free = worker.state is ReplicaState.READY and not self._is_gpu_taken(gpu_id)
+            is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
+            if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
+                line.serve(job_id, now_s=now_s)
+                return self._dispatch(entry, worker, now_s)
+        return []
+
+    def _preempt(self, model_id: ModelId, now_s: float) -> list[Command]:
+        """Pause a long run for whoever is next in the model's line, where there is reason to."""
+        line = self._lines.get(model_id)
+        if not line or self._is_draining or self._post_processing >= self._policy.post_processing_max:
+            return []
+        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
+        gpus = {worker.gpu.gpu_id for worker in workers if worker.state in (ReplicaState.READY, ReplicaState.BUSY)}
+        runs = [
+            (mate, entry)
+            for mate in self._workers.values()
+            if mate.gpu.gpu_id in gpus and mate.can_resume and mate.run is not None
+            for entry in [self._current(*mate.run, *ON_WORKER)]
+            if entry is not None and mate.state is ReplicaState.BUSY
+        ]
+        if not runs:
+            return []
+        job_id = line.choose(servers=len(gpus), now_s=now_s, is_held=self._is_held)
+        if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
+            return []
+        pausable = [
+            Pausable(worker_id=mate.worker_id, rest=self._rest_of(entry, now_s), pauses=entry.pauses)
+            for mate, entry in runs
+            if not mate.is_pausing
+        ]
+        newcomer = self._place_of(self._open[job_id])
+        chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
+        return [] if chosen is None else self._pause(self._workers[chosen], job_id)
+
+    def _pause(self, worker: _Worker, favoured: JobId | None) -> list[Command]:
+        assert worker.run is not None, f"worker {worker.worker_id} has nothing to pause"
+        worker.is_pausing, worker.pauses_for = True, favoured
+        job_id, attempt = worker.run
+        return [PauseRun(worker_id=worker.worker_id, job_id=job_id, attempt=attempt)]
 
     def _complete(self, event: OutputsStored, now_s: float) -> list[Command]:
         entry = self._current(event.job_id, event.attempt, JobState.POST_PROCESSING)
         if entry is None:
             return []
         self._profiles.observe_finish(entry.job.request.model_id, now_s - entry.job.timeline[-1].at_s)
+        for promise in entry.promises:
+            self._trust.observe(promise, delivered_at_s=now_s)
         done = entry.job.moved(JobState.COMPLETED, now_s=now_s)
         self._leave(entry)
         record = RecordJob(job=done, cause="completed", charged_attempt=entry.succeeded, outputs=event.outputs)
@@ -361,6 +556,7 @@ class Scheduler:
         reasons = ", ".join(event.verdict.reasons)
         if event.verdict.decision is Decision.REGENERATE and entry.job.reseeds < self._policy.reseeds_max:
             entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
+            entry.checkpoint, entry.steps_done = None, 0
             return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
         message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
         return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
@@ -370,6 +566,7 @@ class Scheduler:
         if entry is None:
             return []
         if event.is_retryable:
+            entry.checkpoint, entry.steps_done = None, 0
             return self._retry_or_fail(entry, "post_processing_failed", event.message, now_s)
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
@@ -379,6 +576,12 @@ class Scheduler:
             _, _, job_id = heapq.heappop(self._deadlines)
             message = "The deadline passed before the job was done."
             commands += self._end_early(job_id, JobState.EXPIRED, "deadline_exceeded", message, now_s)
+        while self._dooms and self._dooms[0][0] <= now_s:
+            _, _, job_id = heapq.heappop(self._dooms)
+            entry = self._open.get(job_id)
+            if entry is not None and entry.job.state is JobState.PENDING:
+                message = "The job could no longer be done before its deadline."
+                commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", message, now_s)
         while self._delayed and self._delayed[0][0] <= now_s:
             _, _, job_id = heapq.heappop(self._delayed)
             if self._is_delayed(job_id):
@@ -387,7 +590,7 @@ class Scheduler:
             if now_s - failed_at_s >= self._policy.load_forgiven_s:
                 self._load_failures[model_id] = 0
         for model_id in self._lines:
-            commands += self._fill(model_id, now_s)
+            commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
         return commands
 
     # --- moves of a job ----------------------------------------------------------------------------------------------
@@ -396,27 +599,72 @@ class Scheduler:
         entry = _Open(job=job, estimate_s=self._profiles.run_s(job.request), steps=job.request.steps)
         self._open[job.job_id] = entry
         if job.deadline_at_s is not None:
-            if len(self._deadlines) > 2 * len(self._open) + DEADLINES_KEPT:
-                self._deadlines = [each for each in self._deadlines if each[2] in self._open]
-                heapq.heapify(self._deadlines)
-            heapq.heappush(self._deadlines, (job.deadline_at_s, job.sequence, job.job_id))
+            self._remind(self._deadlines, job.deadline_at_s, job)
         return entry
+
+    def _remind(self, heap: list[tuple[float, int, JobId]], at_s: float, job: Job) -> None:
+        """Look at the job again at `at_s`."""
+        if len(heap) > 2 * len(self._open) + DEADLINES_KEPT:
+            heap[:] = [each for each in heap if each[2] in self._open]
+            heapq.heapify(heap)
+        heapq.heappush(heap, (at_s, job.sequence, job.job_id))
 
     def _wait(self, entry: _Open, now_s: float) -> list[Command]:
         """Put a pending job in line, or on the back-off heap until its time comes."""
         job = entry.job
-        self._pending += 1
-        self._pending_by_tenant[job.tenant_id] += 1
+        self._pending.change(job, 1)
+        doomed_at_s = self._doomed_at_s(entry)
+        if doomed_at_s is not None:
+            self._remind(self._dooms, doomed_at_s, job)
         if job.not_before_s > now_s:
             heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
             return []
         self._join_line(entry)
-        return self._fill(job.request.model_id, now_s)
+        return [*self._fill(job.request.model_id, now_s), *self._preempt(job.request.model_id, now_s)]
+
+    def _doomed_at_s(self, entry: _Open) -> float | None:
+        """From when on the job cannot be done before its deadline even if it begins at once; None: not known."""
+        job = entry.job
+        if job.deadline_at_s is None or not self._profiles.is_known(job.request):
+            return None
+        needed_s = self._policy.doomed_fraction * self._remaining_s(entry) + self._profiles.finish_s(
+            job.request.model_id
+        )
+        return job.deadline_at_s - needed_s
 
     def _join_line(self, entry: _Open) -> None:
-        key = virtual_arrival(entry.job, estimate_s=entry.estimate_s, policy=self._policy)
-        line = self._lines.setdefault(entry.job.request.model_id, PendingLine())
-        line.add(entry.job.job_id, key, entry.estimate_s)
+        model_id = entry.job.request.model_id
+        line = self._lines.get(model_id)
+        if line is None:
+            line = PendingLine(price=self._policy.fairness_price, weight_of=self._tenant_weight)
+            self._lines[model_id] = line
+        line.add(self._place_of(entry))
+
+    def _place_of(self, entry: _Open) -> Place:
+        """The job in line, with what is left of it to do."""
+        return self._place_in_line(entry.job, self._remaining_s(entry))
+
+    def _rest_of(self, entry: _Open, now_s: float) -> Place:
+        """The running job as if it stood in line with what is left of it to do now."""
+        return self._place_in_line(entry.job, self._rest_s(entry, now_s))
+
+    def _place_in_line(self, job: Job, estimate_s: float) -> Place:
+        return place_of(
+            job,
+            estimate_s=estimate_s,
+            policy=self._policy,
+            finish_s=self._profiles.finish_s(job.request.model_id),
+            is_known=self._profiles.is_known(job.request),
+        )
+
+    def _tenant_weight(self, place: Place) -> float:
+        return self._policy.tenant_weight.get(place.tenant_id, 1.0)
+
+    def _is_held(self, place: Place) -> bool:
+        return is_held(place, self._running, self._policy)
+
+    def _is_barred_from_spot(self, place: Place) -> bool:
+        return place.tier in self._off_spot or self._is_held(place)
 
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
@@ -424,22 +672,50 @@ class Scheduler:
         if not line or self._is_draining:
             return []
         commands: list[Command] = []
-        for worker in self._workers.values():
+        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
+        servers = sum(worker.state in (ReplicaState.READY, ReplicaState.BUSY) for worker in workers)
+        for worker in workers:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if worker.model_id == model_id and worker.state is ReplicaState.READY:
-                commands += self._dispatch(self._open[line.pop()], worker, now_s)
+            if worker.state is ReplicaState.READY and not self._is_gpu_taken(worker.gpu.gpu_id):
+                is_spot = worker.gpu.market is Market.SPOT
+                is_barred = self._is_barred_from_spot if is_spot else self._is_held
+                job_id = line.choose(servers=servers, now_s=now_s, is_held=is_barred)
+                if job_id is None:
+                    continue
+                line.serve(job_id, now_s=now_s)
+                commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands
+
+    def _is_gpu_taken(self, gpu_id: GpuId) -> bool:
+        """One of the GPU's replicas runs a job; they take turns."""
+        return any(worker.run is not None for worker in self._on_gpu.get(gpu_id, ()))
+
+    def _fill_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
+        """The GPU has time: whoever is first in the lines of its replicas has it."""
+        models = dict.fromkeys(
+            worker.model_id for worker in self._on_gpu.get(gpu_id, ()) if worker.state is ReplicaState.READY
+        )
+        lines = [
+            (self._lines[model_id].front().rank(0.0), model_id) for model_id in models if self._lines.get(model_id)
+        ]
+        return [command for _, model_id in sorted(lines) for command in self._fill(model_id, now_s)]
 
     def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
         job = replace(entry.job.moved(JobState.DISPATCHED, now_s=now_s), attempt=entry.job.attempt + 1)
-        self._count_pending_out(job.tenant_id)
+        self._pending.change(job, -1)
+        self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
-        entry.step, entry.steps, entry.step_at_s = 0, job.request.steps, now_s
+        entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
+        entry.step, entry.steps, entry.step_at_s = entry.steps_done, job.request.steps, now_s
         run = (job.job_id, job.attempt)
         worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
         self._runs[run] = worker.worker_id
-        order = run_order(job, preview_every=self._policy.preview_every)
+        if job.attempt == 1:
+            self._promise(entry, now_s)
+        order = run_order(
+            job, preview_every=self._policy.preview_every, checkpoint=entry.checkpoint, steps_done=entry.steps_done
+        )
         return [RecordJob(job=job, cause="dispatched"), Dispatch(worker_id=worker.worker_id, order=order)]
 
     def _retry_or_fail(
@@ -457,7 +733,9 @@ class Scheduler:
         self, entry: _Open, cause: str, now_s: float, ended: Attempt | None, *, delay_s: float
     ) -> list[Command]:
         self._leave_post_processing(entry.job)
-        entry.worker_id = None
+        if entry.job.state in ON_WORKER:
+            self._count_run_out(entry.job)
+        entry.worker_id, entry.step = None, entry.steps_done
         entry.job = replace(entry.job.moved(JobState.PENDING, now_s=now_s), not_before_s=now_s + delay_s)
         record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
         return [record, *self._wait(entry, now_s)]
@@ -488,21 +766,24 @@ class Scheduler:
         job = entry.job
         del self._open[job.job_id]
         if job.state is JobState.PENDING:
-            self._count_pending_out(job.tenant_id)
+            self._pending.change(job, -1)
             line = self._lines.get(job.request.model_id)
             if line is not None:
                 line.remove(job.job_id)
+        elif job.state in ON_WORKER:
+            self._count_run_out(job)
         self._leave_post_processing(job)
 
     def _leave_post_processing(self, job: Job) -> None:
         if job.state is JobState.POST_PROCESSING:
+            self._is_hold_over |= self._post_processing >= self._policy.post_processing_max
             self._post_processing -= 1
 
-    def _count_pending_out(self, tenant_id: TenantId) -> None:
-        self._pending -= 1
-        self._pending_by_tenant[tenant_id] -= 1
-        if not self._pending_by_tenant[tenant_id]:
-            del self._pending_by_tenant[tenant_id]
+    def _count_run_out(self, job: Job) -> None:
+        """The job is on no worker any more; others of its tenant or end user may have been held back by it."""
+        self._is_hold_over |= self._policy.running_max_per_tenant is not None
+        self._is_hold_over |= self._policy.running_max_per_user is not None
+        self._running.change(job, -1)
 
     # --- look-ups ----------------------------------------------------------------------------------------------------
 
@@ -520,14 +801,19 @@ class Scheduler:
     def _free(self, run: Run, now_s: float) -> list[Command]:
         """The worker that holds `run` is idle again."""
         worker = self._worker_of(run)
-        self._runs.pop(run, None)
         if worker is None:
+            self._runs.pop(run, None)
             return []
-        worker.run = None
+        return [*self._let_go(worker, run, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+
+    def _let_go(self, worker: _Worker, run: Run, now_s: float) -> list[Command]:
+        """The worker's run is over; one that is to stop does so now."""
+        self._runs.pop(run, None)
+        worker.run, worker.is_pausing, worker.pauses_for = None, False, None
         if worker.state is ReplicaState.STOPPING:
             return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
         worker.state, worker.since_s = ReplicaState.READY, now_s
-        return self._fill(worker.model_id, now_s)
+        return []
 
     def _is_delayed(self, job_id: JobId) -> bool:
         """The job waits, and not in line; False for what the back-off heap still names although it has ended."""
@@ -573,12 +859,12 @@ class Scheduler:
 
     def running_jobs(self) -> int:
         """Number of jobs on workers or in post-processing."""
-        return len(self._open) - self._pending
+        return len(self._open) - self._pending.total
 
     def fleet_view(self) -> FleetView:
-        """GPUs and workers now."""
+        """GPUs and workers now, without those of GPUs that are about to be taken back."""
         return FleetView(
-            gpus=tuple(self._gpus.values()),
+            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in self._leaving),
             replicas=tuple(
                 ReplicaView(
                     worker_id=worker.worker_id,
@@ -587,8 +873,10 @@ class Scheduler:
                     state=worker.state,
                     since_s=worker.since_s,
                     job_id=worker.run[0] if worker.run is not None else None,
+                    loaded_at_s=worker.loaded_at_s,
                 )
                 for worker in self._workers.values()
+                if worker.gpu.gpu_id not in self._leaving
             ),
         )
 
@@ -597,15 +885,26 @@ class Scheduler:
         line = self._lines.get(model_id)
         workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
         held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
+        running_s = sum(self._remaining_s(entry) for entry in held if entry is not None)
+        replicas = sum(worker.state is not ReplicaState.STOPPING for worker in workers)
+        pending_s = line.total_s if line is not None else 0.0
+        situation = situation_of(
+            is_running=False,
+            is_loaded=any(worker.state in (ReplicaState.READY, ReplicaState.BUSY) for worker in workers),
+            wait_s=(pending_s + running_s) / max(replicas, 1),
+            run_s=pending_s / len(line) if line else RUN_S_UNKNOWN,
+        )
         return ModelQueue(
             pending=len(line) if line is not None else 0,
-            pending_s=line.total_s if line is not None else 0.0,
-            waiting_since_s=self._open[line.first()].job.timeline[-1].at_s if line else None,
-            running_s=sum(self._remaining_s(entry) for entry in held if entry is not None),
-            replicas=sum(worker.state is not ReplicaState.STOPPING for worker in workers),
+            pending_s=pending_s,
+            waiting_since_s=self._open[line.front().place.job_id].job.timeline[-1].at_s if line else None,
+            running_s=running_s,
+            replicas=replicas,
             load_s=self._profiles.load_s(model_id),
+            off_spot_pending=line.number_of(self._off_spot) if line is not None else 0,
             load_failures=self._load_failures[model_id],
             load_failed_at_s=self._load_failed_at_s.get(model_id, 0.0),
+            trust=self._trust.interval(situation, 1.0),
         )
 
     def queue_view(self) -> QueueView:
@@ -620,13 +919,16 @@ class Scheduler:
             return None
         line = self._lines.get(entry.job.request.model_id)
         waits = line is not None and job_id in line
+        situation, eta_s = self._eta(entry, now_s)
+        eta = self._trust.interval(situation, eta_s)
         return JobView(
             job=entry.job,
             phase=self._phase(entry),
-            queue_position=line.position(job_id) if line is not None and waits else None,
-            eta_s=self._eta_s(entry, now_s),
+            queue_position=line.position(job_id, now_s=now_s) if line is not None and waits else None,
+            eta_s=eta.expected_s if eta_s > 0 else 0.0,
             step=entry.step,
             steps=entry.steps,
+            eta=eta,
         )
 
     def _phase(self, entry: _Open) -> Phase:
@@ -640,21 +942,27 @@ class Scheduler:
             case _:
                 return Phase.GENERATING
 
-    def _eta_s(self, entry: _Open, now_s: float) -> float:
+    def _eta(self, entry: _Open, now_s: float) -> tuple[Situation, float]:
         """Expected seconds until delivery: work ahead shared by the replicas, own run, finishing."""
         job = entry.job
         finish_s = self._profiles.finish_s(job.request.model_id)
         if job.state is JobState.POST_PROCESSING:
-            return finish_s
+            return Situation.RUNNING, finish_s
         if job.state in ON_WORKER:
-            return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0) + finish_s
+            return Situation.RUNNING, self._rest_s(entry, now_s) + finish_s
         model_id = job.request.model_id
         line = self._lines.get(model_id)
-        ahead_s = line.ahead_s(job.job_id) if line is not None and job.job_id in line else 0.0
+        ahead_s = line.ahead_s(job.job_id, now_s=now_s) if line is not None and job.job_id in line else 0.0
         queue = self.queue_of(model_id)
         wait_s = (ahead_s + queue.running_s) / max(queue.replicas, 1)
-        load_s = 0.0 if self._is_loaded(model_id) else self._profiles.load_s(model_id)
-        return max(wait_s + load_s, job.not_before_s - now_s) + entry.estimate_s + finish_s
+        is_loaded, run_s = self._is_loaded(model_id), self._remaining_s(entry)
+        load_s = 0.0 if is_loaded else self._worker_free_in_s(model_id, now_s)
+        situation = situation_of(is_running=False, is_loaded=is_loaded, wait_s=wait_s, run_s=run_s)
+        return situation, max(wait_s + load_s, job.not_before_s - now_s) + run_s + finish_s
+
+    def _rest_s(self, entry: _Open, now_s: float) -> float:
+        """Expected seconds left of a run."""
+        return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
 
     def _remaining_s(self, entry: _Open) -> float:
         return entry.estimate_s * (1 - entry.step / max(entry.steps, 1))
@@ -666,18 +974,32 @@ class Scheduler:
         delayed = {job_id for _, _, job_id in self._delayed if self._is_delayed(job_id)}
         pending = {job_id for job_id, entry in self._open.items() if entry.job.state is JobState.PENDING}
         assert pending == set(waiting) | delayed, "a pending job is nowhere, or a job that is not pending waits"
-        assert self._pending == sum(self._pending_by_tenant.values()) == len(pending), "pending jobs are miscounted"
+        _check_count(self._pending, [self._open[job_id].job for job_id in pending], "pending")
+        on_workers = [entry.job for entry in self._open.values() if entry.job.state in ON_WORKER]
+        _check_count(self._running, on_workers, "running")
+        of_tenant, of_user = self._policy.running_max_per_tenant, self._policy.running_max_per_user
+        assert of_tenant is None or max(self._running.by_tenant.values(), default=0) <= of_tenant, "a tenant runs more"
+        assert of_user is None or max(self._running.by_user.values(), default=0) <= of_user, "an end user runs more"
         finishing = sum(entry.job.state is JobState.POST_PROCESSING for entry in self._open.values())
         assert finishing == self._post_processing, "post-processing is miscounted"
         held = {worker.run: worker.worker_id for worker in self._workers.values() if worker.run is not None}
         assert held == self._runs, "runs and workers disagree"
+        taken = [worker.gpu.gpu_id for worker in self._workers.values() if worker.run is not None]
+        assert len(taken) == len(set(taken)), "two replicas of a GPU run at once"
         for job_id, entry in self._open.items():
             on_worker = entry.job.state in ON_WORKER
             assert on_worker == ((job_id, entry.job.attempt) in self._runs), f"job {job_id} and its worker disagree"
             assert not entry.job.state.is_terminal, f"job {job_id} has ended and is still open"
 
 
-def run_order(job: Job, *, preview_every: int) -> RunOrder:
+def _check_count(counted: Count, jobs: list[Job], what: str) -> None:
+    expected = Count()
+    for job in jobs:
+        expected.change(job, 1)
+    assert counted == expected, f"{what} jobs are miscounted"
+
+
+def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, steps_done: int = 0) -> RunOrder:
     """What a worker has to do for the job's current attempt; each reseed moves on to fresh seeds."""
     request = job.request
     shift = job.reseeds * RESEED_STRIDE
@@ -694,6 +1016,8 @@ def run_order(job: Job, *, preview_every: int) -> RunOrder:
         seeds=tuple((seed + shift) % (SEED_MAX + 1) for seed in request.seeds()),
         preview_every=preview_every,
         frames=request.frames,
+        resume_from=checkpoint,
+        first_step=steps_done,
     )
 
 
@@ -703,4 +1027,5 @@ _LOSS_IN_WORDS: Mapping[LossReason, str] = {
     LossReason.OUT_OF_MEMORY: "The worker ran out of memory; a smaller picture or fewer of them may fit.",
     LossReason.LOAD_FAILED: "The worker could not load the model.",
     LossReason.STOPPED: "The worker was stopped.",
+    LossReason.RECLAIMED: "The GPU was taken back.",
 }
