@@ -1,0 +1,116 @@
+"""Who decides in a simulation: the production scheduler, router and fleet plan, or a baseline to compare them with."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from heliograph.domain.commands import Command, FleetCommand
+from heliograph.domain.events import Event
+from heliograph.domain.ids import GpuId, JobId, ModelId
+from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.views import FleetView, Gpu, QueueView
+from heliograph.fleet.plan import plan
+from heliograph.routing.route import NoRoute, Route, route
+from heliograph.scheduling import Profiles, Scheduler
+from heliograph.simulation.scenario import PolicySet
+
+ENGINES = frozenset({EngineKind.FAKE})
+
+
+class Decider(Protocol):
+    """Events in, commands out, and the fleet plan's wishes; the same as the pipeline asks of production."""
+
+    def handle(self, event: Event, *, now_s: float) -> list[Command]:
+        """Fold one event into the state and return what should happen next, in order."""
+        ...
+
+    def wishes(self, present: Collection[GpuId], *, now_s: float) -> Sequence[FleetCommand]:
+        """What the fleet plan wants now, given which GPUs are there."""
+        ...
+
+    def why_not(self, model_id: ModelId) -> str | None:
+        """Code of the reason why a request for the model cannot be taken, or None."""
+        ...
+
+    def pending_jobs(self) -> int:
+        """Jobs that wait for a GPU."""
+        ...
+
+    def is_open(self, job_id: JobId) -> bool:
+        """The job has not ended."""
+        ...
+
+    def open_jobs(self) -> int:
+        """Jobs that have not ended."""
+        ...
+
+    def eta_s(self, job_id: JobId, *, now_s: float) -> float | None:
+        """Expected seconds until an open job is delivered."""
+        ...
+
+    def check(self) -> None:
+        """Assert its own invariants."""
+        ...
+
+
+DeciderFactory = Callable[[Sequence[Gpu], Mapping[ModelId, ModelCard], PolicySet], Decider]
+
+
+class Production:
+    """The code that runs the live pipeline, asked in the same order.
+
+    The pipeline takes fresh views in every turn; here they are taken once per `wishes`, so that routes between two
+    plans see the fleet as of the last one. A route is a function of the model and those views and remembered with them.
+    """
+
+    def __init__(self, gpus: Sequence[Gpu], cards: Mapping[ModelId, ModelCard], policies: PolicySet) -> None:
+        profiles = Profiles()
+        classes = frozenset(gpu.gpu_class for gpu in gpus)
+        for card in cards.values():
+            profiles.set_prior(card, gpu_classes=classes)
+        self.scheduler = Scheduler(gpus=gpus, policy=policies.scheduler, profiles=profiles)
+        self.handle = self.scheduler.handle
+        self.is_open = self.scheduler.is_open
+        self.open_jobs = self.scheduler.open_jobs
+        self.check = self.scheduler.check
+        self._cards = cards
+        self._policy = policies.fleet
+        self._catalogue = Catalogue(cards=cards, aliases={})
+        self._fleet = self.scheduler.fleet_view()
+        self._queue = QueueView(models={})
+        self._routes: dict[ModelId, Route | NoRoute] = {}
+
+    def wishes(self, present: Collection[GpuId], *, now_s: float) -> Sequence[FleetCommand]:
+        """The production fleet plan over fresh views; GPUs that are not there are not in them."""
+        view = self.scheduler.fleet_view()
+        if len(present) < len(view.gpus):
+            view = replace(view, gpus=tuple(gpu for gpu in view.gpus if gpu.gpu_id in present))
+        self._fleet, self._queue = view, self.scheduler.queue_view()
+        self._routes.clear()
+        return plan(view, self._queue, self._cards, self._policy, now_s=now_s)
+
+    def why_not(self, model_id: ModelId) -> str | None:
+        """What the production router says of a request for the model."""
+        found = self._routes.get(model_id)
+        if found is None:
+            task = min(self._cards[model_id].tasks)
+            found = self._routes[model_id] = route(
+                model_id,
+                task=task,
+                catalogue=self._catalogue,
+                engines=ENGINES,
+                fleet=self._fleet_with_all_gpus(),
+                queue=self._queue,
+            )
+        return found.code if isinstance(found, NoRoute) else None
+
+    def pending_jobs(self) -> int:
+        return self.scheduler.open_jobs() - self.scheduler.running_jobs()
+
+    def eta_s(self, job_id: JobId, *, now_s: float) -> float | None:
+        view = self.scheduler.view(job_id, now_s=now_s)
+        return None if view is None else view.eta_s
+
+    def _fleet_with_all_gpus(self) -> FleetView:
+        """Spot GPUs that are away come back: what fits only them is not impossible."""
+        return self._fleet if len(self._fleet.gpus) else self.scheduler.fleet_view()
