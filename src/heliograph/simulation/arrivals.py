@@ -5,7 +5,9 @@ coefficient of variation, then stretched so that the wall-clock rate follows the
 bursts bursty at every hour.
 """
 
+import csv
 import heapq
+import io
 import math
 from bisect import bisect_left
 from collections import Counter
@@ -15,7 +17,7 @@ from typing import NamedTuple
 from heliograph.domain.ids import ModelId
 from heliograph.domain.model_card import Catalogue, ModelCard
 from heliograph.domain.tiers import Tier
-from heliograph.simulation.chance import Chance, Choices
+from heliograph.simulation.chance import Chance, Choices, weighted
 from heliograph.simulation.scenario import Flash, Scenario, Workload, WorkloadKind, checkpoint_ids
 from heliograph.simulation.toml_fields import wrong
 from heliograph.simulation.traces import Seen, Wish, read_trace, read_wishes
@@ -47,6 +49,18 @@ class Shares(NamedTuple):
 
     popularity: tuple[float, ...]
     steps_and_images: Mapping[tuple[int, int], float]
+
+
+def read_shares(*, popularity: str, joint_mix: str) -> Shares:
+    """The shipped aggregates (`data/gentd26_popularity.csv`, `data/gentd26_joint_mix.csv`)."""
+    steps_and_images: dict[tuple[int, int], float] = {}
+    for row in csv.DictReader(io.StringIO(joint_mix)):
+        key = (int(float(row["num_inference_steps"])), int(float(row["num_images_per_prompt"])))
+        steps_and_images[key] = steps_and_images.get(key, 0.0) + float(row["n"])
+    return Shares(
+        popularity=tuple(float(row["share"]) for row in csv.DictReader(io.StringIO(popularity))),
+        steps_and_images=steps_and_images,
+    )
 
 
 class Arrivals:
@@ -134,11 +148,13 @@ class _Source:
         self._origin = f"workload.{number}"
         self._prefix = workload.name or f"w{number}"
         self._cards: Mapping[ModelId, ModelCard] = catalogue.cards
-        self._models = self._model_choices(workload, scenario, catalogue, shares)
-        self._sizes = Choices.of({_size(text, self._origin): weight for text, weight in workload.sizes.items()})
-        self._steps = Choices.of({int(text): weight for text, weight in workload.steps.items()})
-        self._images = Choices.of({int(text): weight for text, weight in workload.images.items()})
-        self._mix = Choices.of(shares.steps_and_images) if workload.mix == "gentd26" else None
+        self._models: Choices[ModelId] = self._model_choices(workload, scenario, catalogue, shares)
+        self._sizes: Choices[tuple[int, int]] = weighted(
+            {_size(text, self._origin): weight for text, weight in workload.sizes.items()}
+        )
+        self._steps: Choices[int] = weighted({int(text): weight for text, weight in workload.steps.items()})
+        self._images: Choices[int] = weighted({int(text): weight for text, weight in workload.images.items()})
+        self._mix: Choices[tuple[int, int]] = weighted(shares.steps_and_images if workload.mix == "gentd26" else {})
         self._wishes: tuple[Wish, ...] = ()
         if workload.mix == "krea":
             path = workload.mix_path or ""
@@ -179,7 +195,7 @@ class _Source:
             weights[card.model_id] = weight
         if not weights and workload.kind is not WorkloadKind.RECORDED:
             raise wrong("scenario", f"{self._origin}.models", "is missing: say which models are asked for")
-        return Choices.of(weights)
+        return weighted(weights)
 
     def model_ids(self) -> Iterator[ModelId]:
         """Every model that this workload can ask for."""
@@ -188,7 +204,9 @@ class _Source:
             for row in self._rows:
                 if row.model is not None:
                     if row.model not in self._cards:
-                        raise wrong(self._workload.path or "", "", f"asks for {row.model}, which is not in the catalogue")
+                        raise wrong(
+                            self._workload.path or "", "", f"asks for {row.model}, which is not in the catalogue"
+                        )
                     yield ModelId(row.model)
 
     def arrivals(self) -> Iterator[Arrival]:
@@ -246,7 +264,7 @@ class _Source:
         if self._wishes:
             wish = self._wishes[chance.index(len(self._wishes))]
             size, steps, images = size or wish.size, steps or wish.steps, images or wish.images
-        elif self._mix is not None:
+        elif self._mix.items:
             drawn = self._mix.draw(chance)
             steps, images = steps or drawn[0], images or drawn[1]
         if size is None:

@@ -49,8 +49,6 @@ class Books:
         self.refused: Counter[str] = Counter()
         self.ended: Counter[JobState] = Counter()
         self.attempts: Counter[AttemptOutcome] = Counter()
-        self.held_s: Counter[AttemptOutcome] = Counter()
-        """GPU-seconds that attempts held, by outcome."""
         self.cost_micros = 0
         self.charged_micros = 0
         self._balance: Counter[Account] = Counter()
@@ -85,7 +83,6 @@ class Books:
             assert attempt.number > asked.metered, f"job {job.job_id}: attempt {attempt.number} was metered twice"
             asked.metered = attempt.number
             self.attempts[attempt.outcome] += 1
-            self.held_s[attempt.outcome] += attempt.gpu_s
             if attempt.outcome is not AttemptOutcome.SERVER_LOST:
                 self.cost_micros += gpu_cost_micros(attempt, self._prices)
             if self._exact:

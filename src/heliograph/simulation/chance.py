@@ -73,14 +73,14 @@ class Choices(Generic[_Item]):
     items: tuple[_Item, ...]
     bounds: tuple[float, ...]
 
-    @staticmethod
-    def of(weights: Mapping[_Item, float]) -> "Choices[_Item]":
-        """Items in the mapping's order; weights need not sum to 1."""
-        return Choices(tuple(weights), tuple(accumulate(weights.values())))
-
     def draw(self, chance: Chance) -> _Item:
         """One item, with a probability in proportion to its weight."""
         if len(self.items) == 1:
             return self.items[0]
         index = bisect_right(self.bounds, chance.uniform() * self.bounds[-1])
         return self.items[min(index, len(self.items) - 1)]
+
+
+def weighted(weights: Mapping[_Item, float]) -> Choices[_Item]:
+    """Choices in the mapping's order; weights need not sum to 1."""
+    return Choices(tuple(weights), tuple(accumulate(weights.values())))

@@ -105,9 +105,11 @@ class Production:
         return found.code if isinstance(found, NoRoute) else None
 
     def pending_jobs(self) -> int:
+        """Jobs that wait for a GPU."""
         return self.scheduler.open_jobs() - self.scheduler.running_jobs()
 
     def eta_s(self, job_id: JobId, *, now_s: float) -> float | None:
+        """What the scheduler tells the job's owner."""
         view = self.scheduler.view(job_id, now_s=now_s)
         return None if view is None else view.eta_s
 

@@ -43,6 +43,9 @@ GPU_CLASSES: Mapping[str, GpuClass] = {
     "B300": GpuClass(memory_gb=262, speed=1.8),
 }
 
+OTHER_SPEEDS: Mapping[str, float] = {"A100": 0.5, "RTX 4090": 0.5, "MI300X": 0.44, "RTX 5090": 0.36, "L20": 0.29}
+"""Classes that only occur in timings, as measured on models that were timed on an H100 or A100 as well."""
+
 _CLASS_BY_PREFIX: Mapping[str, str] = {
     "RTX PRO 6000": "RTX PRO 6000",
     "RTX 6000 Ada": "RTX 6000 Ada",

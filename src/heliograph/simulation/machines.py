@@ -170,7 +170,7 @@ class Machines:
                 assert name not in held, f"job {name[0]} attempt {name[1]} runs twice"
                 held.add(name)
 
-    # --- accounts ------------------------------------------------------------------------------------------------------
+    # --- accounts ---------------------------------------------------------------------------------------------------
 
     def settle(self, machined: Machined, now_s: float, end_s: float, measures: Measures, bucket_s: float) -> None:
         """Book what the GPU did since the last time, bucket by bucket, and note what it does from now on."""

@@ -52,9 +52,9 @@ class Measures:
     """Everything that is counted. `end` is told of each request once, when its fate is known."""
 
     def __init__(self, *, buckets: int, bucket_s: float) -> None:
-        self._groups: dict[tuple[str, str], _Group] = {}
+        self._groups: dict[tuple[Tier, str], _Group] = {}
         self._tenants: dict[str, _Tenant] = {}
-        self.stages = {name: Sketch() for name in (*STAGES.values(), "total")}
+        self.stages = {name: Sketch() for name in STAGES.values()}
         self.eta_errors = Sketch()
         self.eta_close = 0
         self.cold = 0
@@ -100,17 +100,16 @@ class Measures:
         latency_s = at_s - asked.at_s
         wait_s = max(stage_s.get(JobState.PENDING, 0.0), 0.0)
         is_on_time = asked.target_s is None or latency_s <= asked.target_s
-        for group in self._groups_of(asked):
-            group.asked += 1
-            group.latency_s.add(latency_s)
-            group.wait_s.add(wait_s)
-            if is_on_time:
-                group.on_time += 1
-            else:
-                group.late += 1
+        group = self._group_of(asked)
+        group.asked += 1
+        group.latency_s.add(latency_s)
+        group.wait_s.add(wait_s)
+        if is_on_time:
+            group.on_time += 1
+        else:
+            group.late += 1
         for state, name in STAGES.items():
             self.stages[name].add(max(stage_s.get(state, 0.0), 0.0))
-        self.stages["total"].add(latency_s)
         self.longest_wait_s = max(self.longest_wait_s, wait_s)
         self.started += 1
         self.cold += asked.is_cold
@@ -128,38 +127,57 @@ class Measures:
     def miss(self, asked: Asked, outcome: str, *, waited_s: float) -> None:
         """A request ended otherwise: `refused`, `failed`, `expired`, `cancelled` (not counted against anybody) or
         `unfinished`."""
-        for group in self._groups_of(asked):
-            group.outcomes[outcome] += 1
-            if outcome != "cancelled":
-                group.asked += 1
+        group = self._group_of(asked)
+        group.outcomes[outcome] += 1
+        if outcome != "cancelled":
+            group.asked += 1
         self.longest_wait_s = max(self.longest_wait_s, waited_s)
         if outcome != "cancelled":
             self._tenants.setdefault(asked.tenant, _Tenant()).jobs += 1
 
-    def _groups_of(self, asked: Asked) -> tuple[_Group, ...]:
-        tier, kind = asked.tier.value, asked.kind
-        own = self._group(tier, kind)
-        own.target_s = asked.target_s
-        return own, self._group(tier, "all"), self._group("all", kind), self._group("all", "all")
-
-    def _group(self, tier: str, kind: str) -> _Group:
-        group = self._groups.get((tier, kind))
+    def _group_of(self, asked: Asked) -> _Group:
+        group = self._groups.get((asked.tier, asked.kind))
         if group is None:
-            group = self._groups[tier, kind] = _Group()
+            group = self._groups[asked.tier, asked.kind] = _Group(target_s=asked.target_s)
         return group
 
     def groups(self) -> tuple[GroupReport, ...]:
-        """All together first, then kinds, tiers, and each of both, in a fixed order."""
-        order = {name: place for place, name in enumerate(("all", "image", "video", *reversed(Tier)))}
-        self._group("all", "all")
-        kinds = {kind for _, kind in self._groups} - {"all"}
-        shown = [
-            key
-            for key in self._groups
-            if key == ("all", "all") or not (len(kinds) == 1 and key[0] == "all") or key[1] == "all"
-        ]
-        shown.sort(key=lambda key: (key[0] != "all", order.get(key[0], 9), order.get(key[1], 9)))
-        return tuple(_group_report(tier, kind, self._groups[tier, kind]) for tier, kind in shown)
+        """All together first, then by kind, by tier, and by both, in a fixed order; what would say the same is left
+        out."""
+        kinds = [kind for kind in ("image", "video") if any(key[1] == kind for key in self._groups)]
+        tiers = [tier for tier in reversed(Tier) if any(key[0] is tier for key in self._groups)]
+        found = [_group_report("all", "all", self._sum(None, None))]
+        if len(kinds) > 1:
+            found += [_group_report("all", kind, self._sum(None, kind)) for kind in kinds]
+        for tier in tiers:
+            found.append(_group_report(tier.value, "all", self._sum(tier, None)))
+            if len(kinds) > 1:
+                found += [
+                    _group_report(tier.value, kind, self._groups[tier, kind])
+                    for kind in kinds
+                    if (tier, kind) in self._groups
+                ]
+        return tuple(found)
+
+    def _sum(self, tier: Tier | None, kind: str | None) -> _Group:
+        """The groups of this tier (None: any) and kind (None: any) as one; the target is theirs if they share it."""
+        members = [g for key, g in self._groups.items() if tier in (None, key[0]) and kind in (None, key[1])]
+        targets = {member.target_s for member in members}
+        total = _Group(target_s=targets.pop() if len(targets) == 1 else None)
+        for member in members:
+            total.asked += member.asked
+            total.on_time += member.on_time
+            total.late += member.late
+            total.outcomes.update(member.outcomes)
+            total.latency_s.merge(member.latency_s)
+            total.wait_s.merge(member.wait_s)
+        return total
+
+    def stages_s(self) -> dict[str, Quantiles]:
+        """Seconds of completed jobs by stage, and from submission to delivery (`total`)."""
+        return {name: quantiles(s) for name, s in self.stages.items()} | {
+            "total": quantiles(self._sum(None, None).latency_s)
+        }
 
     def jain(self) -> float | None:
         """Jain's index over tenants of the mean of alone / latency (a request that was missed counts 0)."""
@@ -180,8 +198,8 @@ class Measures:
         """The cumulative distribution of the latency by tier, at most `CURVE_POINTS` points each."""
         found: dict[str, tuple[tuple[float, float], ...]] = {}
         for tier in reversed(Tier):
-            group = self._groups.get((tier.value, "all"))
-            if group is not None and group.latency_s.count:
+            group = self._sum(tier, None)
+            if group.latency_s.count:
                 points = group.latency_s.curve()
                 stride = -(-len(points) // CURVE_POINTS)
                 found[tier.value] = (*points[::stride], points[-1])

@@ -6,6 +6,7 @@ Only `decision_us` depends on the machine it ran on; `to_json` leaves it out unl
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from heliograph.domain.errors import InvalidRequest
 
@@ -153,8 +154,8 @@ def _rounded(value: object) -> object:
         case float():
             return float(f"{value:.9g}")
         case dict():
-            return {str(key): _rounded(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return {key: _rounded(item) for key, item in cast(dict[str, object], value).items()}
         case list() | tuple():
-            return [_rounded(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+            return [_rounded(item) for item in cast(tuple[object, ...], value)]
         case _:
             return value

@@ -79,7 +79,7 @@ class WorkloadKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flash:
-    """A flash crowd: from `at_s`, for `duration_s`, the rate is `factor` times what it would be; `ramp_s` to get there."""
+    """A flash crowd: from `at_s`, for `duration_s`, `factor` times the usual rate, after a ramp of `ramp_s`."""
 
     at_s: float
     duration_s: float = 900.0
@@ -173,10 +173,10 @@ class Faults:
 class Machine:
     """How weights travel and how long small things take, in seconds and gigabytes.
 
-    Loading from the node's disk takes the card's `load_s` (or, where the card has none, 18.7 s plus 0.42 s per gigabyte,
-    a fit over 12 published loads); from host memory `memory_share` of that; weights that are not on the node's disk are
-    fetched first at `fetch_gb_per_s`. Host memory and disk keep the most recently used weights. `spread` is the standard
-    deviation of the logarithm of a load time, `step_spread` that of a run.
+    Loading from the node's disk takes the card's `load_s` (or, where the card has none, 18.7 s plus 0.42 s per
+    gigabyte, a fit over 12 published loads); from host memory `memory_share` of that; weights that are not on the
+    node's disk are fetched first at `fetch_gb_per_s`. Host memory and disk keep the most recently used weights.
+    `load_spread` is the standard deviation of the logarithm of a load time, `step_spread` that of a run.
     """
 
     host_memory_gb: float = 512.0
@@ -229,13 +229,14 @@ class Scenario:
     whenever it is delivered. With `deadlines` the target is also the job's deadline, after which production expires it.
     `profile_error` is how wrong production's prior knowledge of run and load times is: each model's true times lie up
     to this share above or below what the catalogue says. `tick_s` is the longest time between two looks of the fleet
-    plan while jobs wait, `quiet_tick_s` while none do. `step_reports_s`: a running job reports its progress at most this
-    often.
+    plan while jobs wait, `quiet_tick_s` while none do. `step_reports_s`: a running job reports its progress at most
+    this often. What arrives in the first `warm_up_s` is served and paid for, and not judged.
     """
 
     name: str
     description: str = ""
     duration_s: float
+    warm_up_s: float = 0.0
     start_s: float = 0.0
     seed: int = 1
     fleet: tuple[GpuGroup, ...]
@@ -287,7 +288,9 @@ class ScenarioFile:
         for name, checkpoints in self.scenario.checkpoints.items():
             base = plain.resolve(checkpoints.base)
             if base is None:
-                raise wrong(self.models.origin, f"checkpoints.{name}.base", f"names {checkpoints.base}, which is unknown")
+                raise wrong(
+                    self.models.origin, f"checkpoints.{name}.base", f"names {checkpoints.base}, which is unknown"
+                )
             for model_id in checkpoint_ids(name, checkpoints.count):
                 cards[model_id] = replace(base, model_id=model_id, name=model_id, alternatives=())
         return Catalogue(
@@ -319,9 +322,7 @@ def parse_scenario(text: str, *, origin: str) -> ScenarioFile:
         raise wrong(origin, "policies", "must be a table")
     for name, table in cast(Table, named).items():
         policies[name] = _policy_set(name, table, policies["default"], origin=origin, path=f"policies.{name}")
-    return ScenarioFile(
-        scenario=read_table(Scenario, document, origin=origin), models=models, policies=policies
-    )
+    return ScenarioFile(scenario=read_table(Scenario, document, origin=origin), models=models, policies=policies)
 
 
 def parse_policy(text: str, *, base: PolicySet, origin: str) -> PolicySet:

@@ -12,7 +12,7 @@ from heliograph.simulation.arrivals import Arrivals, Shares
 from heliograph.simulation.books import Books
 from heliograph.simulation.chance import Chance
 from heliograph.simulation.decider import DeciderFactory, Production
-from heliograph.simulation.hardware import GPU_CLASSES, GpuPrices
+from heliograph.simulation.hardware import GPU_CLASSES, OTHER_SPEEDS, GpuPrices
 from heliograph.simulation.machines import Machines
 from heliograph.simulation.measures import quantiles
 from heliograph.simulation.report import Report
@@ -90,7 +90,8 @@ def simulate(
 
 def known_cards(scenario: Scenario, catalogue: Catalogue, model_ids: list[ModelId]) -> dict[ModelId, ModelCard]:
     """The cards of these models as production knows them on this fleet."""
-    speeds = {name: scenario.gpu_class(name).speed for name in (*GPU_CLASSES, *scenario.gpu_classes)}
+    speeds = dict(OTHER_SPEEDS)
+    speeds |= {name: scenario.gpu_class(name).speed for name in (*GPU_CLASSES, *scenario.gpu_classes)}
     classes = list(dict.fromkeys(group.gpu for group in scenario.fleet))
     named = [model_id for model_id in dict.fromkeys(model_ids) if model_id in catalogue.cards]
     return {model_id: as_believed(catalogue.cards[model_id], classes, speeds) for model_id in named}
@@ -143,7 +144,7 @@ def _report(world: World, scenario: Scenario, policies: PolicySet, gpus: int) ->
         jobs=books.submitted,
         pictures_on_time=on_time,
         groups=groups,
-        stages_s={name: quantiles(sketch) for name, sketch in measures.stages.items()},
+        stages_s=measures.stages_s(),
         cold_start_share=measures.cold / measures.started if measures.started else None,
         loads=world.loads,
         replicas_stopped=world.stops,

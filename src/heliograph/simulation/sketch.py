@@ -56,6 +56,14 @@ class Sketch:
             points.append((min(_middle(index), self.largest), seen / self.count))
         return points
 
+    def merge(self, other: "Sketch") -> None:
+        """Count everything the other one has counted, too."""
+        for index, count in other.bins.items():
+            self._bins[index] = self._bins.get(index, 0) + count
+        self.count += other.count
+        self.total += other.total
+        self.largest = max(self.largest, other.largest)
+
     @property
     def bins(self) -> Mapping[int, int]:
         """Counts by bin."""

@@ -1,7 +1,7 @@
 """TOML tables into frozen dataclasses, by their type hints; errors name the file and the path of the field.
 
-Every policy and every part of a scenario is a dataclass with units in its field names. Reading them by their hints means
-that a field which a policy gains tomorrow can be set in a scenario tomorrow.
+Every policy and every part of a scenario is a dataclass with units in its field names. Reading them by their hints
+means that a field which a policy gains tomorrow can be set in a scenario tomorrow.
 """
 
 import types
@@ -45,7 +45,7 @@ def _at(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _read(hint: Any, value: object, *, origin: str, path: str) -> Any:
+def _read(hint: Any, value: object, *, origin: str, path: str) -> Any:  # noqa: ANN401 - hints and values of any kind
     """One value as its type hint wants it."""
     origin_of_hint = get_origin(hint)
     if origin_of_hint is Union or origin_of_hint is types.UnionType:
@@ -70,7 +70,7 @@ def _read(hint: Any, value: object, *, origin: str, path: str) -> Any:
     return _read_plain(hint, value, origin=origin, path=path)
 
 
-def _read_union(hints: Sequence[Any], value: object, *, origin: str, path: str) -> Any:
+def _read_union(hints: Sequence[Any], value: object, *, origin: str, path: str) -> Any:  # noqa: ANN401
     options = [hint for hint in hints if hint is not types.NoneType]
     for hint in options[:-1]:
         try:
@@ -80,7 +80,7 @@ def _read_union(hints: Sequence[Any], value: object, *, origin: str, path: str) 
     return _read(options[-1], value, origin=origin, path=path)
 
 
-def _read_items(hint: Any, value: object, *, origin: str, path: str) -> list[Any]:
+def _read_items(hint: Any, value: object, *, origin: str, path: str) -> list[Any]:  # noqa: ANN401
     if not isinstance(value, list):
         raise wrong(origin, path, "must be a list")
     items = cast(list[object], value)
@@ -99,7 +99,7 @@ def _read_tuple(hints: Sequence[Any], value: object, *, origin: str, path: str) 
     )
 
 
-def _read_plain(hint: Any, value: object, *, origin: str, path: str) -> Any:
+def _read_plain(hint: Any, value: object, *, origin: str, path: str) -> Any:  # noqa: ANN401
     if hint is bool:
         if not isinstance(value, bool):
             raise wrong(origin, path, "must be true or false")

@@ -1,12 +1,11 @@
 """Loaders for request traces: text in, rows out. Rows are never shipped; `docs/reference/scenarios.md` says where from.
 
-| kind | format | origin |
-|---|---|---|
-| gentd26 | CSV: gmt_create, groupId, num_images_per_prompt, num_inference_steps, checkpoint_model_version_id, ... | alibaba/clusterdata, cluster-trace-v2026-GenAI |
-| diffserve | lines `milliseconds,content id` | qizhengyang98/DiffServe |
-| azure-llm | CSV: TIMESTAMP, ... | Azure/AzurePublicDataset, 2023 |
-| hetu | lines `Request(request_id=0, timestamp=0.0, height=256, width=256, ...)` | PKU-DAIR/Hetu-DiT |
-| recorded | CSV that `heliograph export-trace` writes | your own installation |
+    gentd26    CSV with gmt_create, groupId, num_images_per_prompt, num_inference_steps, checkpoint_model_version_id:
+               alibaba/clusterdata, cluster-trace-v2026-GenAI
+    diffserve  lines `milliseconds,content id`: qizhengyang98/DiffServe
+    azure-llm  CSV with TIMESTAMP: Azure/AzurePublicDataset, 2023
+    hetu       lines `Request(request_id=0, timestamp=0.0, height=256, width=256, ...)`: PKU-DAIR/Hetu-DiT
+    recorded   CSV that `heliograph export-trace` writes
 
 Every loader gives rows in order of time, seconds from the first row on; what a trace does not say is None.
 """
@@ -75,7 +74,7 @@ def read_trace(kind: WorkloadKind, text: str, *, origin: str) -> list[Seen]:
             case WorkloadKind.RECORDED:
                 rows = _recorded(text)
             case WorkloadKind.SYNTHETIC:
-                rows = []
+                rows = list[Seen]()
         ordered = sorted(rows, key=lambda row: row.at_s)
     except (KeyError, ValueError, IndexError) as error:
         raise wrong(origin, "", f"is not a {kind.value} trace: {error!r}") from error

@@ -35,7 +35,7 @@ def seconds_on(card: ModelCard, gpu_class: str, speeds: Mapping[str, float]) -> 
     own = [timing for timing in card.timings if timing.gpu_count == 1]
     exact = [timing for timing in own if timing.gpu == gpu_class]
     if exact:
-        return min(exact, key=lambda timing: timing.seconds)
+        return min(exact, key=_s_per_work)
     scalable = [timing for timing in own if timing.gpu in speeds]
     if not scalable:
         raise InvalidRequest(
@@ -43,10 +43,16 @@ def seconds_on(card: ModelCard, gpu_class: str, speeds: Mapping[str, float]) -> 
             param=f"models.{card.model_id}.timings",
             code="invalid_scenario",
         )
-    nearest = min(scalable, key=lambda timing: abs(math.log(speeds[timing.gpu] / speeds[gpu_class])))
-    factor = speeds[nearest.gpu] / speeds[gpu_class]
+    own_speed = speeds[gpu_class]
+    nearest = min(scalable, key=lambda timing: (abs(math.log(speeds[timing.gpu] / own_speed)), _s_per_work(timing)))
+    factor = speeds[nearest.gpu] / own_speed
     source = f"scaled from {nearest.gpu} by relative speed"
     return replace(nearest, gpu=gpu_class, seconds=nearest.seconds * factor, source=source)
+
+
+def _s_per_work(timing: Timing) -> float:
+    """Seconds per step on a square megapixel: how timings of other sizes and step counts compare."""
+    return timing.seconds / max(timing.steps, 1) / size_factor(timing.width_px * timing.height_px)
 
 
 def as_believed(card: ModelCard, gpu_classes: Iterable[str], speeds: Mapping[str, float]) -> ModelCard:

@@ -13,7 +13,7 @@ and may run after every step.
 import heapq
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any, assert_never
+from typing import assert_never
 
 from heliograph.domain.commands import (
     AbortRun,
@@ -46,10 +46,11 @@ from heliograph.domain.events import (
     WorkerReady,
 )
 from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
-from heliograph.domain.job import AttemptOutcome, Job, JobState
+from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat, Quality
+from heliograph.domain.run import RunOrder
 from heliograph.simulation.arrivals import Arrival
 from heliograph.simulation.books import Asked, Books
 from heliograph.simulation.chance import Chance
@@ -63,6 +64,8 @@ from heliograph.simulation.truth import Truth
 
 ETA_SAMPLE = 20
 """Of so many submissions one is asked for its expected delivery."""
+DECISION_SAMPLE = 5
+"""Of so many decisions one is timed."""
 DRAIN_S_MAX = 4 * 3600.0
 """So long after the last arrival, jobs that are still open are given up as unfinished."""
 BUCKETS = 288
@@ -71,7 +74,6 @@ LOST_NOTICE_S = 10.0
 
 VIDEO_TASKS = frozenset({"t2v", "i2v"})
 _REJECTED = Verdict(decision=Decision.REGENERATE, reasons=("simulated",))
-_LOST_OUTCOMES = tuple(outcome for outcome in AttemptOutcome if outcome is not AttemptOutcome.SUCCEEDED)
 
 
 class World:
@@ -114,7 +116,7 @@ class World:
         self._check_every = check_every
         self._watch = watch
         self._bucket_s = scenario.duration_s / BUCKETS
-        self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._heap: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._order = count()
         self._workers = count(1)
         self._sequence = 0
@@ -128,7 +130,7 @@ class World:
             self._faults.lost_messages or self._faults.duplicates or self._faults.late_messages
         )
 
-    # --- the loop ------------------------------------------------------------------------------------------------------
+    # --- the loop ---------------------------------------------------------------------------------------------------
 
     def run(self, arrivals: Iterator[Arrival]) -> None:
         """Play everything: the scenario's duration, and then until every job has ended (or `DRAIN_S_MAX` passed)."""
@@ -182,12 +184,12 @@ class World:
 
     def _finish(self) -> None:
         for asked in self.books.open.values():
-            self.measures.miss(asked, "unfinished", waited_s=self.now_s - asked.at_s)
+            self._miss(asked, "unfinished")
         for machined in self.machines.gpus.values():
             self._settle(machined)
         self.check()
 
-    def _at(self, at_s: float, act: Callable[..., None], *args: Any) -> None:
+    def _at(self, at_s: float, act: Callable[..., None], *args: object) -> None:
         heapq.heappush(self._heap, (at_s, next(self._order), act, args))
 
     def _wait_s(self, per_hour: float) -> float:
@@ -201,7 +203,7 @@ class World:
             return  # the server is down; who reports to it finds nobody
         self.events += 1
         now_s = self.scenario.start_s + self.now_s + self._offset_s
-        if self._clock_ns is None:
+        if self._clock_ns is None or self.events % DECISION_SAMPLE:
             commands = decider.handle(event, now_s=now_s)
         else:
             begun_ns = self._clock_ns()
@@ -262,17 +264,23 @@ class World:
                     self._at(self.now_s + self._machine.stop_s, self._lose, replica, LossReason.STOPPED)
             case RefuseJob(job_id=job_id, error=error):
                 asked = self.books.refuse(job_id, error.code)
-                self.measures.miss(asked, "refused", waited_s=0.0)
+                self._miss(asked, "refused")
             case _:
                 assert_never(command)
+
+    def _miss(self, asked: Asked, outcome: str) -> None:
+        if asked.at_s >= self.scenario.warm_up_s:
+            self.measures.miss(asked, outcome, waited_s=self.now_s - asked.at_s)
 
     def _record(self, record: RecordJob) -> None:
         job = record.job
         asked = self.books.record(record)
+        if asked.at_s < self.scenario.warm_up_s:
+            return
         if job.state is JobState.COMPLETED:
             self.measures.complete(asked, self.now_s, job.stage_seconds())
         elif job.state.is_terminal:
-            self.measures.miss(asked, job.state.value, waited_s=self.now_s - asked.at_s)
+            self._miss(asked, job.state.value)
 
     # --- requests --------------------------------------------------------------------------------------------------
 
@@ -297,7 +305,7 @@ class World:
         refusal = "server_down" if decider is None else decider.why_not(arrival.model_id)
         if decider is None or refusal is not None:
             self.books.refuse(job_id, refusal or "")
-            self.measures.miss(asked, "refused", waited_s=0.0)
+            self._miss(asked, "refused")
             return
         now_s = self.scenario.start_s + self.now_s + self._offset_s
         deadline_s = arrival.deadline_s or (target_s if self.scenario.deadlines else None)
@@ -306,7 +314,7 @@ class World:
             self._at(self.now_s + arrival.cancelled_after_s, self._fold, CancelRequested(job_id=job_id))
         if self._sequence % ETA_SAMPLE == 0 and job_id in self.books.open:
             asked.eta_s = decider.eta_s(job_id, now_s=now_s)
-        # The pipeline plans in the turn of the submission; here at the next tick, which is now unless one has just been.
+        # The pipeline plans in the turn of the submission; here a tick comes at once, unless one has just been.
         self._next_tick_s = min(self._next_tick_s, max(self.now_s, self._last_tick_s + self.scenario.tick_s))
 
     def _alone_s(self, arrival: Arrival) -> float:
@@ -357,9 +365,7 @@ class World:
         )
         node.disk.use(model_id, size_gb)
         node.memory.use(model_id, size_gb)
-        replica = Replica(
-            worker_id=worker_id, gpu=machined, model_id=model_id, memory_bytes=min(card.vram_bytes or 0, machined.gpu.memory_bytes)
-        )
+        replica = Replica(worker_id=worker_id, gpu=machined, model_id=model_id, memory_bytes=card.vram_bytes or 0)
         self.machines.add(replica)
         self._settle(machined)
         if self._luck.happens(self._faults.load_failures):
@@ -414,7 +420,7 @@ class World:
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
-    def _begin(self, worker_id: WorkerId, order: Any) -> None:
+    def _begin(self, worker_id: WorkerId, order: RunOrder) -> None:
         replica = self.machines.replicas.get(worker_id)
         if replica is None or replica.is_stopping:
             return  # a command for a worker that is gone does nothing; its loss is reported anyhow
@@ -531,7 +537,7 @@ class World:
     def _settle(self, machined: Machined) -> None:
         self.machines.settle(machined, self.now_s, self.scenario.duration_s, self.measures, self._bucket_s)
 
-    # --- messages, GPUs, clocks, servers -------------------------------------------------------------------------------
+    # --- messages, GPUs, clocks, servers ---------------------------------------------------------------------------
 
     def _report(self, event: Event) -> bool:
         """A worker's report on its way to the scheduler; False when it is lost."""
@@ -611,7 +617,9 @@ class World:
         self.machines.check()
         if self._decider is not None:
             self._decider.check()
-            assert self._decider.open_jobs() == len(self.books.open), "the scheduler and the books disagree on who waits"
+            assert self._decider.open_jobs() == len(self.books.open), (
+                "the scheduler and the books disagree on who waits"
+            )
             for job_id in self.books.open:
                 assert self._decider.is_open(job_id), f"job {job_id} was lost"
 
