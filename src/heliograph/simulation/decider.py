@@ -84,7 +84,12 @@ class Production:
         """The production fleet plan over fresh views; GPUs that are not there are not in them."""
         view = self.scheduler.fleet_view()
         if len(present) < len(view.gpus):
-            view = replace(view, gpus=tuple(gpu for gpu in view.gpus if gpu.gpu_id in present))
+            # A worker whose loss has not been noticed yet went with its GPU.
+            view = replace(
+                view,
+                gpus=tuple(gpu for gpu in view.gpus if gpu.gpu_id in present),
+                replicas=tuple(replica for replica in view.replicas if replica.gpu_id in present),
+            )
         self._fleet, self._queue = view, self.scheduler.queue_view()
         self._routes.clear()
         return plan(view, self._queue, self._cards, self._policy, now_s=now_s)

@@ -175,12 +175,13 @@ class Machines:
     def settle(self, machined: Machined, now_s: float, end_s: float, measures: Measures, bucket_s: float) -> None:
         """Book what the GPU did since the last time, bucket by bucket, and note what it does from now on."""
         at_s, until_s = machined.since_s, min(now_s, end_s)
+        index = measures.bucket(at_s)
         while at_s < until_s:
-            index = measures.bucket(at_s)
-            bucket_end_s = (index + 1) * bucket_s
-            to_s = min(until_s, bucket_end_s if bucket_end_s > at_s else until_s)
-            self._book(machined, index, to_s - at_s, measures)
-            at_s = to_s
+            to_s = min(until_s, (index + 1) * bucket_s)
+            if to_s > at_s:
+                self._book(machined, index, to_s - at_s, measures)
+                at_s = to_s
+            index += 1
         machined.since_s = max(machined.since_s, until_s)
         machined.state, machined.model = _doing(machined)
 

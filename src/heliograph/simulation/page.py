@@ -119,7 +119,7 @@ def _occupancy(report: Report) -> str:
                 hours[model] = hours.get(model, 0.0) + (1.0 if state == "busy" else 0.001)
     models = sorted(hours, key=lambda model: (-hours[model], model))
     hues = {model: round(211 + index * 137.508) % 360 for index, model in enumerate(models)}
-    rows = [(strip.gpu, _cells(strip, hues, report.series.bucket_s)) for strip in shown]
+    rows = [(_short(strip), _cells(strip, hues, report.series.bucket_s)) for strip in shown]
     legend = _legend(
         [(model, f"hsl({hues[model]} 62% 52%)") for model in models[:12]]
         + [("loading", "var(--loading)"), ("no model", "var(--empty)")]
@@ -136,7 +136,7 @@ def _occupancy(report: Report) -> str:
             if getattr(report.gpu_hours, name) > 0
         ]
     )
-    strip_svg = strips([(_short(name), cells) for name, cells in rows], duration_s=report.duration_s)
+    strip_svg = strips(rows, duration_s=report.duration_s)
     return f"<section><h2>What the GPUs did</h2>{hours_bar}{parts}{legend}{note}{strip_svg}</section>"
 
 
@@ -151,7 +151,7 @@ def _cells(strip: Strip, hues: dict[str, int], bucket_s: float) -> list[Cell]:
         state, _, model = strip.cells[begin].partition(":")
         if state != "off":
             span = f"{duration_words(begin * bucket_s)} to {duration_words(index * bucket_s)}"
-            title = f"{state} {model} · {span}"
+            title = f"{strip.gpu_class}: {state} {model} · {span}"
             found.append(
                 Cell(begin=begin / count, end=index / count, style=_cell_style(state, hues.get(model)), title=title)
             )
@@ -248,9 +248,9 @@ def _name(group: GroupReport) -> str:
     return group.tier if group.kind == "all" else f"{group.tier} · {group.kind}"
 
 
-def _short(gpu: str) -> str:
-    kind, _, rest = gpu.partition("-")
-    return f"{kind} {rest.rpartition('-')[2]}"[:10]
+def _short(strip: Strip) -> str:
+    term = {"reserved": "", "on_demand": "od", "spot": "spot"}[strip.term]
+    return f"{strip.zone[:4]} {term} {int(strip.gpu.rpartition('-')[2])}".replace("  ", " ")
 
 
 def _meter(share: float | None) -> str:

@@ -93,7 +93,7 @@ def scenario_text(
     lines = [
         f'name = "{name}"',
         'description = "Recorded by heliograph export-trace. Change the fleet or the policies and simulate again."',
-        f"duration_s = {max(duration_s, 60.0):.0f}",
+        f"duration_s = {duration_s:.6g}",
         f"start_s = {start_s:.0f}",
         "",
         "# The fleet as it was; try another count.",
