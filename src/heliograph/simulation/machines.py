@@ -177,7 +177,7 @@ class Machines:
         at_s, until_s = machined.since_s, min(now_s, end_s)
         index = measures.bucket(at_s)
         while at_s < until_s:
-            to_s = min(until_s, (index + 1) * bucket_s)
+            to_s = min(until_s, (index + 1) * bucket_s) if index < measures.last_bucket else until_s
             if to_s > at_s:
                 self._book(machined, index, to_s - at_s, measures)
                 at_s = to_s

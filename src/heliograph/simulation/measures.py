@@ -76,6 +76,11 @@ class Measures:
         """Which bucket a time falls into; what is after the end falls into the last."""
         return min(int(at_s / self._bucket_s), len(self._arrivals) - 1)
 
+    @property
+    def last_bucket(self) -> int:
+        """Number of the last bucket."""
+        return len(self._arrivals) - 1
+
     def arrive(self, at_s: float) -> None:
         """Somebody asked."""
         self._arrivals[self.bucket(at_s)] += 1

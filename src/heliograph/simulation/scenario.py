@@ -92,9 +92,9 @@ class Workload:
     """One source of requests; a scenario superposes any number of them.
 
     Traces: rows between `from_day` and `to_day` are played `copies` times, copy k starting `k * shift_s` seconds into
-    the trace (and wrapping around), `speed` times as fast. Synthetic: `rate_per_hour` requests on average, gaps with
-    coefficient of variation `variation`, a day that swings by `day_night` (0 to 1) around the mean with its trough at
-    04:00 UTC, and flash crowds.
+    the trace (a day and ten minutes by default, so that nights stay nights) and wrapping around, `speed` times as
+    fast. Synthetic: `rate_per_hour` requests on average, gaps with coefficient of variation `variation`, a day that
+    swings by `day_night` (0 to 1) around the mean with its trough at 04:00 UTC, and flash crowds.
 
     What a trace does not say is drawn: `models`, `sizes` ("WIDTHxHEIGHT"), `steps` and `images` by weight (steps 0: the
     model's standard), tenants and end users evenly, tiers per tenant by weight. With probability `repeat_model` an end
@@ -107,7 +107,7 @@ class Workload:
     kind: WorkloadKind = WorkloadKind.SYNTHETIC
     path: str | None = None
     copies: int = 1
-    shift_s: float = 7_919.0
+    shift_s: float = 87_000.0
     speed: float = 1.0
     from_day: float = 0.0
     to_day: float | None = None
