@@ -70,6 +70,7 @@ from heliograph.domain.views import (
     ReplicaView,
 )
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.scheduling.fairness import Place
 
 MODEL = "painter"
 ACCEPT = Verdict(decision=Decision.ACCEPT)
@@ -161,6 +162,34 @@ def a_job(
         not_before_s=not_before_s,
         timeline=entered if timeline is None else timeline,
         failure=failure,
+    )
+
+
+def a_place(
+    name: str = "cat",
+    *,
+    tier: str = "standard",
+    tenant: str = "acme",
+    end_user: str | None = None,
+    sequence: int = 0,
+    created_at_s: float = 0.0,
+    offset_s: float = 0.0,
+    estimate_s: float = 1.0,
+    latest_start_s: float | None = None,
+    weight: float = 1.0,
+) -> Place:
+    """A waiting job as its line sees it."""
+    return Place(
+        job_id=JobId(name),
+        tier=Tier(tier),
+        tenant_id=TenantId(tenant),
+        end_user=end_user,
+        sequence=sequence,
+        created_at_s=created_at_s,
+        offset_s=offset_s,
+        estimate_s=estimate_s,
+        latest_start_s=latest_start_s,
+        weight=weight,
     )
 
 
@@ -307,8 +336,8 @@ def a_catalogue(*cards: ModelCard, aliases: Mapping[str, str] | None = None) -> 
     )
 
 
-def a_gpu(gpu: str = "gpu0", *, gpu_class: str = "cpu", memory_bytes: int = 10_000) -> Gpu:
-    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes)
+def a_gpu(gpu: str = "gpu0", *, gpu_class: str = "cpu", memory_bytes: int = 10_000, node: str = "") -> Gpu:
+    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes, node_id=node)
 
 
 def a_replica(
@@ -319,6 +348,7 @@ def a_replica(
     state: ReplicaState = ReplicaState.READY,
     since_s: float = 0.0,
     job: str | None = None,
+    loaded_at_s: float | None = None,
 ) -> ReplicaView:
     """A worker; `w3` sits on `gpu3` unless told otherwise."""
     return ReplicaView(
@@ -328,6 +358,7 @@ def a_replica(
         state=state,
         since_s=since_s,
         job_id=None if job is None else JobId(job),
+        loaded_at_s=loaded_at_s,
     )
 
 

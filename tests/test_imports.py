@@ -89,7 +89,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "rich": frozenset({"cli", "cli_simulate", "terminal"}),
-    "sortedcontainers": frozenset({"scheduling.pending"}),
+    "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -27,9 +27,10 @@ from typing_extensions import override
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.disk import DiskBlobStore
 from heliograph.domain.errors import InvalidRequest, Unavailable
-from heliograph.domain.ids import GpuId, ModelId
+from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
+from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.fleet.plan import FleetPolicy
@@ -133,6 +134,7 @@ async def installation(
             sinks=(metrics, log_lifecycle(log)),
             clock=clock,
             new_id=_new_id,
+            demand=Demand() if settings.fleet.idle_ttl_s is None else None,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
         )
         service = PipelineService(
@@ -404,7 +406,8 @@ def _fleet_policy(settings: Settings, cards: Mapping[ModelId, ModelCard]) -> Fle
             f"It can run: {', '.join(cards)}.",
             param="fleet.always_warm",
         )
-    return FleetPolicy(always_warm=always_warm, idle_ttl_s=settings.fleet.idle_ttl_s)
+    policy = FleetPolicy(always_warm=always_warm, saved_s_worth=settings.fleet.saved_s_worth)
+    return policy if settings.fleet.idle_ttl_s is None else replace(policy, idle_ttl_s=settings.fleet.idle_ttl_s)
 
 
 def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
@@ -414,6 +417,12 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
         cost_weight=queue.cost_weight,
         pending_max=queue.pending_max,
         pending_max_per_tenant=queue.pending_max_per_tenant,
+        pending_max_per_user=queue.pending_max_per_user,
+        running_max_per_tenant=queue.running_max_per_tenant,
+        running_max_per_user=queue.running_max_per_user,
+        tenant_weight={TenantId(name): weight for name, weight in queue.tenant_weight.items()},
+        fairness_price=queue.fairness_price,
+        wait_s_max=queue.wait_s_max,
         attempts_max=queue.attempts_max,
         backoff_s=queue.backoff_s,
         reseeds_max=queue.reseeds_max,

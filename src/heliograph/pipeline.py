@@ -69,6 +69,7 @@ from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
+from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, FleetDriver
 from heliograph.fleet.plan import FleetPolicy, plan
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
@@ -144,7 +145,8 @@ class _Turn:
 class Pipeline:
     """Owns the scheduler; everything it needs from the world is handed in.
 
-    Idempotency keys and refusals are deleted once they are `remembered_s` seconds old.
+    Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
+    submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time.
     """
 
     def __init__(
@@ -163,6 +165,7 @@ class Pipeline:
         sinks: Sequence[LifecycleSink],
         clock: Callable[[], float],
         new_id: Callable[[], str],
+        demand: Demand | None = None,
         remembered_s: float = 86_400.0,
     ) -> None:
         self.scheduler = scheduler
@@ -175,6 +178,7 @@ class Pipeline:
         self._gpus = {gpu.gpu_id: gpu for gpu in gpus}
         self._cards = cards
         self._fleet_policy = fleet_policy
+        self._demand = demand
         self._prices = prices
         self._sinks = sinks
         self._new_id = new_id
@@ -300,7 +304,7 @@ class Pipeline:
         now_s = self.now_s()
         turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
         for letter in letters:
-            self._note(letter.event)
+            self._note(letter.event, now_s)
             turn.commands += self.scheduler.handle(letter.event, now_s=now_s)
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
@@ -328,7 +332,12 @@ class Pipeline:
         if self._is_draining:
             return []
         wishes = plan(
-            self.scheduler.fleet_view(), self.scheduler.queue_view(), self._cards, self._fleet_policy, now_s=now_s
+            self.scheduler.fleet_view(),
+            self.scheduler.queue_view(),
+            self._cards,
+            self._fleet_policy,
+            now_s=now_s,
+            demand=self._demand,
         )
         commands: list[Command] = []
         for wish in wishes:
@@ -497,9 +506,11 @@ class Pipeline:
 
     # --- telling others ----------------------------------------------------------------------------------------------
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: Event, now_s: float) -> None:
         """Keep what the commands to come will need of the event."""
         match event:
+            case JobSubmitted(job=job) if self._demand is not None:
+                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
             case ImagesReady(job_id=job_id, attempt=attempt, images=images):
                 self._images[(job_id, attempt)] = images
             case ClockTicked():

@@ -8,6 +8,7 @@ object is given only its branch. `docs/reference/settings.md` lists every field;
 import os
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -73,8 +74,13 @@ class FleetSettings(Section):
     always_warm: tuple[str, ...] = Field(
         default=("helio-base",), description="Models loaded at start and never evicted while idle."
     )
-    idle_ttl_s: float = Field(
-        default=900.0, gt=0, description="Idle time after which a model that is not always warm is unloaded."
+    idle_ttl_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Fixed time after which an idle model is unloaded; by default it follows from the demand.",
+    )
+    saved_s_worth: float = Field(
+        default=80.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
     )
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
     step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")
@@ -89,6 +95,26 @@ class QueueSettings(Section):
 
     pending_max: int = Field(default=10_000, gt=0, description="Jobs waiting in all; beyond it submissions get 429.")
     pending_max_per_tenant: int = Field(default=5_000, gt=0, description="Jobs one tenant may have waiting.")
+    pending_max_per_user: int = Field(
+        default=5_000, gt=0, description="Jobs one end user of a tenant may have waiting."
+    )
+    running_max_per_tenant: int | None = Field(
+        default=None, ge=1, description="Jobs of one tenant on workers at once; no bound by default."
+    )
+    running_max_per_user: int | None = Field(
+        default=None, ge=1, description="Jobs of one end user on workers at once; no bound by default."
+    )
+    tenant_weight: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="What a tenant is due of the whole, relative to the 1.0 of the others."
+    )
+    fairness_price: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds of waiting one GPU-second of lead over other tenants costs; 0: no turns.",
+    )
+    wait_s_max: dict[Tier, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Longest expected wait of a tier; beyond it its submissions get 429."
+    )
     tier_head_start_s: dict[Tier, float] = Field(
         default=TIER_HEAD_START_S, description="Seconds of waiting a tier is ahead; one left out keeps its own."
     )

@@ -1,5 +1,6 @@
 """The fleet plan, rule by rule, and what holds for every plan."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import ModelId, WorkerId
 from heliograph.domain.views import FleetView, ModelQueue, QueueView, ReplicaState, ReplicaView
-from heliograph.fleet.plan import LOAD_PAUSE_S_MAX, FleetPolicy, fits, plan
+from heliograph.fleet.demand import Demand
+from heliograph.fleet.plan import LOAD_PAUSE_S_MAX, FleetPolicy, fits, plan, why_resident
 from tests.builders import EMPTY_QUEUE, a_card, a_fleet, a_gpu, a_queue, a_replica, in_words
 
 BUSY, LOADING, READY, STOPPING = ReplicaState.BUSY, ReplicaState.LOADING, ReplicaState.READY, ReplicaState.STOPPING
@@ -99,11 +101,13 @@ def test_only_a_replica_on_a_gpu_that_holds_the_model_makes_room() -> None:
     assert planned(fleet, a_queue(big=a_line()), now_s=9.0) == ["stop w1"]
 
 
-def test_room_is_made_for_one_model_at_a_time() -> None:
+def test_room_is_made_once_for_each_model() -> None:
+    both = a_queue(a=a_line(), b=a_line(since_s=1.0))
     fleet = a_fleet(a_replica("w0", model="c"), a_replica("w1", model="c"), gpus=2)
-    assert planned(fleet, a_queue(a=a_line(), b=a_line(since_s=1.0))) == ["stop w0"]
+    assert planned(fleet, both) == ["stop w0", "stop w1"]
     stopping = a_fleet(a_replica("w0", model="c", state=STOPPING), a_replica("w1", model="c"), gpus=2)
-    assert planned(stopping, a_queue(a=a_line(), b=a_line(since_s=1.0))) == []
+    assert planned(stopping, both) == ["stop w1"]
+    assert planned(stopping, a_queue(a=a_line())) == []
 
 
 @pytest.mark.parametrize(("now_s", "commands"), [(14.9, []), (15.0, ["stop w0"])])
@@ -157,9 +161,25 @@ def test_a_long_line_gets_another_replica_when_that_pays(pending_s: float, repli
     assert planned(fleet, a_queue(a=a_line(9, pending_s=pending_s, replicas=replicas))) == commands
 
 
-def test_a_long_line_takes_no_gpu_from_others() -> None:
+@pytest.mark.parametrize(
+    ("pending", "pending_s", "state", "commands"),
+    [
+        pytest.param(2, 20.0, READY, [], id="it would save 2 x 5 s, no more than the load"),
+        pytest.param(9, 20.0, READY, ["stop w1"], id="it saves more than the load and the other's next load"),
+        pytest.param(9, 20.0, BUSY, [], id="what is busy stays"),
+    ],
+)
+def test_a_long_line_takes_the_place_of_an_idle_model_when_that_saves_more_waiting(
+    pending: int, pending_s: float, state: ReplicaState, commands: list[str]
+) -> None:
+    fleet = a_fleet(a_replica("w0", model="a", state=BUSY), a_replica("w1", model="b", state=state), gpus=2)
+    queue = a_queue(a=a_line(pending, pending_s=pending_s, replicas=1), b=ModelQueue(load_s=10.0, replicas=1))
+    assert planned(fleet, queue, now_s=99.0) == commands
+
+
+def test_a_long_line_leaves_what_is_always_warm_alone() -> None:
     fleet = a_fleet(a_replica("w0", model="a", state=BUSY), a_replica("w1", model="b"), gpus=2)
-    assert planned(fleet, a_queue(a=a_line(99, pending_s=999.0, replicas=1)), now_s=99.0) == []
+    assert planned(fleet, a_queue(a=a_line(99, pending_s=999.0, replicas=1)), warm=["b"], now_s=99.0) == []
 
 
 # --- rule 4: idle replicas -------------------------------------------------------------------------------------------
@@ -178,6 +198,156 @@ def test_a_replica_that_is_not_idle_stays(state: ReplicaState) -> None:
 def test_the_last_replica_of_an_always_warm_model_stays() -> None:
     fleet = a_fleet(a_replica("w0", model="a"), a_replica("w1", model="a"), gpus=2)
     assert planned(fleet, warm=["a"], now_s=9_999.0) == ["stop w0"]
+
+
+# --- residency by worth ----------------------------------------------------------------------------------------------
+
+
+def a_demand(**asked_at_s: Sequence[float]) -> Demand:
+    """Requests by model, each of an end user of its own."""
+    demand = Demand()
+    for at_s, model in sorted((at_s, model) for model, times in asked_at_s.items() for at_s in times):
+        demand.note(ModelId(model), f"user of {model} at {at_s}", at_s)
+    return demand
+
+
+def planned_with(
+    demand: Demand | None, fleet: FleetView, queue: QueueView = EMPTY_QUEUE, *, now_s: float, **policy: object
+) -> list[str]:
+    return in_words(list(plan(fleet, queue, CARDS, FleetPolicy(**policy), now_s=now_s, demand=demand)))
+
+
+def test_an_idle_model_stays_while_its_next_request_is_likely_and_goes_when_it_is_not() -> None:
+    fleet = a_fleet(a_replica("w0", model="a", since_s=5.0))
+    demand = a_demand(a=[0.0])
+    gone_at_s = next(now_s for now_s in range(10, 20_000, 10) if planned_with(demand, fleet, now_s=now_s))
+    assert 60 <= gone_at_s <= 3_600
+    busier = a_demand(a=[-60.0 * minute for minute in range(20)])
+    assert planned_with(busier, fleet, now_s=gone_at_s) == []
+
+
+def test_the_time_to_live_grows_with_the_load_the_weight_and_the_worth_of_waiting() -> None:
+    def lives_s(load_s: float, **policy: object) -> int:
+        fleet = a_fleet(a_replica("w0", model="a", since_s=5.0))
+        queue = a_queue(a=ModelQueue(load_s=load_s, replicas=1))
+        demand = a_demand(a=[0.0])
+        return next(
+            now_s for now_s in range(10, 90_000, 10) if planned_with(demand, fleet, queue, now_s=now_s, **policy)
+        )
+
+    usual = lives_s(20.0)
+    assert lives_s(40.0) > usual
+    assert lives_s(20.0, weight={ModelId("a"): 2.0}) == lives_s(40.0)
+    assert lives_s(20.0, saved_s_worth=160.0) == lives_s(40.0)
+
+
+def test_weights_in_the_host_s_memory_make_a_model_cheap_to_let_go() -> None:
+    fleet = a_fleet(a_replica("w0", model="a", since_s=5.0), gpus=[a_gpu("gpu0", node="n0")])
+    near = replace(fleet, in_host_memory={"n0": frozenset({ModelId("a")})})
+    demand = a_demand(a=[0.0])
+    gone_at_s = next(now_s for now_s in range(10, 20_000, 10) if planned_with(demand, near, now_s=now_s))
+    assert planned_with(demand, fleet, now_s=3.0 * gone_at_s) == [], "a load from disk is worth waiting for longer"
+
+
+def test_a_model_is_loaded_where_its_weights_lie_in_memory() -> None:
+    gpus = [a_gpu("gpu0", node="n0"), a_gpu("gpu1", node="n1")]
+    fleet = replace(a_fleet(gpus=gpus), in_host_memory={"n1": frozenset({ModelId("a")})})
+    assert planned(fleet, a_queue(a=a_line())) == ["start a on gpu1"]
+
+
+def test_a_model_that_is_about_to_be_asked_for_is_loaded_ahead_where_there_is_room() -> None:
+    demand = a_demand(a=[float(second) for second in range(0, 600, 20)], b=[0.0])
+    assert planned_with(demand, a_fleet(gpus=1), now_s=601.0) == ["start a on gpu0"], "what is worth most comes first"
+    assert planned_with(demand, a_fleet(a_replica("w0", model="c", state=BUSY)), now_s=601.0) == []
+    assert planned_with(demand, a_fleet(gpus=1), now_s=50_000.0) == []
+
+
+def test_whoever_is_worth_least_makes_room() -> None:
+    fleet = a_fleet(a_replica("w0", model="b", since_s=1.0), a_replica("w1", model="c", since_s=9.0), gpus=2)
+    demand = a_demand(b=[0.0, 20.0, 40.0], c=[0.0])
+    assert planned_with(demand, fleet, a_queue(a=a_line()), now_s=60.0) == ["stop w1"]
+    assert planned_with(None, fleet, a_queue(a=a_line()), now_s=60.0) == ["stop w0"], "the longest idle, unforecast"
+
+
+def test_a_model_has_no_more_replicas_than_the_operator_allows() -> None:
+    fleet = a_fleet(a_replica("w0", model="a", state=BUSY), gpus=3)
+    queue = a_queue(a=a_line(99, pending_s=999.0, replicas=1))
+    assert planned_with(None, fleet, queue, now_s=0.0, replicas_max={ModelId("a"): 1}) == []
+    assert planned_with(None, fleet, queue, now_s=0.0, replicas_max={ModelId("a"): 2}) == ["start a on gpu1"]
+
+
+@pytest.mark.parametrize(("loaded_at_s", "commands"), [(None, ["stop w0"]), (80.0, ["stop w0"]), (80.1, [])])
+def test_a_busy_model_gives_way_only_after_serving_twice_as_long_as_the_load(
+    loaded_at_s: float | None, commands: list[str]
+) -> None:
+    fleet = a_fleet(a_replica("w0", model="b", state=BUSY, loaded_at_s=loaded_at_s))
+    assert planned(fleet, a_queue(a=a_line(), b=a_line(9, replicas=1)), now_s=100.0) == commands
+
+
+def test_every_replica_has_its_reason() -> None:
+    states = [LOADING, READY, READY, READY, READY]
+    models_there = ["a", "b", "c", "a", "a"]
+    replicas = [
+        a_replica(f"w{index}", model=model, state=state)
+        for index, (model, state) in enumerate(zip(models_there, states, strict=True))
+    ]
+    queue = a_queue(b=a_line(3, replicas=1))
+    policy = FleetPolicy(always_warm=(ModelId("c"),))
+    reasons = why_resident(a_fleet(*replicas, gpus=5), queue, CARDS, policy, now_s=100.0, demand=a_demand(a=[0.0]))
+    assert reasons[WorkerId("w0")] == "it is loading"
+    assert reasons[WorkerId("w1")] == "3 jobs wait for it"
+    assert reasons[WorkerId("w2")] == "the operator keeps it always warm"
+    assert re.fullmatch(
+        r"idle for 100 s; a request is expected every \d+ s, and a load of 30\.0 s pays for 100% of a GPU",
+        reasons[WorkerId("w3")],
+    )
+    unforecast = why_resident(a_fleet(*replicas, gpus=5), queue, CARDS, policy, now_s=100.0)
+    assert unforecast[WorkerId("w3")] == "stays for another 800 s"
+
+
+# --- several models on one GPU ---------------------------------------------------------------------------------------
+
+
+def test_a_gpu_takes_as_many_models_as_its_bytes_and_the_policy_allow() -> None:
+    queue = a_queue(**{model: a_line(since_s=float(number)) for number, model in enumerate("abc")})
+    for residents_max, started in ((1, 1), (2, 2), (9, 3)):
+        commands = planned_with(None, a_fleet(gpus=1), queue, now_s=0.0, residents_max=residents_max)
+        assert len(commands) == started
+    small = a_fleet(gpus=[a_gpu("gpu0", memory_bytes=2_500)])
+    assert planned_with(None, small, queue, now_s=0.0, residents_max=9) == ["start a on gpu0", "start b on gpu0"]
+
+
+def test_the_tightest_fit_is_taken_so_that_room_is_left_for_large_models() -> None:
+    gpus = [a_gpu("gpu0", memory_bytes=40_000), a_gpu("gpu1", memory_bytes=2_000)]
+    assert planned_with(None, a_fleet(gpus=gpus), a_queue(a=a_line()), now_s=0.0, residents_max=9) == [
+        "start a on gpu1"
+    ]
+
+
+def test_as_many_idle_models_go_as_a_large_one_needs_and_no_more() -> None:
+    gpus = [a_gpu("gpu0", memory_bytes=21_500), a_gpu("gpu1", memory_bytes=20_000)]
+    replicas = [
+        a_replica("w0", gpu="gpu0", model="a", since_s=3.0),
+        a_replica("w1", gpu="gpu0", model="b", since_s=1.0),
+        a_replica("w2", gpu="gpu0", model="c", since_s=2.0),
+        a_replica("w3", gpu="gpu1", model="c", state=BUSY),
+    ]
+    fleet = a_fleet(*replicas, gpus=gpus)
+    commands = planned_with(None, fleet, a_queue(big=a_line()), now_s=9.0, residents_max=9)
+    assert commands == ["stop w1", "stop w2"]
+    going = [replace(one, state=STOPPING) if one.worker_id in ("w1", "w2") else one for one in replicas]
+    again = a_fleet(*going, gpus=gpus)
+    assert planned_with(None, again, a_queue(big=a_line()), now_s=9.0, residents_max=9) == []
+
+
+def test_what_is_promised_to_a_large_model_is_not_given_to_a_small_one() -> None:
+    gpus = [a_gpu("gpu0", memory_bytes=20_500)]
+    fleet = a_fleet(
+        a_replica("w0", model="a", state=STOPPING), a_replica("w1", gpu="gpu0", model="b", state=STOPPING), gpus=gpus
+    )
+    demand = a_demand(c=[float(second) for second in range(0, 600, 20)])
+    queue = a_queue(big=a_line(since_s=590.0))
+    assert planned_with(demand, fleet, queue, now_s=601.0, residents_max=9) == []
 
 
 # --- loads that fail -------------------------------------------------------------------------------------------------
@@ -203,24 +373,28 @@ def test_nobody_is_evicted_for_a_model_that_pauses() -> None:
 # --- over time, on a tiny model of a fleet ---------------------------------------------------------------------------
 
 
-def carried_out(fleet: FleetView, commands: Sequence[FleetCommand], *, now_s: float) -> FleetView:
+def carried_out(
+    fleet: FleetView, commands: Sequence[FleetCommand], *, now_s: float, residents_max: int = 1
+) -> FleetView:
     """The fleet while the commands are under way; every rule of capacity is checked."""
     gpus = {gpu.gpu_id: gpu for gpu in fleet.gpus}
-    replicas = {replica.gpu_id: replica for replica in fleet.replicas}
+    replicas = list(fleet.replicas)
     for command in commands:
         match command:
-            case StartReplica(gpu_id=gpu_id, model_id=model_id):
-                assert gpu_id not in replicas, "one replica per GPU"
-                assert fits(CARDS[model_id], gpus[gpu_id]), "a model is only loaded where it fits"
-                worker_id = WorkerId(f"new_{gpu_id}")
-                replicas[gpu_id] = ReplicaView(
-                    worker_id=worker_id, gpu_id=gpu_id, model_id=model_id, state=LOADING, since_s=now_s
-                )
-            case StopReplica(worker_id=worker_id):
-                (replica,) = [one for one in replicas.values() if one.worker_id == worker_id]
-                assert replica.state in (READY, BUSY), "only what has loaded is unloaded, and only once"
-                replicas[replica.gpu_id] = replace(replica, state=STOPPING, since_s=now_s)
-    return replace(fleet, replicas=tuple(replicas.values()))
+            case StartReplica(gpu_id=gpu_id, model_id=model_id, why=why):
+                assert why, "every load has its reason"
+                worker_id = WorkerId(f"new{len(replicas)}")
+                replicas.append(a_replica(worker_id, gpu=gpu_id, model=model_id, state=LOADING, since_s=now_s))
+                there = [one.model_id for one in replicas if one.gpu_id == gpu_id]
+                assert len(there) <= residents_max, "no more replicas per GPU than allowed"
+                held_bytes = sum(CARDS[model_id].vram_bytes or 0 for model_id in there)
+                assert held_bytes <= gpus[gpu_id].memory_bytes, "memory is never promised twice"
+            case StopReplica(worker_id=worker_id, reason=reason):
+                assert reason, "every unload has its reason"
+                (index,) = [index for index, one in enumerate(replicas) if one.worker_id == worker_id]
+                assert replicas[index].state in (READY, BUSY), "only what has loaded is unloaded, and only once"
+                replicas[index] = replace(replicas[index], state=STOPPING, since_s=now_s)
+    return replace(fleet, replicas=tuple(replicas))
 
 
 def settled(fleet: FleetView) -> FleetView:
@@ -260,29 +434,43 @@ queues = st.dictionaries(models, lines, max_size=4)
 
 @given(
     sizes=gpu_sizes,
-    held=st.lists(st.none() | replicas, max_size=4),
+    held=st.lists(st.tuples(st.integers(0, 3), replicas), max_size=8),
     open_work=queues,
     warm=st.sets(models).map(sorted),
+    residents_max=st.integers(1, 3),
+    asked_at_s=st.none() | st.dictionaries(models, st.lists(st.floats(0.0, 1_999.0), max_size=5)),
 )
 def test_any_plan_keeps_to_the_capacity_and_comes_to_rest(
     sizes: list[int],
-    held: list[tuple[str, ReplicaState, float] | None],
+    held: list[tuple[int, tuple[str, ReplicaState, float]]],
     open_work: dict[str, ModelQueue],
     warm: list[str],
+    residents_max: int,
+    asked_at_s: dict[str, list[float]] | None,
 ) -> None:
-    """Capacity is never exceeded, and asked again and again while nothing changes it soon wants nothing more."""
+    """Capacity is never exceeded, queued work keeps its model unless it has to give way, and plans come to rest.
+
+    Asked again and again while nothing changes, the plan soon wants nothing more.
+    """
     gpus = [a_gpu(f"gpu{index}", memory_bytes=size) for index, size in enumerate(sizes)]
-    views = [
-        a_replica(f"w{index}", model=one[0], state=one[1], since_s=one[2])
-        for index, one in enumerate(held[: len(gpus)])
-        if one is not None and fits(CARDS[ModelId(one[0])], gpus[index])
-    ]
+    views: list[ReplicaView] = []
+    for index, (place, (model, state, since_s)) in enumerate(held):
+        gpu = gpus[place % len(gpus)]
+        there = [one.model_id for one in views if one.gpu_id == gpu.gpu_id]
+        held_bytes = sum(CARDS[model_id].vram_bytes or 0 for model_id in (*there, ModelId(model)))
+        if len(there) < residents_max and held_bytes <= gpu.memory_bytes:
+            views.append(a_replica(f"w{index}", gpu=gpu.gpu_id, model=model, state=state, since_s=since_s))
     fleet, now_s = a_fleet(*views, gpus=gpus), 2_000.0
-    policy = FleetPolicy(always_warm=tuple(ModelId(model) for model in warm))
+    policy = FleetPolicy(always_warm=tuple(ModelId(model) for model in warm), residents_max=residents_max)
+    demand = None if asked_at_s is None else a_demand(**asked_at_s)
     work = a_queue(**open_work)
-    for _ in range(2 * len(gpus) + 1):
-        commands = plan(fleet, counted(work, fleet), CARDS, policy, now_s=now_s)
-        fleet = carried_out(fleet, commands, now_s=now_s)
+    for _ in range(2 * residents_max * len(gpus) + 1):
+        commands = plan(fleet, counted(work, fleet), CARDS, policy, now_s=now_s, demand=demand)
+        stopped = {command.worker_id for command in commands if isinstance(command, StopReplica)}
+        for replica in fleet.replicas:
+            if replica.worker_id in stopped and replica.state is READY:
+                assert not work.of(replica.model_id).pending, "a model with queued work is not dropped while idle"
+        fleet = carried_out(fleet, commands, now_s=now_s, residents_max=residents_max)
         if not commands:
             return
     raise AssertionError("asked again and again, the plan always wants something else")

@@ -12,12 +12,13 @@ from heliograph.domain.tiers import Tier
 from heliograph.domain.views import JobView, Phase
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
-from heliograph.scheduling.priority import virtual_arrival
+from heliograph.scheduling.priority import place_of
 from heliograph.scheduling.profiles import FINISH_S_PRIOR, LOAD_S_UNKNOWN, RUN_S_UNKNOWN
 from tests.builders import (
     MODEL,
     a_card,
     a_job,
+    a_place,
     a_request,
     a_scheduler,
     a_timing,
@@ -115,9 +116,8 @@ def test_nobody_is_overtaken_beyond_the_stated_bound(
     first = a_job("early", tier=tier, created_at_s=created_at_s)
     second = a_job("late", tier=other_tier, created_at_s=created_at_s + after_s, sequence=1)
     bound_s = policy.tier_head_start_s[other_tier] + cost_weight * estimate_s
-    is_overtaken = virtual_arrival(second, estimate_s=other_estimate_s, policy=policy) < virtual_arrival(
-        first, estimate_s=estimate_s, policy=policy
-    )
+    later = place_of(second, estimate_s=other_estimate_s, policy=policy)
+    is_overtaken = later.virtual_arrival < place_of(first, estimate_s=estimate_s, policy=policy).virtual_arrival
     assert not is_overtaken or after_s <= bound_s + 1e-6
 
 
@@ -127,27 +127,34 @@ def test_nobody_is_overtaken_beyond_the_stated_bound(
 @given(keys=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), seed=st.integers(0, 99))
 def test_the_line_is_a_sorted_list(keys: list[float], seed: int) -> None:
     line = PendingLine()
-    places = [((key, sequence), JobId(f"job{sequence}")) for sequence, key in enumerate(keys)]
+    places = [
+        a_place(f"job{sequence}", created_at_s=key, sequence=sequence, estimate_s=2.0)
+        for sequence, key in enumerate(keys)
+    ]
     random.Random(seed).shuffle(places)
-    for key, job_id in places:
-        line.add(job_id, key, 2.0)
-    for _, job_id in places[::3]:
-        assert line.remove(job_id)
-        assert not line.remove(job_id)
-        assert job_id not in line
-    expected = [job_id for _, job_id in sorted(place for index, place in enumerate(places) if index % 3)]
+    for place in places:
+        line.add(place)
+    for place in places[::3]:
+        assert line.remove(place.job_id)
+        assert not line.remove(place.job_id)
+        assert place.job_id not in line
+    left = sorted((place for index, place in enumerate(places) if index % 3), key=lambda place: place.virtual_arrival)
+    expected = [place.job_id for place in left]
     assert line.job_ids() == tuple(expected)
     assert [line.position(job_id) for job_id in expected] == list(range(1, len(expected) + 1))
     assert [line.ahead_s(job_id) for job_id in expected] == [2.0 * index for index in range(len(expected))]
     assert (len(line), line.total_s) == (len(expected), 2.0 * len(expected))
-    assert [line.pop() for _ in expected] == expected
+    for job_id in expected:
+        assert line.choose(servers=1, now_s=0.0) == job_id
+        line.serve(job_id, now_s=-1e9)
     assert line.total_s == 0.0
 
 
 def test_far_back_in_line_the_mean_stands_in_for_each_job_ahead() -> None:
     line = PendingLine()
     for index in range(2 * LOOKED_AT_MAX):
-        line.add(JobId(f"job{index}"), (float(index), index), 1.0 if index < LOOKED_AT_MAX else 3.0)
+        estimate_s = 1.0 if index < LOOKED_AT_MAX else 3.0
+        line.add(a_place(f"job{index}", created_at_s=float(index), sequence=index, estimate_s=estimate_s))
     assert line.ahead_s(JobId(f"job{LOOKED_AT_MAX}")) == LOOKED_AT_MAX
     assert line.ahead_s(JobId(f"job{LOOKED_AT_MAX + 10}")) == LOOKED_AT_MAX + 10 * 2.0
 

@@ -73,9 +73,19 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self.now_s = 0.0
         self.scheduler = a_scheduler(
-            workers=0, gpus=GPUS, pending_max=6, pending_max_per_tenant=4, post_processing_max=2, backoff_s=(0.0, 3.0)
+            workers=0,
+            gpus=GPUS,
+            pending_max=6,
+            pending_max_per_tenant=4,
+            pending_max_per_user=3,
+            running_max_per_tenant=2,
+            running_max_per_user=1,
+            wait_s_max={Tier.FREE: 8.0},
+            post_processing_max=2,
+            backoff_s=(0.0, 3.0),
         )
         self.states: dict[JobId, JobState | None] = {}  # None: submitted, nothing recorded yet
+        self.owners: dict[JobId, tuple[str, str | None]] = {}
         self.attempts: Counter[JobId] = Counter()
         self.refused: set[JobId] = set()
         self.models: dict[WorkerId, str] = {}  # of living workers
@@ -100,6 +110,9 @@ class World(RuleBasedStateMachine):
                 assert job.state in (LEGAL_MOVES[before] if before is not None else {JobState.PENDING})
                 self.attempts[job.job_id] += cause == "dispatched"
                 assert job.attempt == self.attempts[job.job_id], "attempts grow by one per dispatch"
+                if cause == "deadline_unreachable":
+                    assert job.deadline_at_s is not None
+                    assert before is JobState.PENDING, "a running job has until its deadline"
                 self.states[job.job_id] = job.state
             case Dispatch(worker_id=worker_id, order=order):
                 assert worker_id in self.ready, "a worker that has not loaded, or stops, gets no job"
@@ -115,7 +128,10 @@ class World(RuleBasedStateMachine):
             case StopReplica(worker_id=worker_id):
                 assert worker_id not in self.runs, "a busy worker finishes first"
                 self.ready.discard(worker_id)
-            case RefuseJob(job_id=job_id):
+            case RefuseJob(job_id=job_id, error=error):
+                assert error.message, "every refusal is explained"
+                assert error.retry_after_s is not None
+                assert 1.0 <= error.retry_after_s <= 120.0
                 del self.states[job_id]
                 self.refused.add(job_id)
             case StartReplica():
@@ -132,25 +148,31 @@ class World(RuleBasedStateMachine):
         for state in states:
             job = a_job(self.new_name("old"), state=state, attempt=1, sequence=self.names)
             self.states[job.job_id], self.attempts[job.job_id] = state, 1
+            self.owners[job.job_id] = ("acme", None)
             self.tell(recovered(job))
 
     @rule(
         tier=st.sampled_from(Tier),
         tenant=st.sampled_from(["acme", "zeta"]),
+        end_user=st.sampled_from([None, "ann", "bob"]),
         model=st.sampled_from(MODELS),
         patience_s=st.none() | st.floats(0.0, 30.0),
         is_stored=st.booleans() | st.just(True),
     )
-    def submit(self, tier: Tier, tenant: str, model: str, patience_s: float | None, is_stored: bool) -> None:
+    def submit(
+        self, tier: Tier, tenant: str, end_user: str | None, model: str, patience_s: float | None, is_stored: bool
+    ) -> None:
         job = a_job(
             self.new_name("job"),
             tier=tier,
             tenant=tenant,
+            end_user=end_user,
             model=model,
             sequence=self.names,
             created_at_s=self.now_s,
             deadline_at_s=None if patience_s is None else self.now_s + patience_s,
         )
+        self.owners[job.job_id] = (tenant, end_user)
         if is_stored:
             self.states[job.job_id] = None
             self.tell(submitted(job))
@@ -302,11 +324,28 @@ class World(RuleBasedStateMachine):
         assert held == {worker_id: job_id for worker_id, (job_id, _) in self.runs.items()}
 
     @invariant()
-    def no_worker_idles_while_somebody_waits_for_it(self) -> None:
+    def no_worker_idles_while_somebody_may_run_on_it(self) -> None:
         if sum(state is JobState.POST_PROCESSING for state in self.states.values()) >= 2:
             return
-        idle = self.ready - set(self.runs)
-        assert not any(self.scheduler.queue_of(ModelId(self.models[worker_id])).pending for worker_id in idle)
+        idle = {ModelId(self.models[worker_id]) for worker_id in self.ready - set(self.runs)}
+        running = self.running()
+        by_tenant = Counter(tenant for tenant, _ in running.elements())
+        for job_id, entry in self.scheduler._open.items():
+            tenant, end_user = self.owners[job_id]
+            is_free = by_tenant[tenant] < 2 and (end_user is None or running[(tenant, end_user)] < 1)
+            line = self.scheduler._lines.get(entry.job.request.model_id)
+            waits = line is not None and job_id in line
+            assert not (waits and is_free and entry.job.request.model_id in idle), f"{job_id} waits for nothing"
+
+    @invariant()
+    def nobody_runs_more_than_it_may(self) -> None:
+        running = self.running()
+        assert all(number <= 1 for (_, end_user), number in running.items() if end_user is not None)
+        assert all(number <= 2 for number in Counter(tenant for tenant, _ in running.elements()).values())
+
+    def running(self) -> Counter[tuple[str, str | None]]:
+        on_worker = (JobState.DISPATCHED, JobState.RUNNING)
+        return Counter(self.owners[job_id] for job_id, state in self.states.items() if state in on_worker)
 
     def teardown(self) -> None:
         """All faults are over: with one healthy worker per model everybody's job ends."""

@@ -48,8 +48,8 @@ def test_the_fleet_view_shows_what_each_worker_does_and_since_when() -> None:
     play(scheduler, submitted("cat"), now_s=3.0)
     play(scheduler, replica_requested("w2"), replica_requested("w3"), replica_stop_requested("w3"), now_s=4.0)
     assert scheduler.fleet_view().replicas == (
-        a_replica("w0", state=ReplicaState.BUSY, since_s=3.0, job="cat"),
-        a_replica("w1", state=ReplicaState.READY, since_s=0.0),
+        a_replica("w0", state=ReplicaState.BUSY, since_s=3.0, job="cat", loaded_at_s=0.0),
+        a_replica("w1", state=ReplicaState.READY, since_s=0.0, loaded_at_s=0.0),
         a_replica("w2", state=ReplicaState.LOADING, since_s=4.0),
         a_replica("w3", state=ReplicaState.STOPPING, since_s=4.0),
     )
@@ -182,3 +182,33 @@ def test_a_model_that_failed_to_load_may_be_tried_again_after_a_while() -> None:
     assert scheduler.queue_of(ModelId(MODEL)).load_failures == 1
     play(scheduler, clock_ticked(), now_s=307.0)
     assert scheduler.queue_of(ModelId(MODEL)).load_failures == 0
+
+
+# --- several models on one GPU ---------------------------------------------------------------------------------------
+
+
+def two_models_on_one_gpu() -> Scheduler:
+    scheduler = a_scheduler(workers=1)
+    play(scheduler, replica_requested("w1", gpu="gpu0", model="another"), worker_ready("w1"))
+    return scheduler
+
+
+def test_replicas_of_one_gpu_run_one_job_at_a_time() -> None:
+    scheduler = two_models_on_one_gpu()
+    commands = play(scheduler, submitted("cat"), submitted("dog", model="another", sequence=1))
+    assert in_words(commands)[-1] == "dog pending (submitted)"
+    assert in_words(play(scheduler, images_ready("cat")))[-1] == "w1 runs dog#1"
+
+
+def test_a_gpu_that_has_time_goes_to_whoever_is_first_in_any_line_of_its_models() -> None:
+    scheduler = two_models_on_one_gpu()
+    play(scheduler, submitted("running"), submitted("late", sequence=2, created_at_s=5.0))
+    play(scheduler, submitted("early", model="another", sequence=1, created_at_s=1.0))
+    assert in_words(play(scheduler, images_ready("running")))[-1] == "w1 runs early#1"
+
+
+def test_a_gpu_whose_busy_replica_is_lost_or_stops_is_free_for_the_others() -> None:
+    for end in ([worker_lost("w0")], [replica_stop_requested("w0"), images_ready("cat")]):
+        scheduler = two_models_on_one_gpu()
+        play(scheduler, submitted("cat"), submitted("dog", model="another", sequence=1))
+        assert "w1 runs dog#1" in in_words(play(scheduler, *end))

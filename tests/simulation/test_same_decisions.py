@@ -53,11 +53,9 @@ class RecordedProduction(Production):
     def __init__(self, log: Log, gpus: Sequence[Gpu], cards: Mapping[ModelId, ModelCard], policies: PolicySet) -> None:
         super().__init__(gpus, cards, policies)
         self._log = log
-        self._bare_handle = self.handle
-        self.handle = self._logged
 
-    def _logged(self, event: Event, *, now_s: float) -> list[Command]:
-        commands = self._bare_handle(event, now_s=now_s)
+    def handle(self, event: Event, *, now_s: float) -> list[Command]:
+        commands = super().handle(event, now_s=now_s)
         self._log.entries.append((event, now_s, commands))
         return commands
 

@@ -60,10 +60,11 @@ class PostProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
-    """Start a worker on the GPU and load the model."""
+    """Start a worker on the GPU and load the model. `why` is for people."""
 
     gpu_id: GpuId
     model_id: ModelId
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What one stage may know of another: small frozen snapshots, made when a decision needs them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
@@ -13,11 +13,15 @@ from heliograph.domain.pictures import Output
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One card (or, on a laptop, one CPU slot) that can hold replicas up to `memory_bytes`."""
+    """One card (or, on a laptop, one CPU slot) that can hold replicas up to `memory_bytes`.
+
+    Cards with one `node_id` share a host, and what the host's memory holds.
+    """
 
     gpu_id: GpuId
     gpu_class: str
     memory_bytes: int
+    node_id: str = ""
 
 
 class ReplicaState(StrEnum):
@@ -31,7 +35,10 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaView:
-    """One worker: one loaded model on one GPU. `since_s` is when it entered its state."""
+    """One worker: one loaded model on one GPU. `since_s` is when it entered its state.
+
+    `loaded_at_s` is when its model was loaded, None before that or where it is not known.
+    """
 
     worker_id: WorkerId
     gpu_id: GpuId
@@ -39,14 +46,19 @@ class ReplicaView:
     state: ReplicaState
     since_s: float
     job_id: JobId | None = None
+    loaded_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """All GPUs and replicas, in a stable order."""
+    """All GPUs and replicas, in a stable order.
+
+    `in_host_memory` names, by node, the models whose weights lie in the host's memory and load fast from there.
+    """
 
     gpus: tuple[Gpu, ...]
     replicas: tuple[ReplicaView, ...]
+    in_host_memory: Mapping[str, frozenset[ModelId]] = field(default_factory=dict[str, frozenset[ModelId]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

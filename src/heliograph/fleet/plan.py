@@ -1,41 +1,59 @@
-"""Which model should be where: a snapshot of fleet and queue in, loads and unloads out.
+"""Which model should be where: a snapshot of fleet, queue and demand in, loads and unloads out.
 
-Rules, in order. (1) A model with waiting jobs and no replica gets one: on an empty GPU, else in place of an idle
-replica without waiting work, else, once the next in line has waited `patience_s`, in place of the busiest model's
-replica, which finishes its run first. (2) Every always-warm model has a replica while there is an empty GPU. (3) A
-model whose backlog per replica exceeds what a load costs gets another replica on an empty GPU. (4) A replica idle for
-`idle_ttl_s` is unloaded, except the last one of an always-warm model.
+Rules, in order. (1) A model with waiting jobs and no replica gets one: where there is room, else in place of the idle
+replicas without waiting work that are worth least, else, once the next in line has waited `patience_s`, in place of the
+busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room.
+(3) A model whose backlog per replica exceeds what a load costs gets another replica where there is room, or in place of
+idle ones when the waiting it saves exceeds what they are likely to save. (4) An idle replica goes when it no longer
+pays (`residency.py`), except the last one of an always-warm model. (5) A model that is about to be asked for is loaded
+ahead, where there is room.
 
-This release keeps one replica per GPU and counts bytes only to decide what fits. A model that failed to load is not
-tried again before 2^failures seconds have passed (`LOAD_PAUSE_S_MAX` at most). Always-warm plus TTL is the field's
-textbook policy, to be beaten by a later release.
+Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
+is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
+queued work is never unloaded for being idle. One that failed to load is not tried again before 2^failures seconds have
+passed (`LOAD_PAUSE_S_MAX` at most).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
-from heliograph.domain.ids import ModelId
+from heliograph.domain.ids import GpuId, ModelId, WorkerId
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.views import FleetView, Gpu, ModelQueue, QueueView, ReplicaState, ReplicaView
+from heliograph.fleet.demand import Demand
+from heliograph.fleet.residency import FleetPolicy, Worth, worth_keeping, worth_loading
+
+__all__ = ["FleetPolicy", "fits", "plan", "why_resident"]
 
 LOAD_PAUSE_S_MAX = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetPolicy:
-    """Warm tiers and patience, in seconds."""
-
-    always_warm: tuple[ModelId, ...] = ()
-    idle_ttl_s: float = 900.0
-    patience_s: float = 15.0
+LOAD_S_UNKNOWN = 30.0
 
 
 def plan(
-    fleet: FleetView, queue: QueueView, cards: Mapping[ModelId, ModelCard], policy: FleetPolicy, *, now_s: float
+    fleet: FleetView,
+    queue: QueueView,
+    cards: Mapping[ModelId, ModelCard],
+    policy: FleetPolicy,
+    *,
+    now_s: float,
+    demand: Demand | None = None,
 ) -> list[FleetCommand]:
     """What to load and unload now. `cards` are the models this installation can run; others are ignored."""
-    return _Planner(fleet, queue, cards, policy, now_s).plan()
+    return _Planner(fleet, queue, cards, policy, demand, now_s).plan()
+
+
+def why_resident(
+    fleet: FleetView,
+    queue: QueueView,
+    cards: Mapping[ModelId, ModelCard],
+    policy: FleetPolicy,
+    *,
+    now_s: float,
+    demand: Demand | None = None,
+) -> dict[WorkerId, str]:
+    """For every replica a sentence that tells the operator why it is there."""
+    planner = _Planner(fleet, queue, cards, policy, demand, now_s)
+    return {replica.worker_id: planner.why(replica) for replica in fleet.replicas}
 
 
 def fits(card: ModelCard, gpu: Gpu) -> bool:
@@ -43,8 +61,49 @@ def fits(card: ModelCard, gpu: Gpu) -> bool:
     return card.vram_bytes is None or card.vram_bytes <= gpu.memory_bytes
 
 
+class _Room:
+    """One GPU's memory as it will be after the commands so far. `coming` bytes are held by replicas that stop."""
+
+    def __init__(self, gpu: Gpu, residents_max: int) -> None:
+        self.gpu = gpu
+        self.free_bytes = gpu.memory_bytes
+        self.coming_bytes = 0
+        self.places = residents_max
+        self.coming_places = 0
+        self.is_busy = False
+
+    def take(self, size: int, *, is_going: bool = False) -> None:
+        """A replica of `size` bytes is there, perhaps not for long."""
+        self.free_bytes -= size
+        self.places -= 1
+        if is_going:
+            self.coming_bytes += size
+            self.coming_places += 1
+
+    def leave(self, size: int) -> None:
+        """A replica that was there stops."""
+        self.coming_bytes += size
+        self.coming_places += 1
+
+    def has(self, size: int) -> bool:
+        """A replica of `size` bytes can start now."""
+        return self.places > 0 and size <= self.free_bytes
+
+    def will_have(self, size: int, *, more_bytes: int = 0, more_places: int = 0) -> bool:
+        """It can start once what stops is gone, and `more` besides."""
+        has_place = self.places + self.coming_places + more_places > 0
+        return has_place and size <= self.free_bytes + self.coming_bytes + more_bytes
+
+    def claim(self, size: int) -> None:
+        """What stops here, and what else it needs of what is free, is promised to a model of `size` bytes."""
+        from_coming_bytes = min(size, self.coming_bytes)
+        self.coming_bytes -= from_coming_bytes
+        self.free_bytes -= size - from_coming_bytes
+        self.coming_places -= 1
+
+
 class _Planner:
-    """One call's scratch pad: the GPUs still empty and the replicas still there after the commands so far."""
+    """One call's scratch pad: the room and the replicas still there after the commands so far."""
 
     def __init__(
         self,
@@ -52,18 +111,28 @@ class _Planner:
         queue: QueueView,
         cards: Mapping[ModelId, ModelCard],
         policy: FleetPolicy,
+        demand: Demand | None,
         now_s: float,
     ) -> None:
-        taken = {replica.gpu_id for replica in fleet.replicas}
-        self._empty = [gpu for gpu in fleet.gpus if gpu.gpu_id not in taken]
-        self._gpus = {gpu.gpu_id: gpu for gpu in fleet.gpus}
-        self._replicas = [replica for replica in fleet.replicas if replica.state is not ReplicaState.STOPPING]
-        self._is_making_room = len(self._replicas) < len(fleet.replicas)
+        self._fleet = fleet
         self._queue = queue
         self._cards = cards
         self._policy = policy
+        self._demand = demand
         self._now_s = now_s
+        self._rooms = {gpu.gpu_id: _Room(gpu, policy.residents_max) for gpu in fleet.gpus}
+        self._replicas = [replica for replica in fleet.replicas if replica.state is not ReplicaState.STOPPING]
+        self._counts: dict[ModelId, int] = {}
         self._commands: list[FleetCommand] = []
+        for replica in fleet.replicas:
+            is_going = replica.state is ReplicaState.STOPPING
+            room = self._rooms[replica.gpu_id]
+            room.take(self._size(replica.model_id, room.gpu), is_going=is_going)
+            room.is_busy |= replica.state is ReplicaState.BUSY
+            if not is_going:
+                self._counts[replica.model_id] = self._counts.get(replica.model_id, 0) + 1
+
+    # --- the rules ---------------------------------------------------------------------------------------------------
 
     def plan(self) -> list[FleetCommand]:
         waiting = [
@@ -71,69 +140,236 @@ class _Planner:
         ]
         waiting.sort(key=lambda model_id: self._queue.of(model_id).waiting_since_s or 0.0)
         for model_id in waiting:
-            if not self._has_replica(model_id) and not self._start(model_id):
+            if not self._counts.get(model_id) and not self._start(model_id, "jobs wait for it"):
                 self._make_room(model_id)
         for model_id in self._policy.always_warm:
-            if model_id in self._cards and not self._has_replica(model_id):
-                self._start(model_id)
+            if model_id in self._cards and not self._counts.get(model_id):
+                self._start(model_id, "always warm")
         for model_id in waiting:
-            line = self._queue.of(model_id)
-            if line.pending_s / max(line.replicas, 1) > line.load_s:
-                self._start(model_id)
+            self._add_replica(model_id)
         self._unload_idle()
+        self._load_ahead()
         return self._commands
 
-    def _start(self, model_id: ModelId) -> bool:
-        """Load the model on the first empty GPU that holds it; True when it is on its way or must pause."""
+    def _add_replica(self, model_id: ModelId) -> None:
+        """Another replica for a long line, when the load pays."""
         line = self._queue.of(model_id)
-        if self._is_pausing(line):
-            return True
-        for gpu in self._empty:
-            if fits(self._cards[model_id], gpu):
-                self._empty.remove(gpu)
-                self._commands.append(StartReplica(gpu_id=gpu.gpu_id, model_id=model_id))
-                return True
-        return False
-
-    def _make_room(self, model_id: ModelId) -> None:
-        """Unload one replica so that the model can be loaded at the next call; one at a time."""
-        if self._is_making_room:
+        replicas = max(line.replicas, 1)
+        if line.pending_s / replicas <= line.load_s or self._is_capped(model_id):
             return
-        card = self._cards[model_id]
-        candidates = [replica for replica in self._replicas if fits(card, self._gpus[replica.gpu_id])]
-        idle = [r for r in candidates if r.state is ReplicaState.READY and not self._queue.of(r.model_id).pending]
-        if idle:
-            self._stop(min(idle, key=self._eviction_order), f"makes room for {model_id}")
+        if self._start(model_id, f"{line.pending_s:.0f} s of work wait for {line.replicas} replicas"):
             return
-        since_s = self._queue.of(model_id).waiting_since_s
-        busy = [replica for replica in candidates if replica.state is ReplicaState.BUSY]
-        if busy and since_s is not None and self._now_s - since_s >= self._policy.patience_s:
-            victim = max(busy, key=lambda replica: (self._queue.of(replica.model_id).replicas, replica.worker_id))
-            self._stop(victim, f"gives way to {model_id}, which has waited long enough")
+        saved_s = line.pending * line.pending_s / (2 * replicas * (replicas + 1)) - line.load_s
+        self._swap(model_id, saved_s, horizon_s=line.pending_s / replicas)
 
     def _unload_idle(self) -> None:
         for replica in list(self._replicas):
-            is_last = sum(other.model_id == replica.model_id for other in self._replicas) == 1
-            is_kept = is_last and replica.model_id in self._policy.always_warm
-            is_idle = replica.state is ReplicaState.READY and not self._queue.of(replica.model_id).pending
-            if is_idle and not is_kept and self._now_s - replica.since_s >= self._policy.idle_ttl_s:
-                self._stop(replica, f"idle for {self._policy.idle_ttl_s:g} s")
+            if not self._is_idle(replica) or self._is_last_of_warm(replica):
+                continue
+            worth = self._worth(replica)
+            if not worth.is_kept:
+                self._stop(replica, worth.why)
+
+    def _load_ahead(self) -> None:
+        """Models that are about to be asked for, the most worthwhile first."""
+        if self._demand is None:
+            return
+        found: list[tuple[float, int, ModelId, str]] = []
+        for number, model_id in enumerate(self._demand.models()):
+            card = self._cards.get(model_id)
+            if card is None or self._counts.get(model_id) or self._queue.of(model_id).pending:
+                continue
+            share = min((self._share(model_id, room.gpu) for room in self._rooms.values()), default=1.0)
+            load_s = self._load_s(model_id)
+            worth = worth_loading(
+                model_id, load_s=load_s, share=share, policy=self._policy, demand=self._demand, now_s=self._now_s
+            )
+            if worth.is_kept:
+                found.append((-worth.saved_per_s / share, number, model_id, worth.why))
+        for _, _, model_id, why in sorted(found):
+            self._start(model_id, why)
+
+    # --- loading -----------------------------------------------------------------------------------------------------
+
+    def _start(self, model_id: ModelId, why: str) -> bool:
+        """Load the model where there is room; True when it is on its way, may not have more, or must pause."""
+        if self._is_pausing(self._queue.of(model_id)) or self._is_capped(model_id):
+            return True
+        rooms = [room for room in self._rooms.values() if room.has(self._size(model_id, room.gpu))]
+        if not rooms:
+            return False
+        room = min(rooms, key=lambda room: self._preference(model_id, room))
+        room.take(self._size(model_id, room.gpu))
+        self._counts[model_id] = self._counts.get(model_id, 0) + 1
+        self._commands.append(StartReplica(gpu_id=room.gpu.gpu_id, model_id=model_id, why=why))
+        return True
+
+    def _preference(self, model_id: ModelId, room: _Room) -> tuple[bool, bool, int]:
+        """Weights in the host's memory, then a GPU that has time, then the tightest fit; ties go by the fleet's order.
+
+        Where one replica is all a GPU takes, there is no tight fit to look for.
+        """
+        leftover = room.free_bytes - self._size(model_id, room.gpu) if self._policy.residents_max > 1 else 0
+        return (not self._is_in_host_memory(model_id, room.gpu), room.is_busy, leftover)
+
+    def _make_room(self, model_id: ModelId) -> None:
+        """Unload what is worth least so that the model can be loaded once that is gone."""
+        if self._claim(model_id) or self._evict(model_id, loss_s_max=None, horizon_s=None):
+            return
+        since_s = self._queue.of(model_id).waiting_since_s
+        if since_s is None or self._now_s - since_s < self._policy.patience_s:
+            return
+        busy = [
+            replica
+            for replica in self._replicas
+            if replica.state is ReplicaState.BUSY
+            and self._has_had_its_turn(replica, model_id)
+            and self._makes_room(model_id, [replica])
+        ]
+        if busy:
+            victim = max(busy, key=lambda replica: (self._queue.of(replica.model_id).replicas, replica.worker_id))
+            self._stop(victim, f"gives way to {model_id}, which has waited long enough")
+            self._rooms[victim.gpu_id].claim(self._size(model_id, self._rooms[victim.gpu_id].gpu))
+
+    def _swap(self, model_id: ModelId, saved_s: float, *, horizon_s: float) -> None:
+        """Another replica in place of idle ones, when it saves more waiting than they are likely to."""
+        if saved_s > 0 and not self._claim(model_id):
+            self._evict(model_id, loss_s_max=saved_s, horizon_s=horizon_s)
+
+    def _claim(self, model_id: ModelId) -> bool:
+        """Room is already being made somewhere: it is this model's now."""
+        for room in self._rooms.values():
+            size = self._size(model_id, room.gpu)
+            if room.coming_places > 0 and fits(self._cards[model_id], room.gpu) and room.will_have(size):
+                room.claim(size)
+                return True
+        return False
+
+    def _evict(self, model_id: ModelId, *, loss_s_max: float | None, horizon_s: float | None) -> bool:
+        """Stop the idle replicas of one GPU that are worth least; False when none make room, or for too high a loss."""
+        best: tuple[tuple[bool, float, float, str], list[ReplicaView]] | None = None
+        by_gpu: dict[GpuId, list[ReplicaView]] = {}
+        for replica in self._replicas:
+            if self._is_idle(replica):
+                by_gpu.setdefault(replica.gpu_id, []).append(replica)
+        for idle in by_gpu.values():
+            idle.sort(key=self._eviction_order)
+            for number in range(1, len(idle) + 1):
+                if self._makes_room(model_id, idle[:number]):
+                    orders = [self._eviction_order(replica) for replica in idle[:number]]
+                    total = (any(order[0] for order in orders), sum(order[1] for order in orders), *orders[-1][2:])
+                    if best is None or total < best[0]:
+                        best = (total, idle[:number])
+                    break
+        if best is None:
+            return False
+        victims = best[1]
+        if loss_s_max is not None and horizon_s is not None:
+            if any(self._is_last_of_warm(victim) for victim in victims):
+                return False
+            if sum(self._loss_s(victim, horizon_s) for victim in victims) >= loss_s_max:
+                return False
+        for victim in victims:
+            self._stop(victim, f"makes room for {model_id}")
+        room = self._rooms[victims[0].gpu_id]
+        room.claim(self._size(model_id, room.gpu))
+        return True
+
+    def _makes_room(self, model_id: ModelId, victims: list[ReplicaView]) -> bool:
+        """With these replicas of one GPU gone, the model can be loaded there."""
+        room = self._rooms[victims[0].gpu_id]
+        more_bytes = sum(self._size(victim.model_id, room.gpu) for victim in victims)
+        size = self._size(model_id, room.gpu)
+        is_fit = fits(self._cards[model_id], room.gpu)
+        return is_fit and room.will_have(size, more_bytes=more_bytes, more_places=len(victims))
 
     def _stop(self, replica: ReplicaView, reason: str) -> None:
         self._replicas.remove(replica)
-        self._is_making_room = True
+        self._counts[replica.model_id] -= 1
+        room = self._rooms[replica.gpu_id]
+        room.leave(self._size(replica.model_id, room.gpu))
         self._commands.append(StopReplica(worker_id=replica.worker_id, reason=reason))
 
-    def _has_replica(self, model_id: ModelId) -> bool:
-        started = [command.model_id for command in self._commands if isinstance(command, StartReplica)]
-        return model_id in started or any(replica.model_id == model_id for replica in self._replicas)
+    # --- facts -------------------------------------------------------------------------------------------------------
+
+    def why(self, replica: ReplicaView) -> str:
+        """Why the replica is there, as a sentence."""
+        line = self._queue.of(replica.model_id)
+        if replica.state is not ReplicaState.READY:
+            return f"it is {replica.state}"
+        if line.pending:
+            return f"{line.pending} jobs wait for it"
+        if self._is_last_of_warm(replica):
+            return "the operator keeps it always warm"
+        return self._worth(replica).why
+
+    def _worth(self, replica: ReplicaView) -> Worth:
+        gpu = self._rooms[replica.gpu_id].gpu
+        return worth_keeping(
+            replica.model_id,
+            load_s=self._reload_s(replica),
+            share=self._share(replica.model_id, gpu),
+            idle_s=self._now_s - replica.since_s,
+            policy=self._policy,
+            demand=self._demand,
+            now_s=self._now_s,
+        )
+
+    def _loss_s(self, replica: ReplicaView, horizon_s: float) -> float:
+        """Waiting that the idle replica is expected to save within the horizon; a load where nothing is forecast."""
+        if self._demand is None:
+            return self._reload_s(replica)
+        chance = min(self._demand.rate(replica.model_id, self._now_s) * horizon_s, 1.0)
+        return chance * self._reload_s(replica) * self._policy.weight.get(replica.model_id, 1.0)
+
+    def _eviction_order(self, replica: ReplicaView) -> tuple[bool, float, float, str]:
+        """Models that need not stay first, then those worth least, then the longest idle."""
+        is_warm = replica.model_id in self._policy.always_warm
+        saved_per_s = 0.0 if self._demand is None else self._worth(replica).saved_per_s
+        return (is_warm, saved_per_s, replica.since_s, replica.worker_id)
+
+    def _size(self, model_id: ModelId, gpu: Gpu) -> int:
+        """Bytes the model takes on the GPU; all of it when they are unknown, or when it shares with nobody."""
+        card = self._cards.get(model_id)
+        if card is None or card.vram_bytes is None or self._policy.residents_max == 1:
+            return gpu.memory_bytes if card is None or fits(card, gpu) else card.vram_bytes or gpu.memory_bytes
+        return card.vram_bytes
+
+    def _share(self, model_id: ModelId, gpu: Gpu) -> float:
+        return min(self._size(model_id, gpu) / max(gpu.memory_bytes, 1), 1.0)
+
+    def _load_s(self, model_id: ModelId) -> float:
+        return self._queue.of(model_id).load_s or self._cards[model_id].load_s or LOAD_S_UNKNOWN
+
+    def _reload_s(self, replica: ReplicaView) -> float:
+        """What it would take to load the replica's model again where it is."""
+        load_s = self._queue.of(replica.model_id).load_s
+        if not load_s:
+            load_s = self._load_s(replica.model_id) if replica.model_id in self._cards else LOAD_S_UNKNOWN
+        gpu = self._rooms[replica.gpu_id].gpu
+        is_near = self._is_in_host_memory(replica.model_id, gpu)
+        return load_s * self._policy.host_load_factor if is_near else load_s
+
+    def _is_in_host_memory(self, model_id: ModelId, gpu: Gpu) -> bool:
+        return model_id in self._fleet.in_host_memory.get(gpu.node_id, frozenset())
+
+    def _is_idle(self, replica: ReplicaView) -> bool:
+        return replica.state is ReplicaState.READY and not self._queue.of(replica.model_id).pending
+
+    def _is_last_of_warm(self, replica: ReplicaView) -> bool:
+        return replica.model_id in self._policy.always_warm and self._counts.get(replica.model_id) == 1
+
+    def _is_capped(self, model_id: ModelId) -> bool:
+        return self._counts.get(model_id, 0) >= self._policy.replicas_max.get(model_id, len(self._rooms) + 1)
+
+    def _has_had_its_turn(self, replica: ReplicaView, waiting: ModelId) -> bool:
+        """The replica has served for long enough to be worth the load that follows."""
+        if replica.loaded_at_s is None:
+            return True
+        return self._now_s - replica.loaded_at_s >= self._policy.turn_loads * self._load_s(waiting)
 
     def _is_pausing(self, line: ModelQueue) -> bool:
         if not line.load_failures:
             return False
         pause_s = min(2.0 ** min(line.load_failures, 32), LOAD_PAUSE_S_MAX)  # 2.0 ** 1024 would overflow
         return self._now_s - line.load_failed_at_s < pause_s
-
-    def _eviction_order(self, replica: ReplicaView) -> tuple[bool, float, str]:
-        """Models that need not stay first, then the longest idle."""
-        return (replica.model_id in self._policy.always_warm, replica.since_s, replica.worker_id)

@@ -1,22 +1,60 @@
-"""The waiting line of one model: sorted by virtual arrival, every operation O(log n) in its length."""
+"""The waiting line of one model: who runs next, by turns and by deadlines; every operation O(log n) in its length.
+
+By turns (`fairness.py`) until the deadlines ahead leave no room for it; then the nearest deadline that can be kept
+(`deadlines.py`). While jobs without a deadline wait, at least every `TURN_EVERY`-th choice is made by turns, so that
+deadlines cannot starve those who have none.
+"""
+
+from collections.abc import Callable
+from itertools import islice
 
 from sortedcontainers import SortedKeyList
 
 from heliograph.domain.ids import JobId
+from heliograph.scheduling.deadlines import LOOKED_AT_MAX as DEADLINES_LOOKED_AT_MAX
+from heliograph.scheduling.deadlines import outlook
+from heliograph.scheduling.fairness import Front, IsHeld, Jobs, Place, Turns
 
-Key = tuple[float, int]
+LOOKED_AT_MAX = 32
+"""The order of so many jobs is worked out turn by turn; farther back the virtual arrival tells the position, and the
+mean of the line stands in for each estimate."""
 
-LOOKED_AT_MAX = 256
-"""Jobs ahead whose estimates are summed one by one; farther back the mean of the line stands in for each."""
+TURN_EVERY = 4
+
+Arrival = tuple[float, int]
+
+
+def _nobody_is_held(place: Place) -> bool:
+    del place
+    return False
 
 
 class PendingLine:
-    """Jobs by key, smallest first, with their estimated GPU-seconds."""
+    """Jobs in line. `price` is how many seconds of waiting one GPU-second of lead over others costs.
 
-    def __init__(self) -> None:
-        self._line: SortedKeyList[tuple[Key, JobId, float], Key] = SortedKeyList(key=lambda item: item[0])
-        self._places: dict[JobId, tuple[Key, JobId, float]] = {}
+    `weight_of` says how much of the whole a job's tenant is due, relative to 1.
+    """
+
+    def __init__(self, *, price: float = 1.0, weight_of: Callable[[Place], float] = lambda place: 1.0) -> None:
+        self._places: dict[JobId, Place] = {}
+        self._by_arrival: SortedKeyList[Place, Arrival] = SortedKeyList(key=lambda place: place.virtual_arrival)
+        self._by_latest_start: SortedKeyList[Place, tuple[float, int]] = SortedKeyList(key=_start_key)
+        self._turns = Turns(
+            name_of=lambda place: place.tier,
+            weight_of=lambda place: 1.0,
+            price=0.0,
+            grow=lambda: Turns(
+                name_of=lambda place: place.tenant_id,
+                weight_of=weight_of,
+                price=price,
+                grow=lambda: Turns(
+                    name_of=lambda place: place.end_user, weight_of=lambda place: 1.0, price=price, grow=Jobs
+                ),
+            ),
+        )
         self._total_s = 0.0
+        self._by_deadline_in_a_row = 0
+        self._upcoming: list[Place] | None = None
 
     def __len__(self) -> int:
         return len(self._places)
@@ -29,44 +67,106 @@ class PendingLine:
         """Estimated GPU-seconds of the whole line."""
         return max(self._total_s, 0.0)
 
-    def add(self, job_id: JobId, key: Key, estimate_s: float) -> None:
+    def add(self, place: Place) -> None:
         """Put the job in line."""
-        assert job_id not in self._places, f"job {job_id} waits already"
-        place = (key, job_id, estimate_s)
-        self._places[job_id] = place
-        self._line.add(place)
-        self._total_s += estimate_s
+        assert place.job_id not in self._places, f"job {place.job_id} waits already"
+        self._places[place.job_id] = place
+        self._by_arrival.add(place)
+        if place.latest_start_s is not None:
+            self._by_latest_start.add(place)
+        self._turns.add(place)
+        self._total_s += place.estimate_s
+        self._upcoming = None
 
     def remove(self, job_id: JobId) -> bool:
         """Take the job out of line; False when it was not there."""
-        place = self._places.pop(job_id, None)
+        place = self._places.get(job_id)
         if place is None:
             return False
-        self._line.remove(place)
-        self._total_s = self._total_s - place[2] if self._places else 0.0
+        self._turns.remove(place)
+        self._forget(place)
         return True
 
-    def first(self) -> JobId:
-        """Whoever is next; the line must not be empty."""
-        return self._line[0][1]
+    def serve(self, job_id: JobId, *, now_s: float) -> None:
+        """Take the job out of line because it runs now."""
+        place = self._places[job_id]
+        is_by_turn = self._turns.front().place is place
+        self._by_deadline_in_a_row = 0 if is_by_turn else self._by_deadline_in_a_row + 1
+        self._turns.serve(place, now_s)
+        self._forget(place)
 
-    def pop(self) -> JobId:
-        """Take out whoever is next."""
-        job_id = self.first()
-        self.remove(job_id)
-        return job_id
+    def front(self) -> Front:
+        """Whoever's turn it is, whatever the deadlines say; the line must not be empty."""
+        return self._turns.front()
 
-    def position(self, job_id: JobId) -> int:
-        """1 for whoever is next."""
-        return self._line.bisect_key_left(self._places[job_id][0]) + 1
+    def choose(self, *, servers: int, now_s: float, is_held: IsHeld = _nobody_is_held) -> JobId | None:
+        """Who runs next on one of `servers` workers, or None when all who wait are held back."""
+        by_turn = self._turns.first_free(is_held)
+        if by_turn is None:
+            return None
+        others_wait = len(self._by_latest_start) < len(self._places)
+        if not self._by_latest_start or (others_wait and self._by_deadline_in_a_row >= TURN_EVERY - 1):
+            return by_turn.place.job_id
+        nearest = islice(self._by_latest_start, DEADLINES_LOOKED_AT_MAX)
+        ahead = outlook((place for place in nearest if not is_held(place)), servers=servers, now_s=now_s)
+        if ahead.first is None or ahead.room_s >= by_turn.place.estimate_s:
+            return by_turn.place.job_id
+        return ahead.first.job_id
 
-    def ahead_s(self, job_id: JobId) -> float:
+    def position(self, job_id: JobId, *, now_s: float = 0.0) -> int:
+        """1 for whoever's turn is next."""
+        upcoming = self._walked(now_s)
+        for index, place in enumerate(upcoming):
+            if place.job_id == job_id:
+                return index + 1
+        by_arrival = self._by_arrival.bisect_key_left(self._places[job_id].virtual_arrival)
+        return max(by_arrival, len(upcoming)) + 1
+
+    def ahead_s(self, job_id: JobId, *, now_s: float = 0.0) -> float:
         """Estimated GPU-seconds of the jobs ahead of this one."""
-        index = self.position(job_id) - 1
-        near = sum(place[2] for place in self._line.islice(0, min(index, LOOKED_AT_MAX)))
+        index = self.position(job_id, now_s=now_s) - 1
+        near = sum(place.estimate_s for place in self._walked(now_s)[:index])
         far = max(index - LOOKED_AT_MAX, 0)
         return near + far * (self.total_s / max(len(self), 1))
 
+    def ahead_of_newcomer_s(self, place: Place) -> float:
+        """Estimated GPU-seconds that this newcomer would find ahead of it, the mean standing in for each job."""
+        ahead = self._by_arrival.bisect_key_left(place.virtual_arrival)
+        return ahead * (self.total_s / max(len(self), 1))
+
+    def firm_s(self, newcomer: Place) -> float:
+        """Estimated GPU-seconds of earlier deadlines that would not be given up for this newcomer's.
+
+        Without a deadline there are none. At most `DEADLINES_LOOKED_AT_MAX` are looked at.
+        """
+        if newcomer.latest_start_s is None:
+            return 0.0
+        return sum(
+            place.estimate_s
+            for place in islice(self._by_latest_start, DEADLINES_LOOKED_AT_MAX)
+            if _start_key(place) <= _start_key(newcomer)
+            and place.estimate_s / place.weight <= newcomer.estimate_s / newcomer.weight
+        )
+
     def job_ids(self) -> tuple[JobId, ...]:
-        """Everybody in order."""
-        return tuple(place[1] for place in self._line)
+        """Everybody, by virtual arrival."""
+        return tuple(place.job_id for place in self._by_arrival)
+
+    def _walked(self, now_s: float) -> list[Place]:
+        """The next `LOOKED_AT_MAX` by turns; worked out once between two changes of the line."""
+        if self._upcoming is None:
+            self._upcoming = [front.place for front in islice(self._turns.walk(now_s), LOOKED_AT_MAX)]
+        return self._upcoming
+
+    def _forget(self, place: Place) -> None:
+        del self._places[place.job_id]
+        self._by_arrival.remove(place)
+        if place.latest_start_s is not None:
+            self._by_latest_start.remove(place)
+        self._total_s = self._total_s - place.estimate_s if self._places else 0.0
+        self._upcoming = None
+
+
+def _start_key(place: Place) -> tuple[float, int]:
+    assert place.latest_start_s is not None, f"job {place.job_id} has no deadline"
+    return (place.latest_start_s, place.sequence)

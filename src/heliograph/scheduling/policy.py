@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heliograph.domain.ids import TenantId
 from heliograph.domain.tiers import Tier
 
 
@@ -11,18 +12,36 @@ class SchedulerPolicy:
     """Weights and bounds.
 
     `tier_head_start_s` is how many seconds of waiting a tier is ahead, `cost_weight` how many seconds of waiting one
-    estimated GPU-second costs. `backoff_s[k]` is the pause after failure k+1 (the last value repeats).
-    `post_processing_max` bounds the finished pictures held in memory: beyond it nothing is dispatched.
-    `load_failures_max` loads of a model failing in a row fail the jobs that wait for it; after `load_forgiven_s`
-    seconds without another failure it may be tried again.
+    estimated GPU-second costs, `fairness_price` how many one GPU-second costs that a tenant (or end user) was served
+    more than others. `tenant_weight` is what a tenant is due of the whole, 1.0 by default; `tier_weight` what a kept
+    deadline is worth when not all can be kept. At most `running_max_per_tenant` and `running_max_per_user` jobs are on
+    workers at once (None: no bound); an end user is one of a tenant's, and a job without one counts for its tenant
+    only.
+
+    A tier is refused while the expected wait exceeds its `wait_s_max`. A job with a deadline is given up once less than
+    `doomed_fraction` of its estimate is left until then. Both count only where durations are known, not guessed.
+
+    `backoff_s[k]` is the pause after failure k+1 (the last value repeats). `post_processing_max` bounds the finished
+    pictures held in memory: beyond it nothing is dispatched. `load_failures_max` loads of a model failing in a row fail
+    the jobs that wait for it; after `load_forgiven_s` seconds without another failure it may be tried again.
     """
 
     tier_head_start_s: Mapping[Tier, float] = field(
         default_factory=lambda: {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0}
     )
+    tier_weight: Mapping[Tier, float] = field(
+        default_factory=lambda: {Tier.FREE: 1.0, Tier.STANDARD: 3.0, Tier.PRO: 10.0}
+    )
+    tenant_weight: Mapping[TenantId, float] = field(default_factory=dict[TenantId, float])
     cost_weight: float = 1.0
+    fairness_price: float = 1.0
     pending_max: int = 10_000
     pending_max_per_tenant: int = 5_000
+    pending_max_per_user: int = 5_000
+    running_max_per_tenant: int | None = None
+    running_max_per_user: int | None = None
+    wait_s_max: Mapping[Tier, float] = field(default_factory=dict[Tier, float])
+    doomed_fraction: float = 0.75
     attempts_max: int = 3
     backoff_s: tuple[float, ...] = (0.0, 2.0, 10.0)
     reseeds_max: int = 2

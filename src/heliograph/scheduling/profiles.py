@@ -36,6 +36,10 @@ class Profiles:
         s_per_unit = self._of(request.model_id).s_per_unit
         return RUN_S_UNKNOWN if s_per_unit is None else s_per_unit * _work_units(request)
 
+    def is_known(self, request: GenerationRequest) -> bool:
+        """`run_s` comes from the catalogue or from experience; otherwise it is a guess."""
+        return self._of(request.model_id).s_per_unit is not None
+
     def load_s(self, model_id: ModelId) -> float:
         """Expected time to load the model."""
         load_s = self._of(model_id).load_s

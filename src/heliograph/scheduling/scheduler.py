@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from heliograph.domain.commands import AbortRun, Command, Dispatch, PostProcess, RecordJob, RefuseJob, StopReplica
-from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind, Overloaded
+from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
     ClockTicked,
@@ -45,7 +45,7 @@ from heliograph.domain.events import (
     WorkerLost,
     WorkerReady,
 )
-from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision
@@ -61,16 +61,16 @@ from heliograph.domain.views import (
     ReplicaState,
     ReplicaView,
 )
+from heliograph.scheduling.admission import Forecast, refusal
+from heliograph.scheduling.census import Count, is_held
+from heliograph.scheduling.fairness import Place
 from heliograph.scheduling.pending import PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
-from heliograph.scheduling.priority import virtual_arrival
+from heliograph.scheduling.priority import place_of
 from heliograph.scheduling.profiles import Profiles
 
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
-
-RETRY_AFTER_S_MIN, RETRY_AFTER_S_MAX = 1.0, 120.0
-"""Bounds of the hint to a refused caller, which is otherwise the time in which a tenth of the backlog is done."""
 
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
@@ -100,6 +100,7 @@ class _Worker:
     state: ReplicaState
     since_s: float
     run: Run | None = None
+    loaded_at_s: float | None = None
 
 
 class Scheduler:
@@ -111,12 +112,15 @@ class Scheduler:
         self._profiles = profiles
         self._open: dict[JobId, _Open] = {}
         self._workers: dict[WorkerId, _Worker] = {}
+        self._on_gpu: dict[GpuId, list[_Worker]] = {}
         self._runs: dict[Run, WorkerId] = {}
         self._lines: dict[ModelId, PendingLine] = {}
         self._delayed: list[tuple[float, int, JobId]] = []
         self._deadlines: list[tuple[float, int, JobId]] = []
-        self._pending = 0
-        self._pending_by_tenant: Counter[TenantId] = Counter()
+        self._dooms: list[tuple[float, int, JobId]] = []
+        self._pending = Count()
+        self._running = Count()
+        self._is_hold_over = False
         self._load_failures: Counter[ModelId] = Counter()
         self._load_failed_at_s: dict[ModelId, float] = {}
         self._post_processing = 0
@@ -126,6 +130,14 @@ class Scheduler:
 
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
         """Fold one event into the state and return what should happen next, in order."""
+        commands = self._fold(event, now_s)
+        if self._is_hold_over:
+            self._is_hold_over = False
+            for model_id in self._lines:
+                commands += self._fill(model_id, now_s)
+        return commands
+
+    def _fold(self, event: Event, now_s: float) -> list[Command]:
         match event:
             case JobSubmitted(job=job):
                 return self._admit(job, now_s)
@@ -170,26 +182,49 @@ class Scheduler:
     def _admit(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open:
             return []
-        overload = self._overload(job)
+        overload = refusal(
+            job, pending=self._pending, forecast=self._forecast(job, now_s), policy=self._policy, now_s=now_s
+        )
         if overload is not None:
             return [RefuseJob(job_id=job.job_id, error=overload)]
         job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
         entry = self._enter(job)
         return [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
 
-    def _overload(self, job: Job) -> Overloaded | None:
-        """The bound that the new job would exceed, or None."""
-        pending_of_tenant = self._pending_by_tenant[job.tenant_id]
-        if self._pending >= self._policy.pending_max:
-            code, message = "queue_full", f"{self._pending} jobs are waiting already; try again later"
-        elif pending_of_tenant >= self._policy.pending_max_per_tenant:
-            code = "tenant_queue_full"
-            message = f"you have {pending_of_tenant} jobs waiting already; wait for some to finish"
-        else:
-            return None
-        queue = self.queue_of(job.request.model_id)
-        tenth_s = (queue.pending_s + queue.running_s) / max(queue.replicas, 1) / 10
-        return Overloaded(message, code=code, retry_after_s=min(max(tenth_s, RETRY_AFTER_S_MIN), RETRY_AFTER_S_MAX))
+    def _forecast(self, job: Job, now_s: float) -> Forecast:
+        """What awaits the new job."""
+        model_id, request = job.request.model_id, job.request
+        queue, line = self.queue_of(model_id), self._lines.get(model_id)
+        servers = max(queue.replicas, 1)
+        backlog_s = (queue.pending_s + queue.running_s) / servers
+        if not self._profiles.is_known(request):
+            return Forecast(backlog_s=backlog_s)
+        place = self._place_of(job, self._profiles.run_s(request))
+        begins_s = self._worker_free_in_s(model_id, now_s)
+        ahead_s = line.ahead_of_newcomer_s(place) if line is not None else 0.0
+        firm_s = line.firm_s(place) if line is not None else 0.0
+        return Forecast(
+            backlog_s=backlog_s,
+            wait_s=(ahead_s + queue.running_s) / servers + (0.0 if self._is_loaded(model_id) else begins_s),
+            earliest_start_s=begins_s + firm_s / servers,
+            shortest_run_s=self._policy.doomed_fraction * place.estimate_s + self._profiles.finish_s(model_id),
+        )
+
+    def _worker_free_in_s(self, model_id: ModelId, now_s: float) -> float:
+        """Expected seconds until the first worker of the model is free; a load that is not under way begins now."""
+        load_s = self._profiles.load_s(model_id)
+        free_in_s = [
+            self._free_in_s(worker, load_s, now_s)
+            for worker in self._workers.values()
+            if worker.model_id == model_id and worker.state is not ReplicaState.STOPPING
+        ]
+        return min(free_in_s, default=load_s)
+
+    def _free_in_s(self, worker: _Worker, load_s: float, now_s: float) -> float:
+        if worker.state is ReplicaState.LOADING:
+            return max(load_s - (now_s - worker.since_s), 0.0)
+        entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+        return 0.0 if entry is None else max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
 
     def _recover(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open or job.state.is_terminal:
@@ -228,13 +263,15 @@ class Scheduler:
 
     def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
         if event.worker_id not in self._workers:
-            self._workers[event.worker_id] = _Worker(
+            worker = _Worker(
                 worker_id=event.worker_id,
                 gpu=self._gpus[event.gpu_id],
                 model_id=event.model_id,
                 state=ReplicaState.LOADING,
                 since_s=now_s,
             )
+            self._workers[event.worker_id] = worker
+            self._on_gpu.setdefault(event.gpu_id, []).append(worker)
         return []
 
     def _stop_worker(self, worker_id: WorkerId, reason: str, now_s: float) -> list[Command]:
@@ -248,7 +285,7 @@ class Scheduler:
         worker = self._workers.get(event.worker_id)
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
-        worker.state, worker.since_s = ReplicaState.READY, now_s
+        worker.state, worker.since_s, worker.loaded_at_s = ReplicaState.READY, now_s, now_s
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
         return self._fill(worker.model_id, now_s)
@@ -257,6 +294,10 @@ class Scheduler:
         worker = self._workers.pop(event.worker_id, None)
         if worker is None:
             return []
+        self._on_gpu[worker.gpu.gpu_id].remove(worker)
+        return [*self._lose_worker(worker, event, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+
+    def _lose_worker(self, worker: _Worker, event: WorkerLost, now_s: float) -> list[Command]:
         if worker.state is ReplicaState.LOADING and event.reason is not LossReason.STOPPED:
             self._load_failures[worker.model_id] += 1
             self._load_failed_at_s[worker.model_id] = now_s
@@ -320,6 +361,7 @@ class Scheduler:
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
         entry.worker_id, entry.succeeded = None, ended
         self._post_processing += 1
+        self._count_run_out(entry.job)
         record = RecordJob(job=entry.job, cause="images_ready", ended_attempt=ended, must_wait=False)
         return [*started, record, PostProcess(job=entry.job), *self._free(run, now_s)]
 
@@ -379,6 +421,12 @@ class Scheduler:
             _, _, job_id = heapq.heappop(self._deadlines)
             message = "The deadline passed before the job was done."
             commands += self._end_early(job_id, JobState.EXPIRED, "deadline_exceeded", message, now_s)
+        while self._dooms and self._dooms[0][0] <= now_s:
+            _, _, job_id = heapq.heappop(self._dooms)
+            entry = self._open.get(job_id)
+            if entry is not None and entry.job.state is JobState.PENDING:
+                message = "The job could no longer be done before its deadline."
+                commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", message, now_s)
         while self._delayed and self._delayed[0][0] <= now_s:
             _, _, job_id = heapq.heappop(self._delayed)
             if self._is_delayed(job_id):
@@ -396,27 +444,59 @@ class Scheduler:
         entry = _Open(job=job, estimate_s=self._profiles.run_s(job.request), steps=job.request.steps)
         self._open[job.job_id] = entry
         if job.deadline_at_s is not None:
-            if len(self._deadlines) > 2 * len(self._open) + DEADLINES_KEPT:
-                self._deadlines = [each for each in self._deadlines if each[2] in self._open]
-                heapq.heapify(self._deadlines)
-            heapq.heappush(self._deadlines, (job.deadline_at_s, job.sequence, job.job_id))
+            self._remind(self._deadlines, job.deadline_at_s, job)
         return entry
+
+    def _remind(self, heap: list[tuple[float, int, JobId]], at_s: float, job: Job) -> None:
+        """Look at the job again at `at_s`."""
+        if len(heap) > 2 * len(self._open) + DEADLINES_KEPT:
+            heap[:] = [each for each in heap if each[2] in self._open]
+            heapq.heapify(heap)
+        heapq.heappush(heap, (at_s, job.sequence, job.job_id))
 
     def _wait(self, entry: _Open, now_s: float) -> list[Command]:
         """Put a pending job in line, or on the back-off heap until its time comes."""
         job = entry.job
-        self._pending += 1
-        self._pending_by_tenant[job.tenant_id] += 1
+        self._pending.change(job, 1)
+        doomed_at_s = self._doomed_at_s(entry)
+        if doomed_at_s is not None:
+            self._remind(self._dooms, doomed_at_s, job)
         if job.not_before_s > now_s:
             heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
             return []
         self._join_line(entry)
         return self._fill(job.request.model_id, now_s)
 
+    def _doomed_at_s(self, entry: _Open) -> float | None:
+        """From when on the job cannot be done before its deadline even if it begins at once; None: not known."""
+        job = entry.job
+        if job.deadline_at_s is None or not self._profiles.is_known(job.request):
+            return None
+        needed_s = self._policy.doomed_fraction * entry.estimate_s + self._profiles.finish_s(job.request.model_id)
+        return job.deadline_at_s - needed_s
+
     def _join_line(self, entry: _Open) -> None:
-        key = virtual_arrival(entry.job, estimate_s=entry.estimate_s, policy=self._policy)
-        line = self._lines.setdefault(entry.job.request.model_id, PendingLine())
-        line.add(entry.job.job_id, key, entry.estimate_s)
+        model_id = entry.job.request.model_id
+        line = self._lines.get(model_id)
+        if line is None:
+            line = PendingLine(price=self._policy.fairness_price, weight_of=self._tenant_weight)
+            self._lines[model_id] = line
+        line.add(self._place_of(entry.job, entry.estimate_s))
+
+    def _place_of(self, job: Job, estimate_s: float) -> Place:
+        return place_of(
+            job,
+            estimate_s=estimate_s,
+            policy=self._policy,
+            finish_s=self._profiles.finish_s(job.request.model_id),
+            is_known=self._profiles.is_known(job.request),
+        )
+
+    def _tenant_weight(self, place: Place) -> float:
+        return self._policy.tenant_weight.get(place.tenant_id, 1.0)
+
+    def _is_held(self, place: Place) -> bool:
+        return is_held(place, self._running, self._policy)
 
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
@@ -424,16 +504,37 @@ class Scheduler:
         if not line or self._is_draining:
             return []
         commands: list[Command] = []
-        for worker in self._workers.values():
+        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
+        servers = sum(worker.state in (ReplicaState.READY, ReplicaState.BUSY) for worker in workers)
+        for worker in workers:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if worker.model_id == model_id and worker.state is ReplicaState.READY:
-                commands += self._dispatch(self._open[line.pop()], worker, now_s)
+            if worker.state is ReplicaState.READY and not self._is_gpu_taken(worker.gpu.gpu_id):
+                job_id = line.choose(servers=servers, now_s=now_s, is_held=self._is_held)
+                if job_id is None:
+                    break
+                line.serve(job_id, now_s=now_s)
+                commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands
+
+    def _is_gpu_taken(self, gpu_id: GpuId) -> bool:
+        """One of the GPU's replicas runs a job; they take turns."""
+        return any(worker.run is not None for worker in self._on_gpu.get(gpu_id, ()))
+
+    def _fill_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
+        """The GPU has time: whoever is first in the lines of its replicas has it."""
+        models = dict.fromkeys(
+            worker.model_id for worker in self._on_gpu.get(gpu_id, ()) if worker.state is ReplicaState.READY
+        )
+        lines = [
+            (self._lines[model_id].front().rank(0.0), model_id) for model_id in models if self._lines.get(model_id)
+        ]
+        return [command for _, model_id in sorted(lines) for command in self._fill(model_id, now_s)]
 
     def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
         job = replace(entry.job.moved(JobState.DISPATCHED, now_s=now_s), attempt=entry.job.attempt + 1)
-        self._count_pending_out(job.tenant_id)
+        self._pending.change(job, -1)
+        self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
         entry.step, entry.steps, entry.step_at_s = 0, job.request.steps, now_s
         run = (job.job_id, job.attempt)
@@ -457,6 +558,8 @@ class Scheduler:
         self, entry: _Open, cause: str, now_s: float, ended: Attempt | None, *, delay_s: float
     ) -> list[Command]:
         self._leave_post_processing(entry.job)
+        if entry.job.state in ON_WORKER:
+            self._count_run_out(entry.job)
         entry.worker_id = None
         entry.job = replace(entry.job.moved(JobState.PENDING, now_s=now_s), not_before_s=now_s + delay_s)
         record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
@@ -488,21 +591,23 @@ class Scheduler:
         job = entry.job
         del self._open[job.job_id]
         if job.state is JobState.PENDING:
-            self._count_pending_out(job.tenant_id)
+            self._pending.change(job, -1)
             line = self._lines.get(job.request.model_id)
             if line is not None:
                 line.remove(job.job_id)
+        elif job.state in ON_WORKER:
+            self._count_run_out(job)
         self._leave_post_processing(job)
 
     def _leave_post_processing(self, job: Job) -> None:
         if job.state is JobState.POST_PROCESSING:
             self._post_processing -= 1
 
-    def _count_pending_out(self, tenant_id: TenantId) -> None:
-        self._pending -= 1
-        self._pending_by_tenant[tenant_id] -= 1
-        if not self._pending_by_tenant[tenant_id]:
-            del self._pending_by_tenant[tenant_id]
+    def _count_run_out(self, job: Job) -> None:
+        """The job is on no worker any more; others of its tenant or end user may have been held back by it."""
+        self._is_hold_over |= self._policy.running_max_per_tenant is not None
+        self._is_hold_over |= self._policy.running_max_per_user is not None
+        self._running.change(job, -1)
 
     # --- look-ups ----------------------------------------------------------------------------------------------------
 
@@ -525,9 +630,10 @@ class Scheduler:
             return []
         worker.run = None
         if worker.state is ReplicaState.STOPPING:
-            return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
+            stop = StopReplica(worker_id=worker.worker_id, reason="its last run has ended")
+            return [stop, *self._fill_gpu(worker.gpu.gpu_id, now_s)]
         worker.state, worker.since_s = ReplicaState.READY, now_s
-        return self._fill(worker.model_id, now_s)
+        return self._fill_gpu(worker.gpu.gpu_id, now_s)
 
     def _is_delayed(self, job_id: JobId) -> bool:
         """The job waits, and not in line; False for what the back-off heap still names although it has ended."""
@@ -573,7 +679,7 @@ class Scheduler:
 
     def running_jobs(self) -> int:
         """Number of jobs on workers or in post-processing."""
-        return len(self._open) - self._pending
+        return len(self._open) - self._pending.total
 
     def fleet_view(self) -> FleetView:
         """GPUs and workers now."""
@@ -587,6 +693,7 @@ class Scheduler:
                     state=worker.state,
                     since_s=worker.since_s,
                     job_id=worker.run[0] if worker.run is not None else None,
+                    loaded_at_s=worker.loaded_at_s,
                 )
                 for worker in self._workers.values()
             ),
@@ -600,7 +707,7 @@ class Scheduler:
         return ModelQueue(
             pending=len(line) if line is not None else 0,
             pending_s=line.total_s if line is not None else 0.0,
-            waiting_since_s=self._open[line.first()].job.timeline[-1].at_s if line else None,
+            waiting_since_s=self._open[line.front().place.job_id].job.timeline[-1].at_s if line else None,
             running_s=sum(self._remaining_s(entry) for entry in held if entry is not None),
             replicas=sum(worker.state is not ReplicaState.STOPPING for worker in workers),
             load_s=self._profiles.load_s(model_id),
@@ -623,7 +730,7 @@ class Scheduler:
         return JobView(
             job=entry.job,
             phase=self._phase(entry),
-            queue_position=line.position(job_id) if line is not None and waits else None,
+            queue_position=line.position(job_id, now_s=now_s) if line is not None and waits else None,
             eta_s=self._eta_s(entry, now_s),
             step=entry.step,
             steps=entry.steps,
@@ -650,7 +757,7 @@ class Scheduler:
             return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0) + finish_s
         model_id = job.request.model_id
         line = self._lines.get(model_id)
-        ahead_s = line.ahead_s(job.job_id) if line is not None and job.job_id in line else 0.0
+        ahead_s = line.ahead_s(job.job_id, now_s=now_s) if line is not None and job.job_id in line else 0.0
         queue = self.queue_of(model_id)
         wait_s = (ahead_s + queue.running_s) / max(queue.replicas, 1)
         load_s = 0.0 if self._is_loaded(model_id) else self._profiles.load_s(model_id)
@@ -666,15 +773,29 @@ class Scheduler:
         delayed = {job_id for _, _, job_id in self._delayed if self._is_delayed(job_id)}
         pending = {job_id for job_id, entry in self._open.items() if entry.job.state is JobState.PENDING}
         assert pending == set(waiting) | delayed, "a pending job is nowhere, or a job that is not pending waits"
-        assert self._pending == sum(self._pending_by_tenant.values()) == len(pending), "pending jobs are miscounted"
+        _check_count(self._pending, [self._open[job_id].job for job_id in pending], "pending")
+        on_workers = [entry.job for entry in self._open.values() if entry.job.state in ON_WORKER]
+        _check_count(self._running, on_workers, "running")
+        of_tenant, of_user = self._policy.running_max_per_tenant, self._policy.running_max_per_user
+        assert of_tenant is None or max(self._running.by_tenant.values(), default=0) <= of_tenant, "a tenant runs more"
+        assert of_user is None or max(self._running.by_user.values(), default=0) <= of_user, "an end user runs more"
         finishing = sum(entry.job.state is JobState.POST_PROCESSING for entry in self._open.values())
         assert finishing == self._post_processing, "post-processing is miscounted"
         held = {worker.run: worker.worker_id for worker in self._workers.values() if worker.run is not None}
         assert held == self._runs, "runs and workers disagree"
+        taken = [worker.gpu.gpu_id for worker in self._workers.values() if worker.run is not None]
+        assert len(taken) == len(set(taken)), "two replicas of a GPU run at once"
         for job_id, entry in self._open.items():
             on_worker = entry.job.state in ON_WORKER
             assert on_worker == ((job_id, entry.job.attempt) in self._runs), f"job {job_id} and its worker disagree"
             assert not entry.job.state.is_terminal, f"job {job_id} has ended and is still open"
+
+
+def _check_count(counted: Count, jobs: list[Job], what: str) -> None:
+    expected = Count()
+    for job in jobs:
+        expected.change(job, 1)
+    assert counted == expected, f"{what} jobs are miscounted"
 
 
 def run_order(job: Job, *, preview_every: int) -> RunOrder:

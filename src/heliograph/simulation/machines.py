@@ -66,6 +66,8 @@ class Cache:
         self._capacity_gb = capacity_gb
         self._held: OrderedDict[ModelId, float] = OrderedDict()
         self._held_gb = 0.0
+        self.models: frozenset[ModelId] = frozenset()
+        """What is held."""
 
     def __contains__(self, model_id: ModelId) -> bool:
         return model_id in self._held
@@ -81,10 +83,12 @@ class Cache:
         self._held_gb += size_gb
         while self._held_gb > self._capacity_gb:
             self._held_gb -= self._held.popitem(last=False)[1]
+        self.models = frozenset(self._held)
 
     def clear(self) -> None:
         """The machine is another one now."""
         self._held.clear()
+        self.models = frozenset()
         self._held_gb = 0.0
 
 
@@ -92,6 +96,7 @@ class Cache:
 class Node:
     """What the GPUs of one machine share."""
 
+    node_id: str
     memory: Cache
     disk: Cache
 
@@ -123,17 +128,23 @@ class Machines:
     def __init__(self, groups: tuple[GpuGroup, ...], gpus: list[Gpu], prices: list[float], machine: Machine) -> None:
         self.replicas: dict[WorkerId, Replica] = {}
         self.gpus: dict[GpuId, Machined] = {}
+        self.nodes: dict[str, Node] = {}
         numbers = iter(zip(gpus, prices, strict=True))
         for group in groups:
-            node = Node(memory=Cache(0), disk=Cache(0))
-            for index in range(group.count):
-                if index % group.gpus_per_node == 0:
-                    node = Node(memory=Cache(machine.host_memory_gb), disk=Cache(machine.disk_gb))
+            for _ in range(group.count):
                 gpu, usd_per_hour = next(numbers)
+                node = self.nodes.get(gpu.node_id)
+                if node is None:
+                    memory, disk = Cache(machine.host_memory_gb), Cache(machine.disk_gb)
+                    node = self.nodes[gpu.node_id] = Node(node_id=gpu.node_id, memory=memory, disk=disk)
                 self.gpus[gpu.gpu_id] = Machined(gpu=gpu, group=group, node=node, usd_per_s=usd_per_hour / 3600)
         self.loaded: dict[ModelId, int] = {}
         self.lost_s = 0.0
         self.usd = 0.0
+
+    def in_host_memory(self) -> dict[str, frozenset[ModelId]]:
+        """Which models' weights each node holds in its memory."""
+        return {node_id: node.memory.models for node_id, node in self.nodes.items()}
 
     def add(self, replica: Replica) -> None:
         """A worker starts."""

@@ -205,9 +205,11 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySet:
-    """The policies of one run."""
+    """The policies of one run. With `forecasts` models stay loaded as long as a forecast of the demand says it pays; a
+    `fleet_policy` that sets `idle_ttl_s` turns that off, as the setting of that name does."""
 
     name: str = "default"
+    forecasts: bool = True
     scheduler: SchedulerPolicy = field(default_factory=lambda: SchedulerPolicy(**SIMULATED_BOUNDS))
     fleet: FleetPolicy = field(default_factory=FleetPolicy)
 
@@ -338,10 +340,13 @@ def _policy_set(name: str, table: object, base: PolicySet, *, origin: str, path:
         if key not in ("scheduler", "fleet_policy"):
             raise wrong(origin, f"{path}.{key}".lstrip("."), "is not known; a policy has scheduler and fleet_policy")
     prefix = f"{path}." if path else ""
+    fleet_table = tables.get("fleet_policy", {})
+    has_ttl = isinstance(fleet_table, dict) and "idle_ttl_s" in cast(Table, fleet_table)
     return PolicySet(
         name=name,
+        forecasts=base.forecasts and not has_ttl,
         scheduler=_over(base.scheduler, tables.get("scheduler", {}), origin=origin, path=f"{prefix}scheduler"),
-        fleet=_over(base.fleet, tables.get("fleet_policy", {}), origin=origin, path=f"{prefix}fleet_policy"),
+        fleet=_over(base.fleet, cast(object, fleet_table), origin=origin, path=f"{prefix}fleet_policy"),
     )
 
 

@@ -107,7 +107,8 @@ def the_fleet(scenario: Scenario, prices: GpuPrices) -> tuple[list[Gpu], list[fl
         price = known if known is not None else prices.of(group.gpu, group.term)
         for index in range(group.count):
             name = f"{group.gpu.lower().replace(' ', '-')}-{group.term.value}-{group.zone}{number}-{index:03d}"
-            gpus.append(Gpu(gpu_id=GpuId(name), gpu_class=group.gpu, memory_bytes=memory_bytes))
+            node_id = f"{group.zone}{number}-node{index // group.gpus_per_node}"
+            gpus.append(Gpu(gpu_id=GpuId(name), gpu_class=group.gpu, memory_bytes=memory_bytes, node_id=node_id))
             usd_per_hour.append(price)
     return gpus, usd_per_hour
 

@@ -54,7 +54,7 @@ from heliograph.domain.run import RunOrder
 from heliograph.simulation.arrivals import Arrival
 from heliograph.simulation.books import Asked, Books
 from heliograph.simulation.chance import Chance
-from heliograph.simulation.decider import Decider
+from heliograph.simulation.decider import Decider, Present
 from heliograph.simulation.machines import Machined, Machines, Replica, Run
 from heliograph.simulation.measures import Measures
 from heliograph.simulation.scenario import Scenario
@@ -231,7 +231,8 @@ class World:
 
     def _plan(self, decider: Decider) -> None:
         now_s = self.scenario.start_s + self.now_s + self._offset_s
-        for wish in decider.wishes(self._present, now_s=now_s):
+        present = Present(gpus=self._present, in_host_memory=self.machines.in_host_memory())
+        for wish in decider.wishes(present, now_s=now_s):
             match wish:
                 case StartReplica():
                     self._obey(wish)

@@ -1,0 +1,1 @@
+"""Policies compared: ours, those of the literature re-implemented, and what clairvoyance would do."""

@@ -1,0 +1,98 @@
+"""What it is worth to keep a model loaded, and the sentence that tells an operator why it stays or goes.
+
+A loaded, idle model saves a load (`load_s` seconds of somebody's waiting) with the chance `rate` per second, and holds
+`share` of a GPU while it waits for that. It pays while
+
+    rate * load_s * weight * saved_s_worth >= share
+
+where `saved_s_worth` is how many GPU-seconds of idling one saved second of waiting is worth. The time to live follows:
+the rate falls with the time since the last request, and the model goes once it has fallen too far. Without a forecast
+every model is kept for the fixed `idle_ttl_s`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from heliograph.domain.ids import ModelId
+from heliograph.fleet.demand import Demand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPolicy:
+    """Warm tiers, bounds and patience; times in seconds.
+
+    `always_warm` models keep a replica. A model has at most `replicas_max` replicas (no entry: no bound) and a GPU at
+    most `residents_max`, as far as their bytes allow; with more than one they take turns on the GPU.
+
+    `idle_ttl_s` is how long an idle model stays where there is no forecast of the demand. With one it stays while that
+    pays: `saved_s_worth` GPU-seconds of idling for one second of waiting saved, times the model's `weight`. A model is
+    loaded ahead of demand when it would pay `prewarm_margin` times over.
+
+    After `patience_s` of waiting a busy model gives way, but not before it has served `turn_loads` times as long as the
+    load of the one that waits takes. Loading weights that are in the host's memory takes `host_load_factor` of a load.
+    """
+
+    always_warm: tuple[ModelId, ...] = ()
+    replicas_max: Mapping[ModelId, int] = field(default_factory=dict[ModelId, int])
+    residents_max: int = 1
+    idle_ttl_s: float = 900.0
+    saved_s_worth: float = 80.0
+    weight: Mapping[ModelId, float] = field(default_factory=dict[ModelId, float])
+    prewarm_margin: float = 2.0
+    patience_s: float = 15.0
+    turn_loads: float = 2.0
+    host_load_factor: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worth:
+    """What keeping a model loaded is worth: expected seconds of waiting saved per second, against its share of a GPU.
+
+    `rate` is the chance per second that it is asked for, None without a forecast.
+    """
+
+    rate: float | None
+    saved_per_s: float
+    share: float
+    is_kept: bool
+    why: str
+
+
+def worth_keeping(
+    model_id: ModelId,
+    *,
+    load_s: float,
+    share: float,
+    idle_s: float,
+    policy: FleetPolicy,
+    demand: Demand | None,
+    now_s: float,
+) -> Worth:
+    """Whether the idle model stays; `idle_s` is how long it has been idle."""
+    if demand is None:
+        left_s = policy.idle_ttl_s - idle_s
+        why = f"stays for another {left_s:.0f} s" if left_s > 0 else f"idle for {policy.idle_ttl_s:g} s"
+        return Worth(rate=None, saved_per_s=0.0, share=share, is_kept=left_s > 0, why=why)
+    rate = demand.rate(model_id, now_s)
+    saved_per_s = rate * load_s * policy.weight.get(model_id, 1.0)
+    is_kept = saved_per_s * policy.saved_s_worth >= share
+    why = (
+        f"idle for {idle_s:.0f} s; a request is expected {_every(rate)}, and a load of {load_s:.1f} s "
+        f"{'pays' if is_kept else 'no longer pays'} for {share:.0%} of a GPU"
+    )
+    return Worth(rate=rate, saved_per_s=saved_per_s, share=share, is_kept=is_kept, why=why)
+
+
+def worth_loading(
+    model_id: ModelId, *, load_s: float, share: float, policy: FleetPolicy, demand: Demand, now_s: float
+) -> Worth:
+    """Whether the model is loaded before anybody asks for it; dearer than keeping, for the load costs GPU time too."""
+    rate = demand.rate(model_id, now_s)
+    saved_per_s = rate * load_s * policy.weight.get(model_id, 1.0)
+    is_kept = saved_per_s * policy.saved_s_worth >= policy.prewarm_margin * share
+    why = f"loaded ahead: a request is expected {_every(rate)}, and a load takes {load_s:.1f} s"
+    return Worth(rate=rate, saved_per_s=saved_per_s, share=share, is_kept=is_kept, why=why)
+
+
+def _every(rate: float) -> str:
+    return f"every {1.0 / rate:.0f} s" if rate > 0 else "never"
