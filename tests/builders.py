@@ -12,6 +12,7 @@ from heliograph.domain.commands import (
     AbortRun,
     Command,
     Dispatch,
+    PauseRun,
     PostProcess,
     RecordJob,
     RefuseJob,
@@ -25,6 +26,9 @@ from heliograph.domain.events import (
     DrainRequested,
     Event,
     GateRejected,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -35,6 +39,7 @@ from heliograph.domain.events import (
     ReplicaStopRequested,
     RunAborted,
     RunFailed,
+    RunPaused,
     RunStarted,
     StepDone,
     SubmissionAbandoned,
@@ -63,6 +68,7 @@ from heliograph.domain.views import (
     Gpu,
     JobStatus,
     JobView,
+    Market,
     ModelQueue,
     Phase,
     QueueView,
@@ -336,8 +342,15 @@ def a_catalogue(*cards: ModelCard, aliases: Mapping[str, str] | None = None) -> 
     )
 
 
-def a_gpu(gpu: str = "gpu0", *, gpu_class: str = "cpu", memory_bytes: int = 10_000, node: str = "") -> Gpu:
-    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes, node_id=node)
+def a_gpu(
+    gpu: str = "gpu0",
+    *,
+    gpu_class: str = "cpu",
+    memory_bytes: int = 10_000,
+    node: str = "",
+    market: Market = Market.RESERVED,
+) -> Gpu:
+    return Gpu(gpu_id=GpuId(gpu), gpu_class=gpu_class, memory_bytes=memory_bytes, node_id=node, market=market)
 
 
 def a_replica(
@@ -466,8 +479,10 @@ def replica_stop_requested(worker: str = "w0", *, reason: str = "test") -> Repli
     return ReplicaStopRequested(worker_id=WorkerId(worker), reason=reason)
 
 
-def worker_ready(worker: str = "w0", *, load_s: float = 1.0, memory_bytes: int = 1_000) -> WorkerReady:
-    return WorkerReady(worker_id=WorkerId(worker), load_s=load_s, memory_bytes=memory_bytes)
+def worker_ready(
+    worker: str = "w0", *, load_s: float = 1.0, memory_bytes: int = 1_000, can_resume: bool = False
+) -> WorkerReady:
+    return WorkerReady(worker_id=WorkerId(worker), load_s=load_s, memory_bytes=memory_bytes, can_resume=can_resume)
 
 
 def worker_lost(worker: str = "w0", reason: LossReason = LossReason.CRASHED, *, detail: str = "") -> WorkerLost:
@@ -500,6 +515,11 @@ def run_aborted(job: str = "cat", *, attempt: int = 1) -> RunAborted:
     return RunAborted(job_id=JobId(job), attempt=attempt)
 
 
+def run_paused(job: str = "cat", step: int = 5, *, attempt: int = 1, checkpoint: str | None = None) -> RunPaused:
+    kept = f"{job} after {step}" if checkpoint is None else checkpoint
+    return RunPaused(job_id=JobId(job), attempt=attempt, step=step, checkpoint=kept)
+
+
 def outputs_stored(job: str = "cat", *, attempt: int = 1, outputs: tuple[Output, ...] | None = None) -> OutputsStored:
     delivered = (an_output(job=job),) if outputs is None else outputs
     return OutputsStored(job_id=JobId(job), attempt=attempt, outputs=delivered)
@@ -522,6 +542,18 @@ def post_processing_failed(
     return PostProcessingFailed(job_id=JobId(job), attempt=attempt, message=message, is_retryable=is_retryable)
 
 
+def gpu_arrived(gpu: str = "gpu9", *, market: Market = Market.SPOT) -> GpuArrived:
+    return GpuArrived(gpu=a_gpu(gpu, market=market))
+
+
+def gpu_notice(gpu: str = "gpu0", *, leaves_at_s: float = 120.0) -> GpuNotice:
+    return GpuNotice(gpu_id=GpuId(gpu), leaves_at_s=leaves_at_s)
+
+
+def gpu_gone(gpu: str = "gpu0") -> GpuGone:
+    return GpuGone(gpu_id=GpuId(gpu))
+
+
 def drain_requested() -> DrainRequested:
     return DrainRequested()
 
@@ -534,11 +566,16 @@ def clock_ticked() -> ClockTicked:
 
 
 def a_scheduler(
-    *, workers: int = 1, gpus: int = 8, model: str = MODEL, profiles: Profiles | None = None, **policy: Any
+    *,
+    workers: int = 1,
+    gpus: int | Sequence[Gpu] = 8,
+    model: str = MODEL,
+    profiles: Profiles | None = None,
+    **policy: Any,
 ) -> Scheduler:
     """A scheduler at time 0.0 with idle workers `w0`... that hold `model`; `policy` is fields of `SchedulerPolicy`."""
     scheduler = Scheduler(
-        gpus=[a_gpu(f"gpu{index}") for index in range(gpus)],
+        gpus=[a_gpu(f"gpu{index}") for index in range(gpus)] if isinstance(gpus, int) else gpus,
         policy=SchedulerPolicy(**policy),
         profiles=profiles or Profiles(),
     )
@@ -574,6 +611,8 @@ def _in_words(command: Command) -> str:
             return f"{worker_id} runs {order.job_id}#{order.attempt}"
         case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
             return f"{worker_id} aborts {job_id}#{attempt}"
+        case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+            return f"{worker_id} pauses {job_id}#{attempt}"
         case PostProcess(job=job):
             return f"finish {job.job_id}#{job.attempt}"
         case StartReplica(gpu_id=gpu_id, model_id=model_id):

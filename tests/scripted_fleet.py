@@ -7,6 +7,7 @@ from heliograph.domain.events import (
     ImagesReady,
     LossReason,
     RunAborted,
+    RunPaused,
     RunStarted,
     StepDone,
     WorkerLost,
@@ -29,6 +30,7 @@ class ScriptedFleet:
         self.workers: list[WorkerId] = []
         self.orders: list[RunOrder] = []
         self.aborted: list[tuple[JobId, int]] = []
+        self.paused: list[tuple[JobId, int]] = []
         self.on_run: Callable[[RunOrder], None] = lambda _order: None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,6 +66,10 @@ class ScriptedFleet:
     async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
         self.aborted.append((job_id, attempt))
         self._later(RunAborted(job_id=job_id, attempt=attempt))
+
+    async def pause(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
+        self.paused.append((job_id, attempt))
+        self._later(RunPaused(job_id=job_id, attempt=attempt, step=1, checkpoint=f"{job_id} after 1"))
 
     async def stop(self, worker_id: WorkerId) -> None:
         self._later(WorkerLost(worker_id=worker_id, reason=LossReason.STOPPED))

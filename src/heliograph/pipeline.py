@@ -28,6 +28,7 @@ from heliograph.domain.commands import (
     AbortRun,
     Command,
     Dispatch,
+    PauseRun,
     PostProcess,
     RecordJob,
     RefuseJob,
@@ -407,6 +408,8 @@ class Pipeline:
                 await self._fleet.run(worker_id, order)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 await self._fleet.abort(worker_id, job_id, attempt)
+            case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+                await self._fleet.pause(worker_id, job_id, attempt)
             case PostProcess(job=job):
                 images = self._images.pop((job.job_id, job.attempt))
                 task = asyncio.create_task(self._finish(job, images), name=f"finish {job.job_id}")
@@ -628,7 +631,7 @@ def _job_of(command: Command) -> JobId | None:
             return job.job_id
         case Dispatch(order=order):
             return order.job_id
-        case RefuseJob(job_id=job_id) | AbortRun(job_id=job_id):
+        case RefuseJob(job_id=job_id) | AbortRun(job_id=job_id) | PauseRun(job_id=job_id):
             return job_id
         case StartReplica() | StopReplica():
             return None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import ModelId, WorkerId
-from heliograph.domain.views import FleetView, ModelQueue, QueueView, ReplicaState, ReplicaView
+from heliograph.domain.views import FleetView, Market, ModelQueue, QueueView, ReplicaState, ReplicaView
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import LOAD_PAUSE_S_MAX, FleetPolicy, fits, plan, why_resident
 from tests.builders import EMPTY_QUEUE, a_card, a_fleet, a_gpu, a_queue, a_replica, in_words
@@ -303,6 +303,20 @@ def test_every_replica_has_its_reason() -> None:
     )
     unforecast = why_resident(a_fleet(*replicas, gpus=5), queue, CARDS, policy, now_s=100.0)
     assert unforecast[WorkerId("w3")] == "stays for another 800 s"
+
+
+# --- spot ------------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_may_not_run_on_spot_get_a_replica_elsewhere() -> None:
+    gpus = [a_gpu("gpu0", market=Market.SPOT), a_gpu("gpu1"), a_gpu("gpu2", market=Market.SPOT)]
+    on_spot = a_replica("w0", model="a", state=BUSY)
+    anywhere, elsewhere = a_line(replicas=1), replace(a_line(replicas=1), off_spot_pending=1)
+    assert planned(a_fleet(on_spot, gpus=gpus), a_queue(a=anywhere)) == []
+    assert planned(a_fleet(on_spot, gpus=gpus), a_queue(a=elsewhere)) == ["start a on gpu1"]
+    taken = a_fleet(on_spot, a_replica("w1", model="b"), a_replica("w2", model="c", since_s=-9.0), gpus=gpus)
+    assert planned(taken, a_queue(a=elsewhere)) == ["stop w1"], "not the one on spot, though it is idle for longer"
+    assert planned(a_fleet(on_spot, gpus=[gpus[0], gpus[2]]), a_queue(a=elsewhere)) == []
 
 
 # --- several models on one GPU ---------------------------------------------------------------------------------------

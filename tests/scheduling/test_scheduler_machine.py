@@ -16,6 +16,7 @@ from heliograph.domain.commands import (
     AbortRun,
     Command,
     Dispatch,
+    PauseRun,
     PostProcess,
     RecordJob,
     RefuseJob,
@@ -32,6 +33,7 @@ from heliograph.domain.events import (
     ReplicaRequested,
     RunAborted,
     RunFailed,
+    RunPaused,
 )
 from heliograph.domain.ids import JobId, ModelId, WorkerId
 from heliograph.domain.job import LEGAL_MOVES, JobState
@@ -39,6 +41,7 @@ from heliograph.domain.pictures import Decision
 from heliograph.domain.tiers import Tier
 from tests.builders import (
     a_job,
+    a_request,
     a_scheduler,
     abandoned,
     cancelled,
@@ -52,6 +55,7 @@ from tests.builders import (
     replica_stop_requested,
     run_aborted,
     run_failed,
+    run_paused,
     run_started,
     step_done,
     submitted,
@@ -91,7 +95,10 @@ class World(RuleBasedStateMachine):
         self.models: dict[WorkerId, str] = {}  # of living workers
         self.places: dict[WorkerId, str] = {}
         self.ready: set[WorkerId] = set()
+        self.resuming: set[WorkerId] = set()
         self.runs: dict[WorkerId, Run] = {}
+        self.pauses: Counter[JobId] = Counter()
+        self.steps_done: dict[JobId, int] = {}
         self.finishing: list[Run] = []
         self.history: list[Event] = []
         self.names = 0
@@ -120,9 +127,20 @@ class World(RuleBasedStateMachine):
                 assert order.model_id == self.models[worker_id]
                 assert order.attempt == self.attempts[order.job_id]
                 assert self.states[order.job_id] is JobState.DISPATCHED, "recorded first"
+                if order.resume_from is not None:
+                    assert (order.resume_from, order.first_step) == (
+                        f"{order.job_id} kept",
+                        self.steps_done[order.job_id],
+                    )
+                else:
+                    assert order.first_step == 0
                 self.runs[worker_id] = (order.job_id, order.attempt)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 assert self.runs[worker_id] == (job_id, attempt)
+            case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+                assert self.runs[worker_id] == (job_id, attempt)
+                assert worker_id in self.resuming, "only who can take a run up again is paused"
+                self.pauses[job_id] += 1
             case PostProcess(job=job):
                 self.finishing.append((job.job_id, job.attempt))
             case StopReplica(worker_id=worker_id):
@@ -156,18 +174,26 @@ class World(RuleBasedStateMachine):
         tenant=st.sampled_from(["acme", "zeta"]),
         end_user=st.sampled_from([None, "ann", "bob"]),
         model=st.sampled_from(MODELS),
+        steps=st.sampled_from([10, 10, 400]),
         patience_s=st.none() | st.floats(0.0, 30.0),
         is_stored=st.booleans() | st.just(True),
     )
     def submit(
-        self, tier: Tier, tenant: str, end_user: str | None, model: str, patience_s: float | None, is_stored: bool
+        self,
+        tier: Tier,
+        tenant: str,
+        end_user: str | None,
+        model: str,
+        steps: int,
+        patience_s: float | None,
+        is_stored: bool,
     ) -> None:
         job = a_job(
             self.new_name("job"),
             tier=tier,
             tenant=tenant,
             end_user=end_user,
-            model=model,
+            request=a_request(model=model, steps=steps),
             sequence=self.names,
             created_at_s=self.now_s,
             deadline_at_s=None if patience_s is None else self.now_s + patience_s,
@@ -198,13 +224,15 @@ class World(RuleBasedStateMachine):
         self.tell(replica_requested(worker_id, gpu=self.places[worker_id], model=model))
 
     @precondition(lambda self: self.models)
-    @rule(which=SOME)
-    def finish_loading(self, which: int) -> None:
+    @rule(which=SOME, can_resume=st.booleans())
+    def finish_loading(self, which: int, can_resume: bool = False) -> None:
         worker_id = pick(list(self.models), which)
         view = {replica.worker_id: replica for replica in self.scheduler.fleet_view().replicas}[worker_id]
         if view.state == "loading":
             self.ready.add(worker_id)
-        self.tell(worker_ready(worker_id))
+            if can_resume:
+                self.resuming.add(worker_id)
+        self.tell(worker_ready(worker_id, can_resume=can_resume))
 
     @precondition(lambda self: self.models)
     @rule(which=SOME, reason=st.sampled_from(LossReason))
@@ -244,6 +272,14 @@ class World(RuleBasedStateMachine):
         job_id, attempt = self.runs.pop(pick(list(self.runs), which))
         self.tell(run_aborted(job_id, attempt=attempt))
 
+    @precondition(lambda self: self.runs)
+    @rule(which=SOME, step=st.integers(1, 9))
+    def pause_run(self, which: int, step: int) -> None:
+        """The worker pauses as it was told to, or although it was not."""
+        job_id, attempt = self.runs.pop(pick(list(self.runs), which))
+        self.steps_done[job_id] = step
+        self.tell(run_paused(job_id, step, attempt=attempt, checkpoint=f"{job_id} kept"))
+
     @precondition(lambda self: self.finishing)
     @rule(which=SOME, how=st.sampled_from(["stored", "stored", "regenerate", "block", "broken"]))
     def finish(self, which: int, how: str) -> None:
@@ -277,7 +313,7 @@ class World(RuleBasedStateMachine):
     @rule(
         which=SOME,
         age=st.integers(-1, 2),
-        make=st.sampled_from([run_started, step_done, images_ready, run_failed, run_aborted]),
+        make=st.sampled_from([run_started, step_done, images_ready, run_failed, run_aborted, run_paused]),
     )
     def talk_of_another_attempt(self, which: int, age: int, make: Callable[..., Event]) -> None:
         job_id = pick(list(self.states), which)
@@ -295,7 +331,7 @@ class World(RuleBasedStateMachine):
     def would_end_a_run(self, event: Event) -> bool:
         """It says that a run is over that is still going on: a lie no worker tells."""
         match event:
-            case ImagesReady() | RunFailed() | RunAborted():
+            case ImagesReady() | RunFailed() | RunAborted() | RunPaused():
                 return (event.job_id, event.attempt) in self.runs.values()
             case _:
                 return False

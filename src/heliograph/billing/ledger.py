@@ -26,6 +26,7 @@ _COST_COMPONENT: Mapping[AttemptOutcome, str] = {
     AttemptOutcome.ENGINE_FAILED: "gpu_retry",
     AttemptOutcome.WORKER_LOST: "gpu_lost",
     AttemptOutcome.SERVER_LOST: "gpu_lost",
+    AttemptOutcome.PAUSED: "gpu_run",
     AttemptOutcome.CANCELLED: "gpu_cancelled",
     AttemptOutcome.EXPIRED: "gpu_cancelled",
 }

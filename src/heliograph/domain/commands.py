@@ -7,6 +7,7 @@ from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.pictures import Output
 from heliograph.domain.run import RunOrder
+from heliograph.domain.views import Market
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,15 @@ class AbortRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRun:
+    """Stop this attempt at the next step boundary and keep what it has done, so that another can take it up."""
+
+    worker_id: WorkerId
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PostProcess:
     """Judge, encode and store the pictures of this attempt."""
 
@@ -75,5 +85,24 @@ class StopReplica:
     reason: str
 
 
-Command = RecordJob | RefuseJob | Dispatch | AbortRun | PostProcess | StartReplica | StopReplica
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuyGpu:
+    """Get one more GPU. `why` is for people."""
+
+    gpu_class: str
+    market: Market
+    zone: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseGpu:
+    """Give an idle GPU back. `why` is for people."""
+
+    gpu_id: GpuId
+    why: str
+
+
+Command = RecordJob | RefuseJob | Dispatch | AbortRun | PauseRun | PostProcess | StartReplica | StopReplica
 FleetCommand = StartReplica | StopReplica
+CapacityCommand = BuyGpu | ReleaseGpu

@@ -7,6 +7,7 @@ from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Job
 from heliograph.domain.pictures import Output, RawImage, Verdict
+from heliograph.domain.views import Gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +57,15 @@ class ReplicaStopRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReady:
-    """The worker has loaded its model. `load_s` seconds from process start, `memory_bytes` resident now."""
+    """The worker has loaded its model. `load_s` seconds from process start, `memory_bytes` resident now.
+
+    `can_resume`: it can pause a run at a step and take it up again, its own or another's.
+    """
 
     worker_id: WorkerId
     load_s: float
     memory_bytes: int
+    can_resume: bool = False
 
 
 class LossReason(StrEnum):
@@ -71,6 +76,7 @@ class LossReason(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     LOAD_FAILED = "load_failed"
     STOPPED = "stopped"
+    RECLAIMED = "reclaimed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +136,16 @@ class RunAborted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """The worker stopped the attempt after `step` steps and is free; `checkpoint` names what was kept of it."""
+
+    job_id: JobId
+    attempt: int
+    step: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputsStored:
     """Every picture of the attempt passed the gates and is durable in the blob store."""
 
@@ -161,6 +177,28 @@ class PostProcessingFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuArrived:
+    """A GPU that was bought is here, empty."""
+
+    gpu: Gpu
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuNotice:
+    """The GPU will be taken back at `leaves_at_s`, in seconds since the epoch: nothing new starts on it."""
+
+    gpu_id: GpuId
+    leaves_at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuGone:
+    """The GPU was taken or given back, with everything on it."""
+
+    gpu_id: GpuId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrainRequested:
     """The server is going down: what runs may finish, what waits stays where it is."""
 
@@ -184,9 +222,13 @@ Event = (
     | ImagesReady
     | RunFailed
     | RunAborted
+    | RunPaused
     | OutputsStored
     | GateRejected
     | PostProcessingFailed
+    | GpuArrived
+    | GpuNotice
+    | GpuGone
     | DrainRequested
     | ClockTicked
 )

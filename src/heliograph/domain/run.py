@@ -7,7 +7,10 @@ from heliograph.domain.ids import JobId, ModelId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
-    """One attempt at a job. Picture i is made from `seeds[i]`. A preview comes every `preview_every` steps; 0: none."""
+    """One attempt at a job. Picture i is made from `seeds[i]`. A preview comes every `preview_every` steps; 0: none.
+
+    With `resume_from`, the checkpoint that an earlier attempt left, the first `first_step` steps are done already.
+    """
 
     job_id: JobId
     attempt: int
@@ -20,3 +23,5 @@ class RunOrder:
     guidance: float
     seeds: tuple[int, ...]
     preview_every: int
+    resume_from: str | None = None
+    first_step: int = 0

@@ -11,6 +11,14 @@ from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 
 
+class Market(StrEnum):
+    """How a GPU is had: for good, by the hour, or by the hour until somebody pays more."""
+
+    RESERVED = "reserved"
+    ON_DEMAND = "on_demand"
+    SPOT = "spot"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
     """One card (or, on a laptop, one CPU slot) that can hold replicas up to `memory_bytes`.
@@ -22,6 +30,8 @@ class Gpu:
     gpu_class: str
     memory_bytes: int
     node_id: str = ""
+    zone: str = ""
+    market: Market = Market.RESERVED
 
 
 class ReplicaState(StrEnum):
@@ -65,7 +75,8 @@ class FleetView:
 class ModelQueue:
     """Open work of one model.
 
-    `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`. `running_s`
+    `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`.
+    `off_spot_pending` of them may not run on spot GPUs. `running_s`
     GPU-seconds are left on `replicas` workers. The last `load_failures` loads in a row failed, the latest at
     `load_failed_at_s`; one load is expected to take `load_s`.
     """
@@ -76,6 +87,7 @@ class ModelQueue:
     running_s: float = 0.0
     replicas: int = 0
     load_s: float = 0.0
+    off_spot_pending: int = 0
     load_failures: int = 0
     load_failed_at_s: float = 0.0
 

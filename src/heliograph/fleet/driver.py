@@ -1,8 +1,8 @@
 """The port to whatever runs workers: child processes here, Ray actors on a cluster, a model of both in the simulator.
 
 A driver reports what happens as events (`WorkerReady`, `RunStarted`, `StepDone`, `ImagesReady`, `RunFailed`,
-`RunAborted`, `WorkerLost`) through the `emit` it was built with; awaiting `emit` is the back-pressure. It decides
-nothing: whether a lost worker's job runs again is the scheduler's business.
+`RunAborted`, `RunPaused`, `WorkerLost`) through the `emit` it was built with; awaiting `emit` is the back-pressure. It
+decides nothing: whether a lost worker's job runs again is the scheduler's business.
 """
 
 from collections.abc import Awaitable, Callable
@@ -30,6 +30,10 @@ class FleetDriver(Protocol):
 
     async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
         """Stop the attempt at the next step; a worker that does not obey within the grace period is killed."""
+        ...
+
+    async def pause(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
+        """Stop the attempt at the next step and report `RunPaused`; one that cannot be taken up again is aborted."""
         ...
 
     async def stop(self, worker_id: WorkerId) -> None:

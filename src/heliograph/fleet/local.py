@@ -147,6 +147,10 @@ class LocalFleet(FleetDriver):
             worker.vitals.abort_s = _now_s()
             worker.send(Abort(job_id=job_id, attempt=attempt))
 
+    async def pause(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
+        """These workers keep nothing of a run that stops: it is aborted, and begins again when its turn comes."""
+        await self.abort(worker_id, job_id, attempt)
+
     async def stop(self, worker_id: WorkerId) -> None:
         """Hang up on the worker."""
         worker = self._workers.get(worker_id)

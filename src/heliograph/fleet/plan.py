@@ -10,8 +10,8 @@ ahead, where there is room.
 
 Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
 is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
-queued work is never unloaded for being idle. One that failed to load is not tried again before 2^failures seconds have
-passed (`LOAD_PAUSE_S_MAX` at most).
+queued work is never unloaded for being idle. Jobs that may not run on spot need a replica where nobody takes the GPU
+back. A model that failed to load is not tried again before 2^failures seconds have passed (`LOAD_PAUSE_S_MAX` at most).
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import GpuId, ModelId, WorkerId
 from heliograph.domain.model_card import ModelCard
-from heliograph.domain.views import FleetView, Gpu, ModelQueue, QueueView, ReplicaState, ReplicaView
+from heliograph.domain.views import FleetView, Gpu, Market, ModelQueue, QueueView, ReplicaState, ReplicaView
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.residency import FleetPolicy, Worth, worth_keeping, worth_loading
 
@@ -123,6 +123,7 @@ class _Planner:
         self._rooms = {gpu.gpu_id: _Room(gpu, policy.residents_max) for gpu in fleet.gpus}
         self._replicas = [replica for replica in fleet.replicas if replica.state is not ReplicaState.STOPPING]
         self._counts: dict[ModelId, int] = {}
+        self._off_spot_counts: dict[ModelId, int] = {}
         self._commands: list[FleetCommand] = []
         for replica in fleet.replicas:
             is_going = replica.state is ReplicaState.STOPPING
@@ -130,7 +131,7 @@ class _Planner:
             room.take(self._size(replica.model_id, room.gpu), is_going=is_going)
             room.is_busy |= replica.state is ReplicaState.BUSY
             if not is_going:
-                self._counts[replica.model_id] = self._counts.get(replica.model_id, 0) + 1
+                self._count(replica.model_id, room, 1)
 
     # --- the rules ---------------------------------------------------------------------------------------------------
 
@@ -140,8 +141,10 @@ class _Planner:
         ]
         waiting.sort(key=lambda model_id: self._queue.of(model_id).waiting_since_s or 0.0)
         for model_id in waiting:
-            if not self._counts.get(model_id) and not self._start(model_id, "jobs wait for it"):
-                self._make_room(model_id)
+            off_spot = self._queue.of(model_id).off_spot_pending > 0
+            there = self._off_spot_counts if off_spot else self._counts
+            if not there.get(model_id) and not self._start(model_id, "jobs wait for it", off_spot=off_spot):
+                self._make_room(model_id, off_spot=off_spot)
         for model_id in self._policy.always_warm:
             if model_id in self._cards and not self._counts.get(model_id):
                 self._start(model_id, "always warm")
@@ -191,16 +194,23 @@ class _Planner:
 
     # --- loading -----------------------------------------------------------------------------------------------------
 
-    def _start(self, model_id: ModelId, why: str) -> bool:
-        """Load the model where there is room; True when it is on its way, may not have more, or must pause."""
+    def _start(self, model_id: ModelId, why: str, *, off_spot: bool = False) -> bool:
+        """Load the model where there is room; True when it is on its way, may not have more, or must pause.
+
+        With `off_spot` only GPUs count that nobody takes back.
+        """
         if self._is_pausing(self._queue.of(model_id)) or self._is_capped(model_id):
             return True
-        rooms = [room for room in self._rooms.values() if room.has(self._size(model_id, room.gpu))]
+        rooms = [
+            room
+            for room in self._rooms.values()
+            if room.has(self._size(model_id, room.gpu)) and not (off_spot and room.gpu.market is Market.SPOT)
+        ]
         if not rooms:
             return False
         room = min(rooms, key=lambda room: self._preference(model_id, room))
         room.take(self._size(model_id, room.gpu))
-        self._counts[model_id] = self._counts.get(model_id, 0) + 1
+        self._count(model_id, room, 1)
         self._commands.append(StartReplica(gpu_id=room.gpu.gpu_id, model_id=model_id, why=why))
         return True
 
@@ -212,9 +222,11 @@ class _Planner:
         leftover = room.free_bytes - self._size(model_id, room.gpu) if self._policy.residents_max > 1 else 0
         return (not self._is_in_host_memory(model_id, room.gpu), room.is_busy, leftover)
 
-    def _make_room(self, model_id: ModelId) -> None:
+    def _make_room(self, model_id: ModelId, *, off_spot: bool) -> None:
         """Unload what is worth least so that the model can be loaded once that is gone."""
-        if self._claim(model_id) or self._evict(model_id, loss_s_max=None, horizon_s=None):
+        if self._claim(model_id, off_spot=off_spot):
+            return
+        if self._evict(model_id, loss_s_max=None, horizon_s=None, off_spot=off_spot):
             return
         since_s = self._queue.of(model_id).waiting_since_s
         if since_s is None or self._now_s - since_s < self._policy.patience_s:
@@ -224,7 +236,7 @@ class _Planner:
             for replica in self._replicas
             if replica.state is ReplicaState.BUSY
             and self._has_had_its_turn(replica, model_id)
-            and self._makes_room(model_id, [replica])
+            and self._makes_room(model_id, [replica], off_spot=off_spot)
         ]
         if busy:
             victim = max(busy, key=lambda replica: (self._queue.of(replica.model_id).replicas, replica.worker_id))
@@ -236,16 +248,20 @@ class _Planner:
         if saved_s > 0 and not self._claim(model_id):
             self._evict(model_id, loss_s_max=saved_s, horizon_s=horizon_s)
 
-    def _claim(self, model_id: ModelId) -> bool:
+    def _claim(self, model_id: ModelId, *, off_spot: bool = False) -> bool:
         """Room is already being made somewhere: it is this model's now."""
         for room in self._rooms.values():
+            if off_spot and room.gpu.market is Market.SPOT:
+                continue
             size = self._size(model_id, room.gpu)
             if room.coming_places > 0 and fits(self._cards[model_id], room.gpu) and room.will_have(size):
                 room.claim(size)
                 return True
         return False
 
-    def _evict(self, model_id: ModelId, *, loss_s_max: float | None, horizon_s: float | None) -> bool:
+    def _evict(
+        self, model_id: ModelId, *, loss_s_max: float | None, horizon_s: float | None, off_spot: bool = False
+    ) -> bool:
         """Stop the idle replicas of one GPU that are worth least; False when none make room, or for too high a loss."""
         best: tuple[tuple[bool, float, float, str], list[ReplicaView]] | None = None
         by_gpu: dict[GpuId, list[ReplicaView]] = {}
@@ -255,7 +271,7 @@ class _Planner:
         for idle in by_gpu.values():
             idle.sort(key=self._eviction_order)
             for number in range(1, len(idle) + 1):
-                if self._makes_room(model_id, idle[:number]):
+                if self._makes_room(model_id, idle[:number], off_spot=off_spot):
                     orders = [self._eviction_order(replica) for replica in idle[:number]]
                     total = (any(order[0] for order in orders), sum(order[1] for order in orders), *orders[-1][2:])
                     if best is None or total < best[0]:
@@ -275,9 +291,11 @@ class _Planner:
         room.claim(self._size(model_id, room.gpu))
         return True
 
-    def _makes_room(self, model_id: ModelId, victims: list[ReplicaView]) -> bool:
+    def _makes_room(self, model_id: ModelId, victims: list[ReplicaView], *, off_spot: bool) -> bool:
         """With these replicas of one GPU gone, the model can be loaded there."""
         room = self._rooms[victims[0].gpu_id]
+        if off_spot and room.gpu.market is Market.SPOT:
+            return False
         more_bytes = sum(self._size(victim.model_id, room.gpu) for victim in victims)
         size = self._size(model_id, room.gpu)
         is_fit = fits(self._cards[model_id], room.gpu)
@@ -285,10 +303,15 @@ class _Planner:
 
     def _stop(self, replica: ReplicaView, reason: str) -> None:
         self._replicas.remove(replica)
-        self._counts[replica.model_id] -= 1
         room = self._rooms[replica.gpu_id]
+        self._count(replica.model_id, room, -1)
         room.leave(self._size(replica.model_id, room.gpu))
         self._commands.append(StopReplica(worker_id=replica.worker_id, reason=reason))
+
+    def _count(self, model_id: ModelId, room: _Room, by: int) -> None:
+        self._counts[model_id] = self._counts.get(model_id, 0) + by
+        if room.gpu.market is not Market.SPOT:
+            self._off_spot_counts[model_id] = self._off_spot_counts.get(model_id, 0) + by
 
     # --- facts -------------------------------------------------------------------------------------------------------
 

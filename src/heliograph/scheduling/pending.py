@@ -5,12 +5,14 @@ By turns (`fairness.py`) until the deadlines ahead leave no room for it; then th
 deadlines cannot starve those who have none.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from sortedcontainers import SortedKeyList
 
 from heliograph.domain.ids import JobId
+from heliograph.domain.tiers import Tier
 from heliograph.scheduling.deadlines import LOOKED_AT_MAX as DEADLINES_LOOKED_AT_MAX
 from heliograph.scheduling.deadlines import outlook
 from heliograph.scheduling.fairness import Front, IsHeld, Jobs, Place, Turns
@@ -52,6 +54,7 @@ class PendingLine:
                 ),
             ),
         )
+        self._by_tier: Counter[Tier] = Counter()
         self._total_s = 0.0
         self._by_deadline_in_a_row = 0
         self._upcoming: list[Place] | None = None
@@ -75,6 +78,7 @@ class PendingLine:
         if place.latest_start_s is not None:
             self._by_latest_start.add(place)
         self._turns.add(place)
+        self._by_tier[place.tier] += 1
         self._total_s += place.estimate_s
         self._upcoming = None
 
@@ -148,6 +152,10 @@ class PendingLine:
             and place.estimate_s / place.weight <= newcomer.estimate_s / newcomer.weight
         )
 
+    def number_of(self, tiers: Iterable[Tier]) -> int:
+        """How many jobs of these tiers wait."""
+        return sum(self._by_tier[tier] for tier in tiers)
+
     def job_ids(self) -> tuple[JobId, ...]:
         """Everybody, by virtual arrival."""
         return tuple(place.job_id for place in self._by_arrival)
@@ -160,6 +168,7 @@ class PendingLine:
 
     def _forget(self, place: Place) -> None:
         del self._places[place.job_id]
+        self._by_tier[place.tier] -= 1
         self._by_arrival.remove(place)
         if place.latest_start_s is not None:
             self._by_latest_start.remove(place)

@@ -21,6 +21,11 @@ class SchedulerPolicy:
     A tier is refused while the expected wait exceeds its `wait_s_max`. A job with a deadline is given up once less than
     `doomed_fraction` of its estimate is left until then. Both count only where durations are known, not guessed.
 
+    Only jobs of `spot_tiers` run on spot GPUs.
+
+    A run makes way for a job that is `preempt_ratio` times shorter than its rest, at most `preemptions_max` times; to
+    pause and take up again costs about `pause_s`.
+
     `backoff_s[k]` is the pause after failure k+1 (the last value repeats). `post_processing_max` bounds the finished
     pictures held in memory: beyond it nothing is dispatched. `load_failures_max` loads of a model failing in a row fail
     the jobs that wait for it; after `load_forgiven_s` seconds without another failure it may be tried again.
@@ -42,6 +47,10 @@ class SchedulerPolicy:
     running_max_per_user: int | None = None
     wait_s_max: Mapping[Tier, float] = field(default_factory=dict[Tier, float])
     doomed_fraction: float = 0.75
+    spot_tiers: frozenset[Tier] = frozenset({Tier.FREE, Tier.STANDARD})
+    preempt_ratio: float = 4.0
+    preemptions_max: int = 3
+    pause_s: float = 1.0
     attempts_max: int = 3
     backoff_s: tuple[float, ...] = (0.0, 2.0, 10.0)
     reseeds_max: int = 2

@@ -21,7 +21,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from heliograph.domain.commands import AbortRun, Command, Dispatch, PostProcess, RecordJob, RefuseJob, StopReplica
+from heliograph.domain.commands import (
+    AbortRun,
+    Command,
+    Dispatch,
+    PauseRun,
+    PostProcess,
+    RecordJob,
+    RefuseJob,
+    StopReplica,
+)
 from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
@@ -29,6 +38,9 @@ from heliograph.domain.events import (
     DrainRequested,
     Event,
     GateRejected,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -39,6 +51,7 @@ from heliograph.domain.events import (
     ReplicaStopRequested,
     RunAborted,
     RunFailed,
+    RunPaused,
     RunStarted,
     StepDone,
     SubmissionAbandoned,
@@ -51,10 +64,12 @@ from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.run import RunOrder
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
     FleetView,
     Gpu,
     JobView,
+    Market,
     ModelQueue,
     Phase,
     QueueView,
@@ -66,6 +81,7 @@ from heliograph.scheduling.census import Count, is_held
 from heliograph.scheduling.fairness import Place
 from heliograph.scheduling.pending import PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
+from heliograph.scheduling.preemption import Pausable, makes_way
 from heliograph.scheduling.priority import place_of
 from heliograph.scheduling.profiles import Profiles
 
@@ -90,6 +106,9 @@ class _Open:
     step: int = 0
     steps: int = 0
     step_at_s: float = 0.0
+    checkpoint: str | None = None
+    steps_done: int = 0
+    pauses: int = 0
 
 
 @dataclass(slots=True)
@@ -101,17 +120,22 @@ class _Worker:
     since_s: float
     run: Run | None = None
     loaded_at_s: float | None = None
+    can_resume: bool = False
+    is_pausing: bool = False
+    pauses_for: JobId | None = None
 
 
 class Scheduler:
     """Owns every open job and every worker. One task calls it; nobody else may."""
 
     def __init__(self, *, gpus: Iterable[Gpu], policy: SchedulerPolicy, profiles: Profiles) -> None:
-        self._gpus: Mapping[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
+        self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
         self._policy = policy
         self._profiles = profiles
         self._open: dict[JobId, _Open] = {}
         self._workers: dict[WorkerId, _Worker] = {}
+        self._leaving: dict[GpuId, float] = {}
+        self._off_spot = frozenset(Tier) - policy.spot_tiers
         self._on_gpu: dict[GpuId, list[_Worker]] = {}
         self._runs: dict[Run, WorkerId] = {}
         self._lines: dict[ModelId, PendingLine] = {}
@@ -165,12 +189,21 @@ class Scheduler:
                 return self._run_failed(event, now_s)
             case RunAborted(job_id=job_id, attempt=attempt):
                 return self._run_aborted(job_id, attempt, now_s)
+            case RunPaused():
+                return self._run_paused(event, now_s)
             case OutputsStored():
                 return self._complete(event, now_s)
             case GateRejected():
                 return self._gate_rejected(event, now_s)
             case PostProcessingFailed():
                 return self._post_processing_failed(event, now_s)
+            case GpuArrived(gpu=gpu):
+                self._gpus.setdefault(gpu.gpu_id, gpu)
+                return []
+            case GpuNotice(gpu_id=gpu_id, leaves_at_s=leaves_at_s):
+                return self._give_notice(gpu_id, leaves_at_s, now_s)
+            case GpuGone(gpu_id=gpu_id):
+                return self._lose_gpu(gpu_id, now_s)
             case DrainRequested():
                 self._is_draining = True
                 return []
@@ -199,7 +232,7 @@ class Scheduler:
         backlog_s = (queue.pending_s + queue.running_s) / servers
         if not self._profiles.is_known(request):
             return Forecast(backlog_s=backlog_s)
-        place = self._place_of(job, self._profiles.run_s(request))
+        place = self._place_in_line(job, self._profiles.run_s(request))
         begins_s = self._worker_free_in_s(model_id, now_s)
         ahead_s = line.ahead_of_newcomer_s(place) if line is not None else 0.0
         firm_s = line.firm_s(place) if line is not None else 0.0
@@ -262,7 +295,7 @@ class Scheduler:
         return [command for run in untold for command in self._free(run, now_s)]
 
     def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
-        if event.worker_id not in self._workers:
+        if event.worker_id not in self._workers and event.gpu_id in self._gpus:
             worker = _Worker(
                 worker_id=event.worker_id,
                 gpu=self._gpus[event.gpu_id],
@@ -286,6 +319,7 @@ class Scheduler:
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
         worker.state, worker.since_s, worker.loaded_at_s = ReplicaState.READY, now_s, now_s
+        worker.can_resume = event.can_resume
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
         return self._fill(worker.model_id, now_s)
@@ -298,7 +332,8 @@ class Scheduler:
         return [*self._lose_worker(worker, event, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
 
     def _lose_worker(self, worker: _Worker, event: WorkerLost, now_s: float) -> list[Command]:
-        if worker.state is ReplicaState.LOADING and event.reason is not LossReason.STOPPED:
+        is_our_doing = event.reason in (LossReason.STOPPED, LossReason.RECLAIMED)
+        if worker.state is ReplicaState.LOADING and not is_our_doing:
             self._load_failures[worker.model_id] += 1
             self._load_failed_at_s[worker.model_id] = now_s
             if self._load_failures[worker.model_id] >= self._policy.load_failures_max:
@@ -311,8 +346,35 @@ class Scheduler:
         if entry is None:
             return []
         ended = self._ended_attempt(entry, worker, AttemptOutcome.WORKER_LOST, now_s)
+        if event.reason is LossReason.RECLAIMED:
+            return self._requeue(entry, "gpu_reclaimed", now_s, ended, delay_s=0.0)
         cause = "out_of_memory" if event.reason is LossReason.OUT_OF_MEMORY else "worker_lost"
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
+
+    def _give_notice(self, gpu_id: GpuId, leaves_at_s: float, now_s: float) -> list[Command]:
+        """Clear the GPU: what is idle stops, what would not end in time pauses, the rest may finish."""
+        if gpu_id not in self._gpus or gpu_id in self._leaving:
+            return []
+        self._leaving[gpu_id] = leaves_at_s
+        commands: list[Command] = []
+        for worker in self._on_gpu.get(gpu_id, ()):
+            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            commands += self._stop_worker(worker.worker_id, "its GPU will be taken back", now_s)
+            if entry is None or not worker.can_resume or worker.is_pausing:
+                continue
+            if now_s + self._rest_of(entry, now_s).estimate_s > leaves_at_s:
+                commands += self._pause(worker, None)
+        return commands
+
+    def _lose_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
+        """The GPU is gone: every worker on it is lost, through no fault of its job."""
+        self._leaving.pop(gpu_id, None)
+        self._gpus.pop(gpu_id, None)
+        return [
+            command
+            for worker in tuple(self._on_gpu.get(gpu_id, ()))
+            for command in self._lose(WorkerLost(worker_id=worker.worker_id, reason=LossReason.RECLAIMED), now_s)
+        ]
 
     def _give_up_on(self, model_id: ModelId, now_s: float) -> list[Command]:
         """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing.
@@ -356,7 +418,8 @@ class Scheduler:
         entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
         if entry is None or worker is None:
             return self._free(run, now_s)
-        self._profiles.observe_run(entry.job.request, event.run_s)
+        if not entry.steps_done:
+            self._profiles.observe_run(entry.job.request, event.run_s)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
         entry.worker_id, entry.succeeded = None, ended
@@ -374,6 +437,7 @@ class Scheduler:
             return freed
         ended = self._ended_attempt(entry, worker, AttemptOutcome.ENGINE_FAILED, now_s)
         cause = f"engine_{event.kind.value}"
+        entry.checkpoint, entry.steps_done = None, 0  # what it resumed from may be at fault: start afresh
         if event.kind not in RETRYABLE_ENGINE_ERRORS:
             return [*self._end(entry, JobState.FAILED, cause, event.message, now_s, ended), *freed]
         if event.kind is EngineErrorKind.NAN:
@@ -381,10 +445,82 @@ class Scheduler:
         return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
 
     def _run_aborted(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
-        """Frees the worker of a run that was called off; one that nobody called off is a failure of the engine."""
+        """Frees the worker of a run that was called off; one that nobody called off is a failure of the engine.
+
+        A run that was to pause and was aborted instead left nothing to take up: it begins again, through no fault.
+        """
+        worker = self._worker_of((job_id, attempt))
+        if worker is not None and worker.is_pausing:
+            return self._run_paused(RunPaused(job_id=job_id, attempt=attempt, step=0, checkpoint=""), now_s)
         message = "The worker stopped without being told to."
         failed = RunFailed(job_id=job_id, attempt=attempt, kind=EngineErrorKind.INTERNAL, message=message)
         return self._run_failed(failed, now_s)
+
+    def _run_paused(self, event: RunPaused, now_s: float) -> list[Command]:
+        """The run goes back in line with what it has done; its worker takes whom it made way for."""
+        run = (event.job_id, event.attempt)
+        worker = self._worker_of(run)
+        entry = self._current(event.job_id, event.attempt, *ON_WORKER)
+        if worker is None or entry is None:
+            return self._free(run, now_s)
+        ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
+        entry.checkpoint, entry.steps_done = event.checkpoint or None, event.step if event.checkpoint else 0
+        entry.pauses += 1
+        favoured, gpu_id = worker.pauses_for, worker.gpu.gpu_id
+        stopped = self._let_go(worker, run, now_s)
+        served = [] if favoured is None else self._serve_on(gpu_id, favoured, now_s)
+        requeued = self._requeue(entry, "paused", now_s, ended, delay_s=0.0)
+        return [*requeued[:1], *stopped, *served, *requeued[1:], *self._fill_gpu(gpu_id, now_s)]
+
+    def _serve_on(self, gpu_id: GpuId, job_id: JobId, now_s: float) -> list[Command]:
+        """Give the GPU to this job, if it still waits and may run."""
+        entry = self._open.get(job_id)
+        if entry is None or self._is_draining or self._post_processing >= self._policy.post_processing_max:
+            return []
+        line = self._lines.get(entry.job.request.model_id)
+        if line is None or job_id not in line or self._is_held(self._place_of(entry)):
+            return []
+        for worker in self._on_gpu.get(gpu_id, ()):
+            is_free = worker.state is ReplicaState.READY and not self._is_gpu_taken(gpu_id)
+            is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
+            if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
+                line.serve(job_id, now_s=now_s)
+                return self._dispatch(entry, worker, now_s)
+        return []
+
+    def _preempt(self, model_id: ModelId, now_s: float) -> list[Command]:
+        """Pause a long run for whoever is next in the model's line, where there is reason to."""
+        line = self._lines.get(model_id)
+        if not line or self._is_draining or self._post_processing >= self._policy.post_processing_max:
+            return []
+        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
+        gpus = {worker.gpu.gpu_id for worker in workers if worker.state in (ReplicaState.READY, ReplicaState.BUSY)}
+        runs = [
+            (mate, entry)
+            for mate in self._workers.values()
+            if mate.gpu.gpu_id in gpus and mate.can_resume and mate.run is not None
+            for entry in [self._current(*mate.run, *ON_WORKER)]
+            if entry is not None and mate.state is ReplicaState.BUSY
+        ]
+        if not runs:
+            return []
+        job_id = line.choose(servers=len(gpus), now_s=now_s, is_held=self._is_held)
+        if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
+            return []
+        pausable = [
+            Pausable(worker_id=mate.worker_id, rest=self._rest_of(entry, now_s), pauses=entry.pauses)
+            for mate, entry in runs
+            if not mate.is_pausing
+        ]
+        newcomer = self._place_of(self._open[job_id])
+        chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
+        return [] if chosen is None else self._pause(self._workers[chosen], job_id)
+
+    def _pause(self, worker: _Worker, favoured: JobId | None) -> list[Command]:
+        assert worker.run is not None, f"worker {worker.worker_id} has nothing to pause"
+        worker.is_pausing, worker.pauses_for = True, favoured
+        job_id, attempt = worker.run
+        return [PauseRun(worker_id=worker.worker_id, job_id=job_id, attempt=attempt)]
 
     def _complete(self, event: OutputsStored, now_s: float) -> list[Command]:
         entry = self._current(event.job_id, event.attempt, JobState.POST_PROCESSING)
@@ -403,6 +539,7 @@ class Scheduler:
         reasons = ", ".join(event.verdict.reasons)
         if event.verdict.decision is Decision.REGENERATE and entry.job.reseeds < self._policy.reseeds_max:
             entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
+            entry.checkpoint, entry.steps_done = None, 0
             return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
         message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
         return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
@@ -412,6 +549,7 @@ class Scheduler:
         if entry is None:
             return []
         if event.is_retryable:
+            entry.checkpoint, entry.steps_done = None, 0
             return self._retry_or_fail(entry, "post_processing_failed", event.message, now_s)
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
@@ -435,7 +573,7 @@ class Scheduler:
             if now_s - failed_at_s >= self._policy.load_forgiven_s:
                 self._load_failures[model_id] = 0
         for model_id in self._lines:
-            commands += self._fill(model_id, now_s)
+            commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
         return commands
 
     # --- moves of a job ----------------------------------------------------------------------------------------------
@@ -465,14 +603,16 @@ class Scheduler:
             heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
             return []
         self._join_line(entry)
-        return self._fill(job.request.model_id, now_s)
+        return [*self._fill(job.request.model_id, now_s), *self._preempt(job.request.model_id, now_s)]
 
     def _doomed_at_s(self, entry: _Open) -> float | None:
         """From when on the job cannot be done before its deadline even if it begins at once; None: not known."""
         job = entry.job
         if job.deadline_at_s is None or not self._profiles.is_known(job.request):
             return None
-        needed_s = self._policy.doomed_fraction * entry.estimate_s + self._profiles.finish_s(job.request.model_id)
+        needed_s = self._policy.doomed_fraction * self._remaining_s(entry) + self._profiles.finish_s(
+            job.request.model_id
+        )
         return job.deadline_at_s - needed_s
 
     def _join_line(self, entry: _Open) -> None:
@@ -481,9 +621,18 @@ class Scheduler:
         if line is None:
             line = PendingLine(price=self._policy.fairness_price, weight_of=self._tenant_weight)
             self._lines[model_id] = line
-        line.add(self._place_of(entry.job, entry.estimate_s))
+        line.add(self._place_of(entry))
 
-    def _place_of(self, job: Job, estimate_s: float) -> Place:
+    def _place_of(self, entry: _Open) -> Place:
+        """The job in line, with what is left of it to do."""
+        return self._place_in_line(entry.job, self._remaining_s(entry))
+
+    def _rest_of(self, entry: _Open, now_s: float) -> Place:
+        """The running job as if it stood in line with what is left of it to do now."""
+        rest_s = max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
+        return self._place_in_line(entry.job, rest_s)
+
+    def _place_in_line(self, job: Job, estimate_s: float) -> Place:
         return place_of(
             job,
             estimate_s=estimate_s,
@@ -498,6 +647,9 @@ class Scheduler:
     def _is_held(self, place: Place) -> bool:
         return is_held(place, self._running, self._policy)
 
+    def _is_barred_from_spot(self, place: Place) -> bool:
+        return place.tier in self._off_spot or self._is_held(place)
+
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
@@ -510,9 +662,11 @@ class Scheduler:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
             if worker.state is ReplicaState.READY and not self._is_gpu_taken(worker.gpu.gpu_id):
-                job_id = line.choose(servers=servers, now_s=now_s, is_held=self._is_held)
+                is_spot = worker.gpu.market is Market.SPOT
+                is_barred = self._is_barred_from_spot if is_spot else self._is_held
+                job_id = line.choose(servers=servers, now_s=now_s, is_held=is_barred)
                 if job_id is None:
-                    break
+                    continue
                 line.serve(job_id, now_s=now_s)
                 commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands
@@ -536,11 +690,13 @@ class Scheduler:
         self._pending.change(job, -1)
         self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
-        entry.step, entry.steps, entry.step_at_s = 0, job.request.steps, now_s
+        entry.step, entry.steps, entry.step_at_s = entry.steps_done, job.request.steps, now_s
         run = (job.job_id, job.attempt)
         worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
         self._runs[run] = worker.worker_id
-        order = run_order(job, preview_every=self._policy.preview_every)
+        order = run_order(
+            job, preview_every=self._policy.preview_every, checkpoint=entry.checkpoint, steps_done=entry.steps_done
+        )
         return [RecordJob(job=job, cause="dispatched"), Dispatch(worker_id=worker.worker_id, order=order)]
 
     def _retry_or_fail(
@@ -560,7 +716,7 @@ class Scheduler:
         self._leave_post_processing(entry.job)
         if entry.job.state in ON_WORKER:
             self._count_run_out(entry.job)
-        entry.worker_id = None
+        entry.worker_id, entry.step = None, entry.steps_done
         entry.job = replace(entry.job.moved(JobState.PENDING, now_s=now_s), not_before_s=now_s + delay_s)
         record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
         return [record, *self._wait(entry, now_s)]
@@ -625,15 +781,19 @@ class Scheduler:
     def _free(self, run: Run, now_s: float) -> list[Command]:
         """The worker that holds `run` is idle again."""
         worker = self._worker_of(run)
-        self._runs.pop(run, None)
         if worker is None:
+            self._runs.pop(run, None)
             return []
-        worker.run = None
+        return [*self._let_go(worker, run, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+
+    def _let_go(self, worker: _Worker, run: Run, now_s: float) -> list[Command]:
+        """The worker's run is over; one that is to stop does so now."""
+        self._runs.pop(run, None)
+        worker.run, worker.is_pausing, worker.pauses_for = None, False, None
         if worker.state is ReplicaState.STOPPING:
-            stop = StopReplica(worker_id=worker.worker_id, reason="its last run has ended")
-            return [stop, *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+            return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
         worker.state, worker.since_s = ReplicaState.READY, now_s
-        return self._fill_gpu(worker.gpu.gpu_id, now_s)
+        return []
 
     def _is_delayed(self, job_id: JobId) -> bool:
         """The job waits, and not in line; False for what the back-off heap still names although it has ended."""
@@ -682,9 +842,9 @@ class Scheduler:
         return len(self._open) - self._pending.total
 
     def fleet_view(self) -> FleetView:
-        """GPUs and workers now."""
+        """GPUs and workers now, without those of GPUs that are about to be taken back."""
         return FleetView(
-            gpus=tuple(self._gpus.values()),
+            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in self._leaving),
             replicas=tuple(
                 ReplicaView(
                     worker_id=worker.worker_id,
@@ -696,6 +856,7 @@ class Scheduler:
                     loaded_at_s=worker.loaded_at_s,
                 )
                 for worker in self._workers.values()
+                if worker.gpu.gpu_id not in self._leaving
             ),
         )
 
@@ -711,6 +872,7 @@ class Scheduler:
             running_s=sum(self._remaining_s(entry) for entry in held if entry is not None),
             replicas=sum(worker.state is not ReplicaState.STOPPING for worker in workers),
             load_s=self._profiles.load_s(model_id),
+            off_spot_pending=line.number_of(self._off_spot) if line is not None else 0,
             load_failures=self._load_failures[model_id],
             load_failed_at_s=self._load_failed_at_s.get(model_id, 0.0),
         )
@@ -761,7 +923,7 @@ class Scheduler:
         queue = self.queue_of(model_id)
         wait_s = (ahead_s + queue.running_s) / max(queue.replicas, 1)
         load_s = 0.0 if self._is_loaded(model_id) else self._profiles.load_s(model_id)
-        return max(wait_s + load_s, job.not_before_s - now_s) + entry.estimate_s + finish_s
+        return max(wait_s + load_s, job.not_before_s - now_s) + self._remaining_s(entry) + finish_s
 
     def _remaining_s(self, entry: _Open) -> float:
         return entry.estimate_s * (1 - entry.step / max(entry.steps, 1))
@@ -798,7 +960,7 @@ def _check_count(counted: Count, jobs: list[Job], what: str) -> None:
     assert counted == expected, f"{what} jobs are miscounted"
 
 
-def run_order(job: Job, *, preview_every: int) -> RunOrder:
+def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, steps_done: int = 0) -> RunOrder:
     """What a worker has to do for the job's current attempt; each reseed moves on to fresh seeds."""
     request = job.request
     shift = job.reseeds * RESEED_STRIDE
@@ -814,6 +976,8 @@ def run_order(job: Job, *, preview_every: int) -> RunOrder:
         guidance=request.guidance,
         seeds=tuple((seed + shift) % (SEED_MAX + 1) for seed in request.seeds()),
         preview_every=preview_every,
+        resume_from=checkpoint,
+        first_step=steps_done,
     )
 
 
@@ -823,4 +987,5 @@ _LOSS_IN_WORDS: Mapping[LossReason, str] = {
     LossReason.OUT_OF_MEMORY: "The worker ran out of memory; a smaller picture or fewer of them may fit.",
     LossReason.LOAD_FAILED: "The worker could not load the model.",
     LossReason.STOPPED: "The worker was stopped.",
+    LossReason.RECLAIMED: "The GPU was taken back.",
 }

@@ -1,0 +1,317 @@
+"""How many GPUs to own, of which kind and where: demand and offers in, purchases and returns out.
+
+Theory of operation. `need` is the GPUs that the running work keeps busy plus those that would clear the backlog within
+`drain_s`, plus headroom. The *base* of it is reserved: the n-th reserved GPU pays when the need reaches n for a larger
+share of the time than its price is of the burst price, so the base is read off the distribution of the need. What goes
+beyond the base is *burst*: what may run on spot goes there, what may not (latency-sensitive tiers) on demand. Spot that
+was asked for and does not come within `spot_patience_s` is covered on demand until it does.
+
+Spot is spread over zones: cheapest first, where price counts what a loss costs (the zone's loss rate times the time to
+load a replacement), and every GPU already in a zone makes it dearer by `spread`. A zone that refused or took back a GPU
+rests for `zone_rest_s`, unless all of them do.
+
+Hysteresis: more is bought once the need has exceeded what there is for `up_s`, at once when it does by half; GPUs are
+returned once there was less need for `down_s`, and only idle ones, the dearest first, the reserved ones never. Without
+need everything that is not reserved goes. Nothing is bought beyond `gpus_max` or the budget per hour.
+
+With no offers there is nothing to buy: on a machine of one's own this decides nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import ceil, exp
+
+from heliograph.domain.commands import BuyGpu, CapacityCommand, ReleaseGpu
+from heliograph.domain.ids import GpuId
+from heliograph.domain.money import Micros
+from heliograph.domain.views import Gpu, Market
+
+HOUR_S = 3_600.0
+LOSSES_PER_HOUR_PRIOR, PRIOR_HOURS = 0.1, 4.0
+"""What is thought of a zone before anything is known of it, and for how many GPU-hours of experience that stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """GPUs one can have: a class, a market and a zone at a price per hour."""
+
+    gpu_class: str
+    market: Market
+    zone: str
+    micros_per_hour: Micros
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arriving:
+    """A GPU that was asked for and has not come yet."""
+
+    market: Market
+    zone: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityView:
+    """What there is: GPUs that are here to stay for now (none with a notice), idle ones, and those on their way.
+
+    `taken_back` counts, by zone, the spot GPUs lost so far; `refused_at_s` is when a zone last refused one.
+    """
+
+    gpus: tuple[Gpu, ...]
+    idle: frozenset[GpuId] = frozenset()
+    arriving: tuple[Arriving, ...] = ()
+    taken_back: Mapping[str, int] = field(default_factory=dict[str, int])
+    refused_at_s: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityDemand:
+    """Work in GPUs and GPU-seconds: what runs, what waits, and the part of both that may not run on spot."""
+
+    running: float = 0.0
+    pending_s: float = 0.0
+    off_spot_running: float = 0.0
+    off_spot_pending_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityPolicy:
+    """Bounds and times in seconds. `base` fixes the reserved GPUs; None reads them off the demand after `learn_s`.
+
+    `memory_s` is how far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None: none.
+    `spot_spare` is the share of spot GPUs bought on top, for those that will be taken back.
+    """
+
+    gpu_class: str
+    base: int | None = None
+    gpus_max: int = 64
+    micros_per_hour_max: Micros | None = None
+    headroom: float = 0.15
+    drain_s: float = 60.0
+    up_s: float = 30.0
+    down_s: float = 600.0
+    spot_patience_s: float = 180.0
+    spot_spare: float = 0.1
+    spread: float = 0.1
+    zone_rest_s: float = 900.0
+    load_s: float = 120.0
+    memory_s: float = 7 * 86_400.0
+    learn_s: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityState:
+    """What is remembered from call to call, in seconds. `need_s[n]` is how long, fading, at least n + 1 were needed."""
+
+    began_at_s: float | None = None
+    at_s: float = 0.0
+    need: int = 0
+    need_s: tuple[float, ...] = ()
+    watched_s: float = 0.0
+    short_since_s: float | None = None
+    ample_since_s: float | None = None
+    spot_hours: Mapping[str, float] = field(default_factory=dict[str, float])
+    taken_back: Mapping[str, int] = field(default_factory=dict[str, int])
+    taken_back_at_s: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+def plan_capacity(
+    view: CapacityView,
+    demand: CapacityDemand,
+    offers: tuple[Offer, ...],
+    policy: CapacityPolicy,
+    *,
+    now_s: float,
+    state: CapacityState,
+) -> tuple[list[CapacityCommand], CapacityState]:
+    """What to buy and to return now, and what to remember until the next call."""
+    if not any(offer.gpu_class == policy.gpu_class for offer in offers):
+        return [], state
+    need = min(_gpus_for(demand.running, demand.pending_s, policy), policy.gpus_max)
+    firm = min(_gpus_for(demand.off_spot_running, demand.off_spot_pending_s, policy), need)
+    state = _remembered(state, view, need, policy, now_s)
+    planner = _Planner(view, offers, policy, state, now_s)
+    return planner.plan(need, firm), replace(state, **planner.since(need))
+
+
+def reserved_base(state: CapacityState, *, reserved: Micros, burst: Micros) -> int:
+    """How many reserved GPUs pay: the n-th does if n are needed for a larger share of the time than the price ratio."""
+    if not state.watched_s or burst <= 0:
+        return 0
+    worth = reserved / burst
+    return sum(seconds / state.watched_s >= worth for seconds in state.need_s)
+
+
+def _gpus_for(running: float, pending_s: float, policy: CapacityPolicy) -> int:
+    return ceil((running + pending_s / policy.drain_s) * (1.0 + policy.headroom) - 1e-9)
+
+
+def _remembered(
+    state: CapacityState, view: CapacityView, need: int, policy: CapacityPolicy, now_s: float
+) -> CapacityState:
+    """The state with the time since the last call added: the need of then held until now."""
+    passed_s = max(now_s - state.at_s, 0.0) if state.began_at_s is not None else 0.0
+    fade = exp(-passed_s / policy.memory_s)
+    levels = max(len(state.need_s), state.need)
+    need_s = tuple(
+        (state.need_s[level] if level < len(state.need_s) else 0.0) * fade + (passed_s if level < state.need else 0.0)
+        for level in range(levels)
+    )
+    spot_hours = dict(state.spot_hours)
+    for gpu in view.gpus:
+        if gpu.market is Market.SPOT:
+            spot_hours[gpu.zone] = spot_hours.get(gpu.zone, 0.0) + passed_s / HOUR_S
+    lost = {zone: now_s for zone, number in view.taken_back.items() if number > state.taken_back.get(zone, 0)}
+    return replace(
+        state,
+        began_at_s=now_s if state.began_at_s is None else state.began_at_s,
+        at_s=now_s,
+        need=need,
+        need_s=need_s,
+        watched_s=state.watched_s * fade + passed_s,
+        spot_hours=spot_hours,
+        taken_back=dict(view.taken_back),
+        taken_back_at_s={**state.taken_back_at_s, **lost},
+    )
+
+
+class _Planner:
+    """One call's scratch pad: what is owned by market and zone after the commands so far, and what it costs."""
+
+    def __init__(
+        self, view: CapacityView, offers: tuple[Offer, ...], policy: CapacityPolicy, state: CapacityState, now_s: float
+    ) -> None:
+        self._view = view
+        self._policy = policy
+        self._state = state
+        self._now_s = now_s
+        self._offers = [offer for offer in offers if offer.gpu_class == policy.gpu_class]
+        self._price = {(offer.market, offer.zone): offer.micros_per_hour for offer in self._offers}
+        self._owned = [(gpu.market, gpu.zone) for gpu in view.gpus]
+        self._owned += [(gpu.market, gpu.zone) for gpu in view.arriving]
+        self._commands: list[CapacityCommand] = []
+
+    def plan(self, need: int, firm: int) -> list[CapacityCommand]:
+        self._fill_base()
+        reserved = self._count(Market.RESERVED)
+        burst = max(need - reserved, 0)
+        on_demand = min(max(firm - reserved, 0), burst)
+        spot = ceil((burst - on_demand) * (1.0 + self._policy.spot_spare) - 1e-9) if self._has(Market.SPOT) else 0
+        late = sum(
+            gpu.market is Market.SPOT and self._now_s - gpu.since_s >= self._policy.spot_patience_s
+            for gpu in self._view.arriving
+        )
+        on_demand += late if self._has(Market.SPOT) else burst - on_demand
+        if self._may_buy(need):
+            for _ in range(spot - self._count(Market.SPOT)):
+                if not self._buy_spot():
+                    on_demand += 1
+            for _ in range(on_demand - self._count(Market.ON_DEMAND)):
+                self._buy(
+                    Market.ON_DEMAND, self._cheapest_zone(Market.ON_DEMAND), "what may not run on spot, or has none"
+                )
+        if self._may_return(need):
+            self._return(Market.ON_DEMAND, self._count(Market.ON_DEMAND) - on_demand)
+            self._return(Market.SPOT, self._count(Market.SPOT) - spot)
+        return self._commands
+
+    def since(self, need: int) -> dict[str, float | None]:
+        """Since when there has been too little, and too much."""
+        owned = len(self._view.gpus) + len(self._view.arriving)
+        short = self._state.short_since_s if self._state.short_since_s is not None else self._now_s
+        ample = self._state.ample_since_s if self._state.ample_since_s is not None else self._now_s
+        return {
+            "short_since_s": short if need > owned else None,
+            "ample_since_s": ample if need < owned else None,
+        }
+
+    # --- when --------------------------------------------------------------------------------------------------------
+
+    def _may_buy(self, need: int) -> bool:
+        owned = len(self._view.gpus) + len(self._view.arriving)
+        since_s = self._state.short_since_s
+        has_lasted = need > owned and since_s is not None and self._now_s - since_s >= self._policy.up_s
+        is_urgent = need >= 1.5 * owned and need > owned
+        return has_lasted or is_urgent or need == owned
+
+    def _may_return(self, need: int) -> bool:
+        since_s = self._state.ample_since_s
+        is_ample = need < len(self._view.gpus) + len(self._view.arriving)
+        return is_ample and since_s is not None and self._now_s - since_s >= self._policy.down_s
+
+    # --- what --------------------------------------------------------------------------------------------------------
+
+    def _fill_base(self) -> None:
+        """Reserve what the policy says, or what the demand has taught."""
+        base = self._policy.base
+        if base is None:
+            began_s = self._state.began_at_s
+            if began_s is None or self._now_s - began_s < self._policy.learn_s or not self._has(Market.RESERVED):
+                return
+            reserved = min(self._prices_of(Market.RESERVED))
+            burst = min([*self._prices_of(Market.SPOT), *self._prices_of(Market.ON_DEMAND)], default=Micros(0))
+            base = reserved_base(self._state, reserved=reserved, burst=burst)
+        for _ in range(min(base, self._policy.gpus_max) - self._count(Market.RESERVED)):
+            self._buy(
+                Market.RESERVED, self._cheapest_zone(Market.RESERVED), f"the base of {base} GPUs is always needed"
+            )
+
+    def _buy_spot(self) -> bool:
+        zones = [offer.zone for offer in self._offers if offer.market is Market.SPOT]
+        awake = [zone for zone in zones if not self._is_resting(zone)]
+        zone = min(awake or zones, key=lambda zone: (self._spot_cost(zone), zone), default=None)
+        return self._buy(Market.SPOT, zone, "burst beyond the base")
+
+    def _buy(self, market: Market, zone: str | None, why: str) -> bool:
+        """False when there is no offer, or it would exceed a bound."""
+        if zone is None or len(self._owned) >= self._policy.gpus_max:
+            return False
+        budget = self._policy.micros_per_hour_max
+        if budget is not None and self._hourly() + self._price[(market, zone)] > budget:
+            return False
+        self._owned.append((market, zone))
+        self._commands.append(BuyGpu(gpu_class=self._policy.gpu_class, market=market, zone=zone, why=why))
+        return True
+
+    def _return(self, market: Market, number: int) -> None:
+        """Give back up to `number` idle GPUs of the market, the dearest zones first."""
+        idle = [gpu for gpu in self._view.gpus if gpu.market is market and gpu.gpu_id in self._view.idle]
+        idle.sort(key=lambda gpu: (-self._price.get((market, gpu.zone), Micros(0)), gpu.gpu_id))
+        for gpu in idle[: max(number, 0)]:
+            self._owned.remove((market, gpu.zone))
+            why = f"not needed for {self._policy.down_s:g} s"
+            self._commands.append(ReleaseGpu(gpu_id=gpu.gpu_id, why=why))
+
+    # --- facts -------------------------------------------------------------------------------------------------------
+
+    def _spot_cost(self, zone: str) -> float:
+        """Price per useful hour: with what losses cost, and dearer for every GPU that is there already."""
+        price = self._price[(Market.SPOT, zone)]
+        lost_share = self._losses_per_hour(zone) * self._policy.load_s / HOUR_S
+        return price * (1.0 + lost_share) * (1.0 + self._policy.spread * self._owned.count((Market.SPOT, zone)))
+
+    def _losses_per_hour(self, zone: str) -> float:
+        losses = self._view.taken_back.get(zone, 0) + LOSSES_PER_HOUR_PRIOR * PRIOR_HOURS
+        return losses / (self._state.spot_hours.get(zone, 0.0) + PRIOR_HOURS)
+
+    def _is_resting(self, zone: str) -> bool:
+        last_s = max(
+            self._view.refused_at_s.get(zone, float("-inf")), self._state.taken_back_at_s.get(zone, float("-inf"))
+        )
+        return self._now_s - last_s < self._policy.zone_rest_s
+
+    def _hourly(self) -> int:
+        return sum(self._price.get(owned, Micros(0)) for owned in self._owned)
+
+    def _count(self, market: Market) -> int:
+        return sum(owned is market for owned, _ in self._owned)
+
+    def _has(self, market: Market) -> bool:
+        return any(offer.market is market for offer in self._offers)
+
+    def _prices_of(self, market: Market) -> list[Micros]:
+        return [offer.micros_per_hour for offer in self._offers if offer.market is market]
+
+    def _cheapest_zone(self, market: Market) -> str | None:
+        offers = [(offer.micros_per_hour, offer.zone) for offer in self._offers if offer.market is market]
+        return min(offers)[1] if offers else None

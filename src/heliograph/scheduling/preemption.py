@@ -1,0 +1,48 @@
+"""Which run makes way for a short job that cannot wait: paused at a step boundary, taken up later where it stopped.
+
+A run makes way only if its engine can take it up again, if it has paused less than `preemptions_max` times (so that a
+long job ends even while short ones never do), if its tier is not worth more, if it would hold the GPU for much longer
+than the short job (`preempt_ratio`), and if its own deadline still holds afterwards. The short job must have a reason:
+its deadline would pass while it waits, or it stands before the rest of the run by priority.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from heliograph.domain.ids import WorkerId
+from heliograph.scheduling.fairness import Place
+from heliograph.scheduling.policy import SchedulerPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pausable:
+    """A run whose engine can pause. `rest` is its job as if it stood in line with what is left to do."""
+
+    worker_id: WorkerId
+    rest: Place
+    pauses: int
+
+
+def makes_way(newcomer: Place, runs: Iterable[Pausable], *, policy: SchedulerPolicy, now_s: float) -> WorkerId | None:
+    """The worker whose run pauses for the newcomer: of those that may, the one with most time to spare."""
+    may = [run for run in runs if _may_pause(newcomer, run, policy, now_s)]
+    if not may:
+        return None
+    return max(may, key=lambda run: (_slack_s(run.rest, now_s), run.rest.estimate_s, run.worker_id)).worker_id
+
+
+def _may_pause(newcomer: Place, run: Pausable, policy: SchedulerPolicy, now_s: float) -> bool:
+    rest = run.rest
+    held_s = newcomer.estimate_s + policy.pause_s
+    return (
+        run.pauses < policy.preemptions_max
+        and rest.weight <= newcomer.weight
+        and rest.estimate_s >= policy.preempt_ratio * held_s
+        and _slack_s(rest, now_s) >= held_s
+        and (_slack_s(newcomer, now_s) < rest.estimate_s or newcomer.virtual_arrival < rest.virtual_arrival)
+    )
+
+
+def _slack_s(place: Place, now_s: float) -> float:
+    """Seconds until the job must go on to meet its deadline; infinite without one."""
+    return float("inf") if place.latest_start_s is None else place.latest_start_s - now_s
