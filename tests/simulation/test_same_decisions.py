@@ -6,18 +6,14 @@ simulated run with faults is played to a scheduler of the live kind.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from heliograph.domain.commands import Command
 from heliograph.domain.events import Event, JobSubmitted, OutputsStored, WorkerLost
-from heliograph.domain.ids import ModelId
-from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision, Verdict
-from heliograph.domain.views import Gpu
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.simulation import PolicySet, simulate
-from heliograph.simulation.decider import Production
+from heliograph.simulation.decider import Making, Production
 from tests.builders import a_card, a_gpu
 from tests.simulation.test_simulate import FAULTS, SPOT, STORM
 from tests.simulation.worlds import a_scenario, around
@@ -50,8 +46,8 @@ class RecordedScheduler(Scheduler):
 class RecordedProduction(Production):
     """A simulation's decider, with a log and what it was made of."""
 
-    def __init__(self, log: Log, gpus: Sequence[Gpu], cards: Mapping[ModelId, ModelCard], policies: PolicySet) -> None:
-        super().__init__(gpus, cards, policies)
+    def __init__(self, log: Log, making: Making) -> None:
+        super().__init__(making)
         self._log = log
 
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
@@ -85,22 +81,25 @@ async def test_what_the_live_pipeline_decided_the_simulator_decides() -> None:
     kinds = {type(event) for event, _, _ in scheduler.log.entries}
     assert {JobSubmitted, OutputsStored, WorkerLost} <= kinds
     card = a_card()
-    simulated = Production([a_gpu()], {card.model_id: card}, PolicySet(scheduler=policy))
+    making = Making(
+        present=[a_gpu()], possible=[a_gpu()], cards={card.model_id: card}, policies=PolicySet(scheduler=policy)
+    )
+    simulated = Production(making)
     scheduler.log.played_to(simulated)
 
 
 def test_what_the_simulator_decided_the_live_scheduler_decides() -> None:
     log = Log()
-    makings: list[tuple[Sequence[Gpu], Mapping[ModelId, ModelCard], PolicySet]] = []
+    makings: list[Making] = []
 
-    def make(gpus: Sequence[Gpu], cards: Mapping[ModelId, ModelCard], policies: PolicySet) -> RecordedProduction:
-        makings.append((gpus, cards, policies))
-        return RecordedProduction(log, gpus, cards, policies)
+    def make(making: Making) -> RecordedProduction:
+        makings.append(making)
+        return RecordedProduction(log, making)
 
     faults = FAULTS.replace("restarts_per_hour = 3", "")  # one scheduler, one log
     simulate(a_scenario(tables=faults + STORM, fleet=SPOT, workload="cancels = 0.1"), around(), make_decider=make)
-    ((gpus, cards, policies),) = makings
+    (making,) = makings
     profiles = Profiles()
-    for card in cards.values():
-        profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
-    log.played_to(Scheduler(gpus=gpus, policy=policies.scheduler, profiles=profiles))
+    for card in making.cards.values():
+        profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in making.possible})
+    log.played_to(Scheduler(gpus=[], policy=making.policies.scheduler, profiles=profiles))

@@ -91,7 +91,7 @@ def test_nobody_is_lost_whatever_goes_wrong(seed: int) -> None:
     assert report.jobs > 70
     assert accounted(report) == report.jobs
     assert report.overall.on_time > 0
-    assert report.attempts["worker_lost"] > 0, "the faults did not happen"
+    assert set(report.attempts) - {"succeeded"}, "the faults did not happen"
     assert report.overall.unfinished == 0
 
 
@@ -158,12 +158,66 @@ def test_a_flash_crowd_is_a_crowd() -> None:
 
 def test_spot_gpus_that_go_take_their_work_with_them_and_are_not_paid_for() -> None:
     steady = checked(a_scenario(gpus=1, fleet=SPOT, tables="[spot.storm]\nup_s = 1e9\n"))
-    stormy = checked(a_scenario(gpus=1, fleet=SPOT, tables=STORM))
+    stormy = checked(a_scenario(gpus=1, fleet=SPOT, tables=STORM + "notice_s = 0"))
     assert stormy.gpu_hours.paid < steady.gpu_hours.paid
-    assert stormy.attempts.get("worker_lost", 0) > 0
+    assert stormy.attempts["worker_lost"] > 0
     assert accounted(stormy) == stormy.jobs
+    warned = checked(a_scenario(gpus=1, fleet=SPOT, tables=STORM + "notice_s = 60"))
+    assert warned.attempts.get("worker_lost", 0) < stormy.attempts["worker_lost"]
     off = [strip for strip in stormy.strips if "off" in strip.cells]
     assert {strip.term for strip in off} == {"spot"}
+
+
+ALBUMS = """
+[[workload]]
+rate_per_hour = 12
+models = { sdxl-base = 1 }
+images = { 50 = 1 }
+tiers = { free = 1 }
+"""
+
+
+def test_long_runs_pause_for_short_ones_and_nothing_they_did_is_lost() -> None:
+    options = {"gpus": 2, "rate_per_hour": 300, "workload": ALBUMS, "duration_s": 3_600}
+    pausing = checked(a_scenario(**options))
+    never = checked(a_scenario(tables="[machine]\ncan_resume = false", **options))
+    assert pausing.attempts.get("paused", 0) > 0
+    assert "paused" not in never.attempts
+    assert pausing.gpu_hours.lost == 0.0
+    assert accounted(pausing) == pausing.jobs
+
+
+BOUGHT = """
+[[fleet]]
+gpu = "H100"
+count = 6
+term = "spot"
+zone = "b"
+availability = "zone"
+
+[[fleet]]
+gpu = "H100"
+count = 6
+term = "on_demand"
+zone = "c"
+"""
+
+
+def test_a_capacity_plan_buys_for_the_evening_and_gives_back_at_night() -> None:
+    options = {
+        "gpus": 1,
+        "fleet": BOUGHT,
+        "rate_per_hour": 3_000,
+        "duration_s": 7_200,
+        "workload": "flash = [{ at_s = 1800, duration_s = 1200, factor = 3 }]",
+    }
+    zone = "[spot.zone]\nup_s = 1e9\n"
+    held = checked(a_scenario(tables=zone, **options))
+    bought = checked(a_scenario(tables=zone + "[capacity]\ngpu_class = 'H100'\nload_s = 30", **options))
+    assert bought.cost_usd < held.cost_usd
+    assert max(bought.series.gpus_up) > 2 * bought.series.gpus_up[0]
+    assert accounted(bought) == bought.jobs
+    assert bought.overall.on_time > bought.jobs / 2
 
 
 def test_deadlines_expire_what_is_late_and_targets_alone_do_not() -> None:

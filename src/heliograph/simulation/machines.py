@@ -110,7 +110,8 @@ class Machined:
     node: Node
     usd_per_s: float
     is_up: bool = False
-    is_wanted: bool = True
+    is_available: bool = False
+    is_owned: bool = True
     replicas: list[Replica] = field(default_factory=list[Replica])
     active: int = 0
     held_bytes: int = 0

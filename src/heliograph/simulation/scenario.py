@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from heliograph.domain.model_card import Catalogue, EngineKind
 from heliograph.domain.tiers import Tier
+from heliograph.fleet.capacity import CapacityPolicy
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.routing.catalogue import CatalogueFile, merge, read_catalogue_tables
 from heliograph.scheduling import SchedulerPolicy
@@ -176,7 +177,8 @@ class Machine:
     Loading from the node's disk takes the card's `load_s` (or, where the card has none, 18.7 s plus 0.42 s per
     gigabyte, a fit over 12 published loads); from host memory `memory_share` of that; weights that are not on the
     node's disk are fetched first at `fetch_gb_per_s`. Host memory and disk keep the most recently used weights.
-    `load_spread` is the standard deviation of the logarithm of a load time, `step_spread` that of a run.
+    `load_spread` is the standard deviation of the logarithm of a load time, `step_spread` that of a run. With
+    `can_resume` a run can pause at a step and go on later, which takes `resume_s` longer.
     """
 
     host_memory_gb: float = 512.0
@@ -189,6 +191,8 @@ class Machine:
     finish_s: float = 0.4
     stop_s: float = 0.5
     boot_s: float = 90.0
+    can_resume: bool = True
+    resume_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,11 +209,16 @@ class Checkpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySet:
-    """The policies of one run. With `forecasts` models stay loaded as long as a forecast of the demand says it pays; a
-    `fleet_policy` that sets `idle_ttl_s` turns that off, as the setting of that name does."""
+    """The policies of one run.
+
+    With `forecasts` models stay loaded as long as a forecast of the demand says it pays; a `fleet_policy` that sets
+    `idle_ttl_s` turns that off, as the setting of that name does. With `capacity` GPUs that are not reserved are bought
+    and given back by the capacity plan; without, the fleet holds whatever the market has.
+    """
 
     name: str = "default"
     forecasts: bool = True
+    capacity: CapacityPolicy | None = None
     scheduler: SchedulerPolicy = field(default_factory=lambda: SchedulerPolicy(**SIMULATED_BOUNDS))
     fleet: FleetPolicy = field(default_factory=FleetPolicy)
 
@@ -306,6 +315,9 @@ def checkpoint_ids(name: str, count: int) -> tuple[Any, ...]:
     return tuple(f"{name}-{number:02d}" for number in range(1, count + 1))
 
 
+POLICY_TABLES = ("scheduler", "fleet_policy", "capacity")
+
+
 def parse_scenario(text: str, *, origin: str) -> ScenarioFile:
     """Read a scenario file. Raises `InvalidRequest` naming file and field."""
     document = dict(_toml(text, origin))
@@ -313,7 +325,7 @@ def parse_scenario(text: str, *, origin: str) -> ScenarioFile:
     policies = {
         "default": _policy_set(
             "default",
-            {key: document.pop(key, {}) for key in ("scheduler", "fleet_policy")},
+            {key: document.pop(key, {}) for key in POLICY_TABLES},
             PolicySet(),
             origin=origin,
             path="",
@@ -328,7 +340,7 @@ def parse_scenario(text: str, *, origin: str) -> ScenarioFile:
 
 
 def parse_policy(text: str, *, base: PolicySet, origin: str) -> PolicySet:
-    """A policy file: the tables `scheduler` and `fleet_policy`, each over `base`."""
+    """A policy file: the tables `scheduler`, `fleet_policy` and `capacity`, over `base`."""
     return _policy_set(origin, _toml(text, origin), base, origin=origin, path="")
 
 
@@ -337,14 +349,19 @@ def _policy_set(name: str, table: object, base: PolicySet, *, origin: str, path:
         raise wrong(origin, path, "must be a table")
     tables = cast(Table, table)
     for key in tables:
-        if key not in ("scheduler", "fleet_policy"):
-            raise wrong(origin, f"{path}.{key}".lstrip("."), "is not known; a policy has scheduler and fleet_policy")
+        if key not in POLICY_TABLES:
+            known = ", ".join(POLICY_TABLES)
+            raise wrong(origin, f"{path}.{key}".lstrip("."), f"is not known; a policy has {known}")
     prefix = f"{path}." if path else ""
+    capacity = base.capacity
+    if tables.get("capacity"):
+        capacity = read_table(CapacityPolicy, tables["capacity"], origin=origin, path=f"{prefix}capacity")
     fleet_table = tables.get("fleet_policy", {})
     has_ttl = isinstance(fleet_table, dict) and "idle_ttl_s" in cast(Table, fleet_table)
     return PolicySet(
         name=name,
         forecasts=base.forecasts and not has_ttl,
+        capacity=capacity,
         scheduler=_over(base.scheduler, tables.get("scheduler", {}), origin=origin, path=f"{prefix}scheduler"),
         fleet=_over(base.fleet, cast(object, fleet_table), origin=origin, path=f"{prefix}fleet_policy"),
     )

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from heliograph.billing.prices import PriceBook
 from heliograph.domain.ids import GpuId, ModelId
 from heliograph.domain.model_card import Catalogue, ModelCard
-from heliograph.domain.views import Gpu
+from heliograph.domain.money import Micros
+from heliograph.domain.views import Gpu, Market
+from heliograph.fleet.capacity import Offer
 from heliograph.routing.catalogue import CatalogueFile
 from heliograph.simulation.arrivals import Arrivals, Shares
 from heliograph.simulation.books import Books
 from heliograph.simulation.chance import Chance
-from heliograph.simulation.decider import DeciderFactory, Production
-from heliograph.simulation.hardware import GPU_CLASSES, OTHER_SPEEDS, GpuPrices
+from heliograph.simulation.decider import DeciderFactory, Making, Production
+from heliograph.simulation.hardware import GPU_CLASSES, OTHER_SPEEDS, GpuPrices, Term
 from heliograph.simulation.machines import Machines
 from heliograph.simulation.measures import quantiles
 from heliograph.simulation.report import Report
@@ -67,7 +69,16 @@ def simulate(
         scenario=scenario,
         cards=cards,
         machines=machines,
-        make_decider=lambda: make_decider(gpus, cards, policies),
+        make_decider=lambda present: make_decider(
+            Making(
+                present=present,
+                possible=gpus,
+                cards=cards,
+                policies=policies,
+                offers=_offers(gpus, prices),
+            )
+        ),
+        capacity=policies.capacity is not None,
         truth=Truth(cards, scenario, chance.fork("truth")),
         books=Books(_price_book(gpus, prices), exact=exact_ledger),
         availability={
@@ -108,9 +119,32 @@ def the_fleet(scenario: Scenario, prices: GpuPrices) -> tuple[list[Gpu], list[fl
         for index in range(group.count):
             name = f"{group.gpu.lower().replace(' ', '-')}-{group.term.value}-{group.zone}{number}-{index:03d}"
             node_id = f"{group.zone}{number}-node{index // group.gpus_per_node}"
-            gpus.append(Gpu(gpu_id=GpuId(name), gpu_class=group.gpu, memory_bytes=memory_bytes, node_id=node_id))
+            gpus.append(
+                Gpu(
+                    gpu_id=GpuId(name),
+                    gpu_class=group.gpu,
+                    memory_bytes=memory_bytes,
+                    node_id=node_id,
+                    zone=group.zone,
+                    market=MARKETS[group.term],
+                )
+            )
             usd_per_hour.append(price)
     return gpus, usd_per_hour
+
+
+MARKETS = {Term.RESERVED: Market.RESERVED, Term.ON_DEMAND: Market.ON_DEMAND, Term.SPOT: Market.SPOT}
+
+
+def _offers(gpus: list[Gpu], usd_per_hour: list[float]) -> tuple[Offer, ...]:
+    """What the market has beyond the reserved base: one offer per class, market and zone."""
+    found: dict[tuple[str, Market, str], Offer] = {}
+    for gpu, price in zip(gpus, usd_per_hour, strict=True):
+        if gpu.market is not Market.RESERVED:
+            key = (gpu.gpu_class, gpu.market, gpu.zone)
+            micros = Micros(round(price * 1_000_000))
+            found[key] = Offer(gpu_class=key[0], market=key[1], zone=key[2], micros_per_hour=micros)
+    return tuple(found.values())
 
 
 def _price_book(gpus: list[Gpu], usd_per_hour: list[float]) -> PriceBook:

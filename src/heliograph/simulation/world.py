@@ -17,11 +17,14 @@ from typing import assert_never
 
 from heliograph.domain.commands import (
     AbortRun,
+    BuyGpu,
     Command,
     Dispatch,
+    PauseRun,
     PostProcess,
     RecordJob,
     RefuseJob,
+    ReleaseGpu,
     StartReplica,
     StopReplica,
 )
@@ -31,6 +34,9 @@ from heliograph.domain.events import (
     ClockTicked,
     Event,
     GateRejected,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -40,6 +46,7 @@ from heliograph.domain.events import (
     ReplicaStopRequested,
     RunAborted,
     RunFailed,
+    RunPaused,
     RunStarted,
     StepDone,
     WorkerLost,
@@ -51,10 +58,13 @@ from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Decision, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
+from heliograph.domain.views import Gpu, Market
+from heliograph.fleet.capacity import Arriving
 from heliograph.simulation.arrivals import Arrival
 from heliograph.simulation.books import Asked, Books
 from heliograph.simulation.chance import Chance
-from heliograph.simulation.decider import Decider, Present
+from heliograph.simulation.decider import Decider, Holdings, Present
+from heliograph.simulation.hardware import Term
 from heliograph.simulation.machines import Machined, Machines, Replica, Run
 from heliograph.simulation.measures import Measures
 from heliograph.simulation.scenario import Scenario
@@ -69,6 +79,8 @@ DECISION_SAMPLE = 5
 DRAIN_S_MAX = 4 * 3600.0
 """So long after the last arrival, jobs that are still open are given up as unfinished."""
 BUCKETS = 288
+TRADE_EVERY_S = 15.0
+"""How often the capacity plan is asked."""
 LOST_NOTICE_S = 10.0
 """A worker's end cannot go unnoticed for longer: the driver looks after its processes."""
 
@@ -85,13 +97,14 @@ class World:
         scenario: Scenario,
         cards: dict[ModelId, ModelCard],
         machines: Machines,
-        make_decider: Callable[[], Decider],
+        make_decider: Callable[[list[Gpu]], Decider],
         truth: Truth,
         books: Books,
         availability: dict[str, Availability],
         chance: Chance,
         clock_ns: Callable[[], int] | None,
         check_every: int,
+        capacity: bool = False,
         watch: Callable[[float, "World"], None] | None = None,
     ) -> None:
         self.now_s = 0.0
@@ -106,7 +119,7 @@ class World:
         self._cards = cards
         self._kinds = {model_id: "video" if card.tasks & VIDEO_TASKS else "image" for model_id, card in cards.items()}
         self._make_decider = make_decider
-        self._decider: Decider | None = make_decider()
+        self._decider: Decider | None = make_decider([])
         self._truth = truth
         self._faults = scenario.faults
         self._machine = scenario.machine
@@ -125,6 +138,10 @@ class World:
         self._last_tick_s = -1.0
         self._looked_s = 0.0
         self._present: dict[GpuId, None] = {}
+        self._capacity = capacity
+        self._arriving: dict[GpuId, Arriving] = {}
+        self._taken_back: dict[str, int] = {}
+        self._refused_at_s: dict[str, float] = {}
         self._alone: dict[tuple[ModelId, tuple[int, int], int, int], float] = {}
         self._has_message_faults = bool(
             self._faults.lost_messages or self._faults.duplicates or self._faults.late_messages
@@ -168,12 +185,18 @@ class World:
         for index, machined in enumerate(self.machines.gpus.values()):
             name = machined.group.availability
             steps = self._availability[name] if name is not None else [(0.0, 1.0)]
+            notice_s = self.scenario.spot[name].notice_s if name is not None else 0.0
             place = index - self._first_of(machined)
             share = (place + 0.5) / machined.group.count
+            machined.is_owned = not self._buys(machined)
             for at_s, available in steps:
+                if available < share and notice_s > 0:
+                    self._at(max(at_s - notice_s, 0.0), self._announce, machined, at_s)
                 self._at(at_s, self._set_present, machined, available >= share, at_s > 0)
             if self._faults.gpu_failures_per_hour:
                 self._at(self._wait_s(self._faults.gpu_failures_per_hour), self._break_gpu, machined)
+        if self._capacity:
+            self._at(0.0, self._trade)
         if self._faults.clock_jumps_per_hour:
             self._at(self._wait_s(self._faults.clock_jumps_per_hour), self._jump)
         if self._faults.restarts_per_hour:
@@ -254,7 +277,9 @@ class World:
                 finish_s = self._machine.finish_s * self._truth.noise()
                 self._at(self.now_s + finish_s, self._deliver, job)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
-                self._abort(worker_id, job_id, attempt)
+                self._call_off(worker_id, job_id, attempt, is_kept=False)
+            case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
+                self._call_off(worker_id, job_id, attempt, is_kept=True)
             case StartReplica(gpu_id=gpu_id, model_id=model_id):
                 self._start(gpu_id, model_id)
             case StopReplica(worker_id=worker_id):
@@ -349,13 +374,12 @@ class World:
     # --- workers ---------------------------------------------------------------------------------------------------
 
     def _start(self, gpu_id: GpuId, model_id: ModelId) -> None:
+        machined = self.machines.gpus[gpu_id]
+        if not machined.is_up:
+            return
         worker_id = WorkerId(f"worker_{next(self._workers):06d}")
         self._fold(ReplicaRequested(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
-        machined = self.machines.gpus[gpu_id]
         card = self._cards[model_id]
-        if not machined.is_up:  # it went away between the plan and now
-            self._at(self.now_s + 1.0, self._fold, WorkerLost(worker_id=worker_id, reason=LossReason.STOPPED))
-            return
         self.loads += 1
         size_gb = self._truth.weights_gb[model_id]
         node = machined.node
@@ -388,7 +412,12 @@ class World:
             return
         self.machines.ready(replica)
         self._settle(replica.gpu)
-        event = WorkerReady(worker_id=replica.worker_id, load_s=load_s, memory_bytes=replica.memory_bytes)
+        event = WorkerReady(
+            worker_id=replica.worker_id,
+            load_s=load_s,
+            memory_bytes=replica.memory_bytes,
+            can_resume=self._machine.can_resume,
+        )
         if not self._report(event):
             self._at(self.now_s + self._faults.silence_s, self._lose_if_waiting, replica)
 
@@ -433,14 +462,16 @@ class World:
             steps=order.steps,
             images=len(order.seeds),
         )
-        run = Run(order=order, work_s=work_s, left_s=work_s, begun_s=self.now_s, updated_s=self.now_s, has_begun=True)
+        left_s = work_s * (1.0 - order.first_step / max(order.steps, 1))
+        if order.first_step:
+            left_s += self._machine.resume_s
+        run = Run(order=order, work_s=work_s, left_s=left_s, begun_s=self.now_s, updated_s=self.now_s, has_begun=True)
         for probability, fault in (
             (self._faults.run_failures, "failed"),
             (self._faults.out_of_memory, "out_of_memory"),
         ):
             if self._luck.happens(probability):
-                run.fault, run.left_s = fault, work_s * self._luck.uniform()
-                run.work_s = max(run.left_s, 1e-9)
+                run.fault, run.left_s = fault, left_s * self._luck.uniform()
                 break
         replica.run = run
         machined = replica.gpu
@@ -452,8 +483,8 @@ class World:
         if machined.active > 1:
             self._share(machined)
         else:
-            self._at(self.now_s + work_s if run.fault is None else self.now_s + run.left_s, self._end, replica, run, 0)
-        if work_s > self.scenario.step_reports_s:
+            self._at(self.now_s + run.left_s, self._end, replica, run, 0)
+        if run.left_s > self.scenario.step_reports_s:
             self._at(self.now_s + self.scenario.step_reports_s, self._step, replica, run)
 
     def _share(self, machined: Machined) -> None:
@@ -494,34 +525,43 @@ class World:
         if not self._report(event):
             self._at(self.now_s + self._faults.silence_s, self._lose_if_waiting, replica)
 
-    def _abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
+    def _call_off(self, worker_id: WorkerId, job_id: JobId, attempt: int, *, is_kept: bool) -> None:
+        """Stop the attempt at its next step boundary; with `is_kept` what it has done is not lost."""
         replica = self.machines.replicas.get(worker_id)
         if replica is None:
             return
         run = replica.run
         if run is None or (run.order.job_id, run.order.attempt) != (job_id, attempt):
-            # It ends before it begins, or has just ended; an order on its way is called off when it comes.
-            self._at(self.now_s + self._machine.dispatch_s, self._abort_late, replica, job_id, attempt)
+            # It has just ended, or its order is still on its way and is called off when it comes.
+            self._at(self.now_s + self._machine.dispatch_s, self._call_off_late, replica, job_id, attempt, is_kept)
             return
         run.advance(self.now_s)
-        step_s = run.work_s / max(run.order.steps, 1) / run.pace
-        done = 1.0 - run.left_s / max(run.work_s, 1e-9)
-        into_step = done * run.order.steps % 1.0
+        step_s = run.work_s / max(run.order.steps, 1)
+        into_step_s = (run.work_s - run.left_s) % step_s if step_s > 0 else 0.0
+        wait_s = min(step_s - into_step_s, run.left_s) / run.pace
         run.token += 1
-        self._at(self.now_s + step_s * (1.0 - into_step), self._aborted, replica, run)
+        self._at(self.now_s + wait_s, self._called_off, replica, run, is_kept)
 
-    def _abort_late(self, replica: Replica, job_id: JobId, attempt: int) -> None:
+    def _call_off_late(self, replica: Replica, job_id: JobId, attempt: int, is_kept: bool) -> None:
         run = replica.run
         if run is not None and (run.order.job_id, run.order.attempt) == (job_id, attempt):
             run.token += 1
-            self._aborted(replica, run)
+            self._called_off(replica, run, is_kept)
 
-    def _aborted(self, replica: Replica, run: Run) -> None:
+    def _called_off(self, replica: Replica, run: Run, is_kept: bool) -> None:
         if replica.run is not run or replica.is_hanging:
             return
-        self._leave_gpu(replica, run, is_lost=True)
+        run.advance(self.now_s)
+        order = run.order
+        self._leave_gpu(replica, run, is_lost=not is_kept)
         self._settle(replica.gpu)
-        event = RunAborted(job_id=run.order.job_id, attempt=run.order.attempt)
+        event: Event
+        if is_kept:
+            name = f"{order.job_id}:{order.attempt}"
+            step = max(run.steps_done, order.first_step)
+            event = RunPaused(job_id=order.job_id, attempt=order.attempt, step=step, checkpoint=name)
+        else:
+            event = RunAborted(job_id=order.job_id, attempt=order.attempt)
         if not self._report(event):
             self._at(self.now_s + self._faults.silence_s, self._lose_if_waiting, replica)
 
@@ -557,35 +597,93 @@ class World:
         return True
 
     def _set_present(self, machined: Machined, is_available: bool, boots: bool) -> None:
-        """Spot capacity came or went."""
-        if is_available and not machined.is_up:
+        """The market has this GPU for us, or takes it back."""
+        machined.is_available = is_available
+        if not is_available:
+            if machined.is_up and machined.group.term is Term.SPOT:
+                zone = machined.group.zone
+                self._taken_back[zone] = self._taken_back.get(zone, 0) + 1
+            machined.is_owned = machined.is_owned and not self._buys(machined)
+            self._take_down(machined, LossReason.RECLAIMED)
+        elif machined.is_owned:
             self._at(self.now_s + (self._machine.boot_s if boots else 0.0), self._bring_up, machined)
-        elif not is_available:
-            self._take_down(machined)
-        machined.is_wanted = is_available
+
+    def _announce(self, machined: Machined, leaves_at_s: float) -> None:
+        """The market says that it will take the GPU back."""
+        if machined.is_up:
+            clock_s = self.scenario.start_s + self._offset_s
+            self._fold(GpuNotice(gpu_id=machined.gpu.gpu_id, leaves_at_s=clock_s + leaves_at_s))
+
+    def _buys(self, machined: Machined) -> bool:
+        """The GPU is had only when it is bought, and not simply whenever the market has it."""
+        return self._capacity and machined.group.term is not Term.RESERVED
 
     def _bring_up(self, machined: Machined) -> None:
-        if machined.is_up or not machined.is_wanted:
+        self._arriving.pop(machined.gpu.gpu_id, None)
+        if machined.is_up or not machined.is_available or not machined.is_owned:
             return
         machined.is_up = True
         self._present[machined.gpu.gpu_id] = None
         self._settle(machined)
+        self._fold(GpuArrived(gpu=machined.gpu))
 
-    def _take_down(self, machined: Machined) -> None:
+    def _take_down(self, machined: Machined, reason: LossReason) -> None:
+        self._arriving.pop(machined.gpu.gpu_id, None)
         if not machined.is_up:
             return
         self._present.pop(machined.gpu.gpu_id, None)
+        if reason is LossReason.RECLAIMED:
+            self._fold(GpuGone(gpu_id=machined.gpu.gpu_id))
         for replica in list(machined.replicas):
-            self._lose(replica, LossReason.CRASHED)
+            self._lose(replica, reason)
+        if reason is not LossReason.RECLAIMED:
+            self._fold(GpuGone(gpu_id=machined.gpu.gpu_id))
         machined.is_up = False
         machined.node.memory.clear()
         self._settle(machined)
 
     def _break_gpu(self, machined: Machined) -> None:
         if machined.is_up:
-            self._take_down(machined)
+            self._take_down(machined, LossReason.CRASHED)
             self._at(self.now_s + self._faults.gpu_repair_s, self._bring_up, machined)
         self._at(self._wait_s(self._faults.gpu_failures_per_hour), self._break_gpu, machined)
+
+    def _trade(self) -> None:
+        """Ask what to buy and to give back, and do it as far as the market allows."""
+        decider = self._decider
+        if decider is not None:
+            now_s = self.scenario.start_s + self.now_s + self._offset_s
+            holdings = Holdings(
+                gpus=tuple(self.machines.gpus[gpu_id].gpu for gpu_id in self._present),
+                arriving=tuple(self._arriving.values()),
+                taken_back=dict(self._taken_back),
+                refused_at_s=dict(self._refused_at_s),
+            )
+            for command in decider.purchases(holdings, now_s=now_s):
+                match command:
+                    case BuyGpu(gpu_class=gpu_class, market=market, zone=zone):
+                        self._buy(gpu_class, market, zone, now_s)
+                    case ReleaseGpu(gpu_id=gpu_id):
+                        machined = self.machines.gpus[gpu_id]
+                        if not machined.active:
+                            machined.is_owned = False
+                            self._take_down(machined, LossReason.RECLAIMED)
+                    case _:
+                        assert_never(command)
+        if self.now_s < self.scenario.duration_s + DRAIN_S_MAX:
+            self._at(self.now_s + TRADE_EVERY_S, self._trade)
+
+    def _buy(self, gpu_class: str, market: Market, zone: str, now_s: float) -> None:
+        for machined in self.machines.gpus.values():
+            gpu, group = machined.gpu, machined.group
+            if (gpu.gpu_class, gpu.market, group.zone) != (gpu_class, market, zone) or machined.is_owned:
+                continue
+            if machined.is_available:
+                machined.is_owned = True
+                self._arriving[gpu.gpu_id] = Arriving(market=market, zone=zone, since_s=now_s)
+                self._at(self.now_s + self._machine.boot_s, self._bring_up, machined)
+                return
+        self._refused_at_s[zone] = now_s
 
     def _jump(self) -> None:
         """Somebody sets the wall clock."""
@@ -604,7 +702,7 @@ class World:
         self._at(self.now_s + self._faults.restart_s, self._recover_server)
 
     def _recover_server(self) -> None:
-        self._decider = self._make_decider()
+        self._decider = self._make_decider([self.machines.gpus[gpu_id].gpu for gpu_id in self._present])
         for job_id in list(self.books.open):
             job = self.books.open[job_id].job
             if job is not None:
