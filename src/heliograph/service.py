@@ -25,7 +25,7 @@ from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
-from heliograph.routing.route import NoRoute, Route, expected_wait_s, route, why_not
+from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
 
 DEADLINE_S_MAX = 7 * 86_400.0
@@ -248,6 +248,7 @@ class PipelineService:
             engines=self._engines,
             fleet=scheduler.fleet_view(),
             queue=scheduler.queue_view(),
+            wants=Wants(delivery_s=scheduler.delivery_s),
         )
         if isinstance(found, Route):
             return found

@@ -2,10 +2,18 @@
 
 import pytest
 
-from heliograph.domain.ids import ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind
-from heliograph.domain.views import FleetView, ModelQueue, QueueView, ReplicaState
-from heliograph.routing.route import LOAD_FAILURES_MAX, WAIT_S_UNKNOWN, NoRoute, Route, expected_wait_s, route
+from heliograph.domain.views import FleetView, Interval, Market, ModelQueue, QueueView, ReplicaState
+from heliograph.routing.route import (
+    LOAD_FAILURES_MAX,
+    WAIT_S_UNKNOWN,
+    Answer,
+    NoRoute,
+    Route,
+    Wants,
+    expected_wait_s,
+    route,
+)
 from tests.builders import EMPTY_QUEUE, a_card, a_catalogue, a_fleet, a_gpu, a_queue, a_replica
 
 FAKE = frozenset({EngineKind.FAKE})
@@ -48,7 +56,8 @@ def refused(found: Route | NoRoute) -> NoRoute:
 def test_a_named_model_is_taken_however_long_it_takes() -> None:
     queue = a_queue(slow=ModelQueue(pending=9, pending_s=1_000.0, load_s=60.0))
     found = routed("slow", queue=queue)
-    assert (chosen(found), found) == ("slow", Route(card=CATALOGUE.cards[ModelId("slow")], wait_s=1_060.0, alias=None))
+    assert isinstance(found, Route)
+    assert (found.card.model_id, found.wait_s, found.alias) == ("slow", 1_060.0, None)
 
 
 def test_an_alias_is_followed_and_named() -> None:
@@ -173,3 +182,118 @@ def test_a_task_nobody_does_has_no_route() -> None:
 )
 def test_the_expected_wait(queue: QueueView, card_load_s: float | None, wait_s: float) -> None:
     assert expected_wait_s(a_card("m", load_s=card_load_s), fleet=a_fleet(), queue=queue) == wait_s
+
+
+# --- in time or not --------------------------------------------------------------------------------------------------
+
+EXACT = Interval(low_s=1.0, expected_s=1.0, high_s=1.0)
+WORK = a_queue(
+    slow=ModelQueue(pending=9, pending_s=100.0, replicas=1, load_s=60.0, trust=EXACT),
+    quick=ModelQueue(load_s=5.0, replicas=1, trust=Interval(low_s=0.5, expected_s=1.0, high_s=2.0)),
+    twin=ModelQueue(load_s=5.0, trust=EXACT),
+)
+THERE = a_fleet(a_replica("w0", model="slow", state=ReplicaState.BUSY), a_replica("w1", model="quick"), gpus=3)
+RUN_S = {"slow": 20.0, "quick": 10.0, "twin": 10.0}
+
+
+def answered(name: str | None, *, fleet: FleetView = THERE, **wants: object) -> Route | NoRoute:
+    """The answer while `slow` has 100 s of work in line, `quick` is free and `twin` needs a load of 5 s."""
+    given = Wants(delivery_s=lambda card: RUN_S.get(card.model_id), **wants)
+    return route(name, task="t2i", catalogue=CATALOGUE, engines=FAKE, fleet=fleet, queue=WORK, wants=given)
+
+
+def offered(found: Route | NoRoute) -> list[tuple[str, float | None]]:
+    return [(offer.model_id, None if offer.eta is None else offer.eta.expected_s) for offer in found.offers]
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "wait_s", "eta"),
+    [
+        ("quick", Answer.RUN, 0.0, Interval(low_s=5.0, expected_s=10.0, high_s=20.0)),
+        ("twin", Answer.WAIT, 5.0, Interval(low_s=15.0, expected_s=15.0, high_s=15.0)),
+        ("slow", Answer.WAIT, 100.0, Interval(low_s=120.0, expected_s=120.0, high_s=120.0)),
+        (None, Answer.RUN, 0.0, Interval(low_s=5.0, expected_s=10.0, high_s=20.0)),
+    ],
+)
+def test_run_or_wait_with_an_interval(name: str | None, answer: Answer, wait_s: float, eta: Interval) -> None:
+    found = answered(name)
+    assert isinstance(found, Route)
+    assert (found.answer, found.wait_s, found.eta, found.stands_in_for) == (answer, wait_s, eta, None)
+
+
+def test_without_durations_there_is_no_eta_and_no_deadline_is_judged() -> None:
+    wants = Wants(deadline_s=1.0)
+    found = route("slow", task="t2i", catalogue=CATALOGUE, engines=FAKE, fleet=THERE, queue=WORK, wants=wants)
+    assert isinstance(found, Route)
+    assert (found.eta, found.answer) == (None, Answer.WAIT)
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "offers"),
+    [
+        pytest.param(119.0, [("quick", 10.0), ("twin", 15.0)], id="both others are in time"),
+        pytest.param(14.0, [("quick", 10.0)], id="one is"),
+        pytest.param(4.0, [], id="none is"),
+    ],
+)
+def test_a_deadline_that_the_named_model_cannot_meet_brings_those_that_can(
+    deadline_s: float, offers: list[tuple[str, float]]
+) -> None:
+    found = refused(answered("slow", deadline_s=deadline_s))
+    assert found.code == "deadline_unreachable"
+    assert found.reason == f"slow would deliver in 120 to 120 s, the deadline is in {deadline_s:g} s."
+    assert offered(found) == offers
+    assert found.answer is (Answer.ALTERNATIVES if offers else Answer.IMPOSSIBLE)
+
+
+def test_a_deadline_that_holds_with_luck_is_not_refused() -> None:
+    assert chosen(answered("quick", deadline_s=5.0)) == "quick"
+    assert refused(answered("quick", deadline_s=4.9)).code == "deadline_unreachable"
+
+
+def test_a_request_that_allows_it_gets_the_closest_model_that_is_in_time_and_is_told() -> None:
+    found = answered("slow", deadline_s=60.0, may_substitute=True)
+    assert isinstance(found, Route)
+    assert (found.card.model_id, found.stands_in_for) == ("quick", "slow")
+    elsewhere = answered("foreign", may_substitute=True)
+    assert isinstance(elsewhere, Route)
+    assert (elsewhere.card.model_id, elsewhere.stands_in_for) == ("twin", "foreign"), "the card's own alternative"
+    assert chosen(answered("slow", may_substitute=True)) == "slow", "there is no reason to"
+
+
+def test_a_long_wait_without_a_deadline_is_taken_and_offers_come_with_it() -> None:
+    found = answered("slow", wait_s_max=30.0)
+    assert isinstance(found, Route)
+    assert (found.card.model_id, found.answer, offered(found)) == (
+        "slow",
+        Answer.WAIT,
+        [("quick", 10.0), ("twin", 15.0)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("wants", "answer"),
+    [
+        pytest.param({"wait_s_max": 95.0, "capacity_s": 30.0}, Answer.BUY, id="30 s to come, 60 s to load"),
+        pytest.param({"wait_s_max": 95.0, "capacity_s": 50.0}, Answer.WAIT, id="it would come too late"),
+        pytest.param({"wait_s_max": 200.0, "capacity_s": 0.0}, Answer.WAIT, id="the wait is not too long"),
+        pytest.param({"deadline_s": 115.0, "capacity_s": 30.0}, Answer.BUY, id="in time for the deadline"),
+        pytest.param({"deadline_s": 105.0, "capacity_s": 30.0}, Answer.ALTERNATIVES, id="not in time for it"),
+        pytest.param({"wait_s_max": 95.0}, Answer.WAIT, id="nothing can be bought"),
+    ],
+)
+def test_capacity_is_bought_when_that_helps(wants: dict[str, float], answer: Answer) -> None:
+    assert answered("slow", **wants).answer is answer
+
+
+def test_whoever_may_not_run_on_spot_waits_for_another_replica() -> None:
+    gpus = [a_gpu("gpu0", market=Market.SPOT), a_gpu("gpu1")]
+    fleet = a_fleet(a_replica("w0", model="quick"), gpus=gpus)
+    anywhere, elsewhere = answered("quick", fleet=fleet), answered("quick", fleet=fleet, is_off_spot=True)
+    assert isinstance(anywhere, Route)
+    assert isinstance(elsewhere, Route)
+    assert (anywhere.answer, anywhere.wait_s, elsewhere.answer, elsewhere.wait_s) == (Answer.RUN, 0.0, Answer.WAIT, 5.0)
+
+
+def test_what_nothing_here_can_do_is_impossible() -> None:
+    assert refused(answered("quick", fleet=a_fleet(gpus=0))).answer is Answer.IMPOSSIBLE

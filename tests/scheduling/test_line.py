@@ -13,7 +13,7 @@ from heliograph.domain.views import JobView, Phase
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
 from heliograph.scheduling.priority import place_of
-from heliograph.scheduling.profiles import FINISH_S_PRIOR, LOAD_S_UNKNOWN, RUN_S_UNKNOWN
+from heliograph.scheduling.profiles import FINISH_S_PRIOR, LEARNING_RATE, LOAD_S_UNKNOWN, RUN_S_UNKNOWN
 from tests.builders import (
     MODEL,
     a_card,
@@ -291,16 +291,55 @@ def test_only_timings_of_the_fleet_s_own_gpus_count() -> None:
     assert profiles.picture_s(card) == pytest.approx(1.0 * 0.065536 + FINISH_S_PRIOR), "256 x 256, ten steps"
 
 
-def test_the_first_observation_replaces_a_guess_and_later_ones_move_it_a_tenth() -> None:
-    profiles, model_id = Profiles(), ModelId(MODEL)
-    for seen, run_s in ((4.0, 4.0), (14.0, 5.0)):
-        profiles.observe_run(MEGAPIXEL_STEP, seen)
-        assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(run_s)
-    for seen, load_s in ((10.0, 10.0), (20.0, 11.0)):
-        profiles.observe_load(model_id, seen)
-        assert profiles.load_s(model_id) == pytest.approx(load_s)
-    profiles.observe_finish(model_id, FINISH_S_PRIOR + 1.0)
-    assert profiles.finish_s(model_id) == pytest.approx(FINISH_S_PRIOR + 0.1)
+def test_the_first_observation_replaces_a_guess_and_later_ones_move_it_less_and_less() -> None:
+    profiles = Profiles()
+    profiles.observe_run(MEGAPIXEL_STEP, 4.0)
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(4.0)
+    profiles.observe_run(MEGAPIXEL_STEP, 9.0)
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(6.0), "the mean of two, in ratios"
+    for _ in range(30):
+        profiles.observe_run(MEGAPIXEL_STEP, 6.0)
+    profiles.observe_run(MEGAPIXEL_STEP, 12.0)
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(6.0 * 2**LEARNING_RATE, rel=1e-3)
+
+
+def test_a_card_s_fact_counts_as_three_observations() -> None:
+    profiles = profiles_of_one_second_a_step()
+    profiles.observe_load(ModelId(MODEL), 80.0)
+    profiles.observe_run(MEGAPIXEL_STEP, 4.0)
+    seconds = (profiles.load_s(ModelId(MODEL)), profiles.run_s(MEGAPIXEL_STEP))
+    assert seconds == (pytest.approx(20.0 * 4**0.25), pytest.approx(4**0.25))
+
+
+@pytest.mark.parametrize("odd_s", [1e6, 1e-6, 0.0, -5.0])
+def test_one_odd_observation_moves_an_estimate_by_a_seventh_at_most(odd_s: float) -> None:
+    profiles = profiles_of_one_second_a_step()
+    for _ in range(30):
+        profiles.observe_run(MEGAPIXEL_STEP, 1.0)
+    profiles.observe_run(MEGAPIXEL_STEP, odd_s)
+    assert 0.87 < profiles.run_s(MEGAPIXEL_STEP) < 1.15
+
+
+@given(seed=st.integers(0, 999), truth=st.floats(0.05, 50.0))
+def test_noisy_runs_with_outliers_are_learned_within_a_fifth(seed: int, truth: float) -> None:
+    chance, profiles = random.Random(seed), profiles_of_one_second_a_step()
+    for number in range(80):
+        noise = 30.0 if number % 20 == 19 else chance.uniform(0.9, 1.1)
+        profiles.observe_run(MEGAPIXEL_STEP, truth * noise)
+    for _ in range(5):
+        profiles.observe_run(MEGAPIXEL_STEP, truth * chance.uniform(0.9, 1.1))
+    assert profiles.run_s(MEGAPIXEL_STEP) == pytest.approx(truth, rel=0.2)
+
+
+def test_gpu_classes_are_told_apart_and_an_unknown_one_borrows() -> None:
+    profiles = Profiles()
+    timings = (a_timing(seconds=10.0, gpu="H100"), a_timing(seconds=40.0, gpu="L4"))
+    profiles.set_prior(a_card(timings=timings), gpu_classes={"H100", "L4"})
+    seconds = [profiles.run_s(MEGAPIXEL_STEP, gpu_class) for gpu_class in ("H100", "L4", "A100", None)]
+    assert seconds == [pytest.approx(value) for value in (1.0, 4.0, 1.0, 1.0)]
+    profiles.observe_run(MEGAPIXEL_STEP, 8.0, "L4")
+    assert profiles.run_s(MEGAPIXEL_STEP, "L4") == pytest.approx(4.0 * 2**0.25)
+    assert profiles.run_s(MEGAPIXEL_STEP, "H100") == pytest.approx(1.0)
 
 
 def test_the_scheduler_learns_from_what_happened() -> None:
@@ -310,4 +349,4 @@ def test_the_scheduler_learns_from_what_happened() -> None:
     play(scheduler, submitted("cat", request=MEGAPIXEL_STEP), images_ready("cat", run_s=3.0))
     play(scheduler, outputs_stored("cat"), now_s=FINISH_S_PRIOR + 1.0)
     assert profiles.run_s(MEGAPIXEL_STEP) == 3.0
-    assert profiles.finish_s(ModelId(MODEL)) == pytest.approx(FINISH_S_PRIOR + 0.1)
+    assert profiles.finish_s(ModelId(MODEL)) == pytest.approx(FINISH_S_PRIOR * 4**0.25), "a surprise of four at most"

@@ -72,13 +72,23 @@ class FleetView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Seconds: the expected number, and two that hold the truth between them in four of five cases."""
+
+    low_s: float
+    expected_s: float
+    high_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelQueue:
     """Open work of one model.
 
     `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`.
     `off_spot_pending` of them may not run on spot GPUs. `running_s`
     GPU-seconds are left on `replicas` workers. The last `load_failures` loads in a row failed, the latest at
-    `load_failed_at_s`; one load is expected to take `load_s`.
+    `load_failed_at_s`; one load is expected to take `load_s`. `trust` is by how much a promise to a newcomer should be
+    multiplied: expected, and from low to high.
     """
 
     pending: int = 0
@@ -90,6 +100,7 @@ class ModelQueue:
     off_spot_pending: int = 0
     load_failures: int = 0
     load_failed_at_s: float = 0.0
+    trust: Interval = Interval(low_s=0.6, expected_s=1.0, high_s=1.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +130,8 @@ class JobView:
     """A job as its owner sees it now.
 
     `queue_position` counts from 1 within the model's queue and is None unless pending. `eta_s` is the expected number
-    of seconds until the pictures are delivered, None when unknown or ended. `step` of `steps` is the progress of the
-    current attempt.
+    of seconds until the pictures are delivered, None when unknown or ended, `eta` the same with its interval. `step` of
+    `steps` is the progress of the current attempt.
     """
 
     job: Job
@@ -129,6 +140,7 @@ class JobView:
     eta_s: float | None
     step: int
     steps: int
+    eta: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,12 +78,13 @@ from heliograph.domain.views import (
 )
 from heliograph.scheduling.admission import Forecast, refusal
 from heliograph.scheduling.census import Count, is_held
+from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
 from heliograph.scheduling.fairness import Place
 from heliograph.scheduling.pending import PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way
 from heliograph.scheduling.priority import place_of
-from heliograph.scheduling.profiles import Profiles
+from heliograph.scheduling.profiles import RUN_S_UNKNOWN, Profiles
 
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
@@ -109,6 +110,7 @@ class _Open:
     checkpoint: str | None = None
     steps_done: int = 0
     pauses: int = 0
+    promises: tuple[Promise, ...] = ()
 
 
 @dataclass(slots=True)
@@ -149,6 +151,7 @@ class Scheduler:
         self._load_failed_at_s: dict[ModelId, float] = {}
         self._post_processing = 0
         self._is_draining = False
+        self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -222,7 +225,15 @@ class Scheduler:
             return [RefuseJob(job_id=job.job_id, error=overload)]
         job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
         entry = self._enter(job)
-        return [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
+        commands = [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
+        if entry.job.state is JobState.PENDING:
+            self._promise(entry, now_s)
+        return commands
+
+    def _promise(self, entry: _Open, now_s: float) -> None:
+        """Remember what is promised now, to learn from how it turns out."""
+        situation, eta_s = self._eta(entry, now_s)
+        entry.promises = (*entry.promises, Promise(situation=situation, eta_s=eta_s, at_s=now_s))
 
     def _forecast(self, job: Job, now_s: float) -> Forecast:
         """What awaits the new job."""
@@ -257,7 +268,7 @@ class Scheduler:
         if worker.state is ReplicaState.LOADING:
             return max(load_s - (now_s - worker.since_s), 0.0)
         entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
-        return 0.0 if entry is None else max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
+        return 0.0 if entry is None else self._rest_s(entry, now_s)
 
     def _recover(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open or job.state.is_terminal:
@@ -419,7 +430,7 @@ class Scheduler:
         if entry is None or worker is None:
             return self._free(run, now_s)
         if not entry.steps_done:
-            self._profiles.observe_run(entry.job.request, event.run_s)
+            self._profiles.observe_run(entry.job.request, event.run_s, worker.gpu.gpu_class)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
         entry.worker_id, entry.succeeded = None, ended
@@ -527,6 +538,8 @@ class Scheduler:
         if entry is None:
             return []
         self._profiles.observe_finish(entry.job.request.model_id, now_s - entry.job.timeline[-1].at_s)
+        for promise in entry.promises:
+            self._trust.observe(promise, delivered_at_s=now_s)
         done = entry.job.moved(JobState.COMPLETED, now_s=now_s)
         self._leave(entry)
         record = RecordJob(job=done, cause="completed", charged_attempt=entry.succeeded, outputs=event.outputs)
@@ -629,8 +642,7 @@ class Scheduler:
 
     def _rest_of(self, entry: _Open, now_s: float) -> Place:
         """The running job as if it stood in line with what is left of it to do now."""
-        rest_s = max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
-        return self._place_in_line(entry.job, rest_s)
+        return self._place_in_line(entry.job, self._rest_s(entry, now_s))
 
     def _place_in_line(self, job: Job, estimate_s: float) -> Place:
         return place_of(
@@ -690,10 +702,13 @@ class Scheduler:
         self._pending.change(job, -1)
         self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
+        entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
         entry.step, entry.steps, entry.step_at_s = entry.steps_done, job.request.steps, now_s
         run = (job.job_id, job.attempt)
         worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
         self._runs[run] = worker.worker_id
+        if job.attempt == 1:
+            self._promise(entry, now_s)
         order = run_order(
             job, preview_every=self._policy.preview_every, checkpoint=entry.checkpoint, steps_done=entry.steps_done
         )
@@ -865,16 +880,26 @@ class Scheduler:
         line = self._lines.get(model_id)
         workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
         held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
+        running_s = sum(self._remaining_s(entry) for entry in held if entry is not None)
+        replicas = sum(worker.state is not ReplicaState.STOPPING for worker in workers)
+        pending_s = line.total_s if line is not None else 0.0
+        situation = situation_of(
+            is_running=False,
+            is_loaded=any(worker.state in (ReplicaState.READY, ReplicaState.BUSY) for worker in workers),
+            wait_s=(pending_s + running_s) / max(replicas, 1),
+            run_s=pending_s / len(line) if line else RUN_S_UNKNOWN,
+        )
         return ModelQueue(
             pending=len(line) if line is not None else 0,
-            pending_s=line.total_s if line is not None else 0.0,
+            pending_s=pending_s,
             waiting_since_s=self._open[line.front().place.job_id].job.timeline[-1].at_s if line else None,
-            running_s=sum(self._remaining_s(entry) for entry in held if entry is not None),
-            replicas=sum(worker.state is not ReplicaState.STOPPING for worker in workers),
+            running_s=running_s,
+            replicas=replicas,
             load_s=self._profiles.load_s(model_id),
             off_spot_pending=line.number_of(self._off_spot) if line is not None else 0,
             load_failures=self._load_failures[model_id],
             load_failed_at_s=self._load_failed_at_s.get(model_id, 0.0),
+            trust=self._trust.interval(situation, 1.0),
         )
 
     def queue_view(self) -> QueueView:
@@ -889,13 +914,16 @@ class Scheduler:
             return None
         line = self._lines.get(entry.job.request.model_id)
         waits = line is not None and job_id in line
+        situation, eta_s = self._eta(entry, now_s)
+        eta = self._trust.interval(situation, eta_s)
         return JobView(
             job=entry.job,
             phase=self._phase(entry),
             queue_position=line.position(job_id, now_s=now_s) if line is not None and waits else None,
-            eta_s=self._eta_s(entry, now_s),
+            eta_s=eta.expected_s if eta_s > 0 else 0.0,
             step=entry.step,
             steps=entry.steps,
+            eta=eta,
         )
 
     def _phase(self, entry: _Open) -> Phase:
@@ -909,21 +937,27 @@ class Scheduler:
             case _:
                 return Phase.GENERATING
 
-    def _eta_s(self, entry: _Open, now_s: float) -> float:
+    def _eta(self, entry: _Open, now_s: float) -> tuple[Situation, float]:
         """Expected seconds until delivery: work ahead shared by the replicas, own run, finishing."""
         job = entry.job
         finish_s = self._profiles.finish_s(job.request.model_id)
         if job.state is JobState.POST_PROCESSING:
-            return finish_s
+            return Situation.RUNNING, finish_s
         if job.state in ON_WORKER:
-            return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0) + finish_s
+            return Situation.RUNNING, self._rest_s(entry, now_s) + finish_s
         model_id = job.request.model_id
         line = self._lines.get(model_id)
         ahead_s = line.ahead_s(job.job_id, now_s=now_s) if line is not None and job.job_id in line else 0.0
         queue = self.queue_of(model_id)
         wait_s = (ahead_s + queue.running_s) / max(queue.replicas, 1)
-        load_s = 0.0 if self._is_loaded(model_id) else self._profiles.load_s(model_id)
-        return max(wait_s + load_s, job.not_before_s - now_s) + self._remaining_s(entry) + finish_s
+        is_loaded, run_s = self._is_loaded(model_id), self._remaining_s(entry)
+        load_s = 0.0 if is_loaded else self._worker_free_in_s(model_id, now_s)
+        situation = situation_of(is_running=False, is_loaded=is_loaded, wait_s=wait_s, run_s=run_s)
+        return situation, max(wait_s + load_s, job.not_before_s - now_s) + run_s + finish_s
+
+    def _rest_s(self, entry: _Open, now_s: float) -> float:
+        """Expected seconds left of a run."""
+        return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
 
     def _remaining_s(self, entry: _Open) -> float:
         return entry.estimate_s * (1 - entry.step / max(entry.steps, 1))
