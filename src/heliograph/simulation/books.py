@@ -17,6 +17,7 @@ from heliograph.domain.commands import RecordJob
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import LEGAL_MOVES, AttemptOutcome, Job, JobState
 from heliograph.domain.tiers import Tier
+from heliograph.domain.views import Interval
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Asked:
     is_cold: bool
     job: Job | None = None
     metered: int = 0
-    eta_s: float | None = None
+    eta: Interval | None = None
 
 
 class Books:

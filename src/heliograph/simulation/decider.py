@@ -8,7 +8,7 @@ from heliograph.domain.commands import CapacityCommand, Command, FleetCommand
 from heliograph.domain.events import Event, JobSubmitted
 from heliograph.domain.ids import GpuId, JobId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
-from heliograph.domain.views import Gpu, Market, QueueView, ReplicaState
+from heliograph.domain.views import Gpu, Interval, Market, QueueView, ReplicaState
 from heliograph.fleet.capacity import Arriving, CapacityDemand, CapacityState, CapacityView, Offer, plan_capacity
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import plan
@@ -69,8 +69,8 @@ class Decider(Protocol):
         """Jobs that have not ended."""
         ...
 
-    def eta_s(self, job_id: JobId, *, now_s: float) -> float | None:
-        """Expected seconds until an open job is delivered."""
+    def eta(self, job_id: JobId, *, now_s: float) -> Interval | None:
+        """Expected seconds until an open job is delivered, with the interval that is promised."""
         ...
 
     def check(self) -> None:
@@ -189,7 +189,7 @@ class Production:
         """Jobs that wait for a GPU."""
         return self.scheduler.open_jobs() - self.scheduler.running_jobs()
 
-    def eta_s(self, job_id: JobId, *, now_s: float) -> float | None:
+    def eta(self, job_id: JobId, *, now_s: float) -> Interval | None:
         """What the scheduler tells the job's owner."""
         view = self.scheduler.view(job_id, now_s=now_s)
-        return None if view is None else view.eta_s
+        return None if view is None else view.eta

@@ -57,6 +57,7 @@ class Measures:
         self.stages = {name: Sketch() for name in STAGES.values()}
         self.eta_errors = Sketch()
         self.eta_close = 0
+        self.eta_held = 0
         self.cold = 0
         self.started = 0
         self.pictures_on_time = 0
@@ -121,8 +122,9 @@ class Measures:
         if is_on_time:
             self.pictures_on_time += asked.images
             self._on_time[self.bucket(at_s)] += asked.images
-        if asked.eta_s is not None and latency_s > 0:
-            error = abs(asked.eta_s - latency_s) / latency_s
+        if asked.eta is not None and latency_s > 0:
+            error = abs(asked.eta.expected_s - latency_s) / latency_s
+            self.eta_held += asked.eta.low_s <= latency_s <= asked.eta.high_s
             self.eta_errors.add(error)
             self.eta_close += error <= 0.2
         tenant = self._tenants.setdefault(asked.tenant, _Tenant())
@@ -197,6 +199,7 @@ class Measures:
             count=count,
             median_error=self.eta_errors.quantile(0.5),
             within_20_percent=self.eta_close / count if count else None,
+            interval_holds=self.eta_held / count if count else None,
         )
 
     def curves(self) -> dict[str, tuple[tuple[float, float], ...]]:

@@ -234,7 +234,8 @@ def _small_print(report: Report) -> str:
     if eta.count:
         sentences.append(
             f"Promised delivery times were off by {_percent(eta.median_error)} in the median and within 20% for "
-            f"{_percent(eta.within_20_percent)} of {eta.count:,} sampled requests."
+            f"{_percent(eta.within_20_percent)} of {eta.count:,} sampled requests; the stated interval held the truth "
+            f"for {_percent(eta.interval_holds)}."
         )
     if decisions.count:
         sentences.append(f"A decision took {decisions.p50:.0f} µs (P50), {decisions.p99:.0f} µs (P99) of this machine.")

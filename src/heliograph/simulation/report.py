@@ -61,11 +61,15 @@ class GpuHours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EtaReport:
-    """How good the promised delivery times were, over a sample of submissions: error relative to the true latency."""
+    """How good the promised delivery times were, over a sample of submissions.
+
+    Errors are relative to the true latency; `interval_holds` is how often the truth lay within the stated interval.
+    """
 
     count: int
     median_error: float | None
     within_20_percent: float | None
+    interval_holds: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

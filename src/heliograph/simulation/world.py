@@ -339,7 +339,7 @@ class World:
         if arrival.cancelled_after_s is not None:
             self._at(self.now_s + arrival.cancelled_after_s, self._fold, CancelRequested(job_id=job_id))
         if self._sequence % ETA_SAMPLE == 0 and job_id in self.books.open:
-            asked.eta_s = decider.eta_s(job_id, now_s=now_s)
+            asked.eta = decider.eta(job_id, now_s=now_s)
         # The pipeline plans in the turn of the submission; here a tick comes at once, unless one has just been.
         self._next_tick_s = min(self._next_tick_s, max(self.now_s, self._last_tick_s + self.scenario.tick_s))
 
