@@ -22,6 +22,8 @@ from heliograph.domain.job import LEGAL_MOVES, JobState
 from heliograph.gateway.errors import STATUS_OF
 from heliograph.observability import Metrics
 from heliograph.settings import Settings
+from heliograph.simulation import scenario as scenarios
+from heliograph.simulation.hardware import GpuClass
 
 DOCS = Path(__file__).parent
 _PLACE = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -204,6 +206,49 @@ def _paragraph(documented: type) -> str:
     return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
 
 
+_SCENARIO_TABLES: Mapping[str, type] = {
+    "top level": scenarios.Scenario,
+    "[[fleet]]": scenarios.GpuGroup,
+    "[[workload]]": scenarios.Workload,
+    "flash, in a workload": scenarios.Flash,
+    "[spot.NAME]": scenarios.SpotSource,
+    "[checkpoints.NAME]": scenarios.Checkpoints,
+    "[gpu_classes.NAME]": GpuClass,
+    "[machine]": scenarios.Machine,
+    "[faults]": scenarios.Faults,
+}
+
+
+def scenario_fields() -> str:
+    """Every field of a scenario with its default; what they mean is in the docstrings of the dataclasses."""
+    parts: list[str] = []
+    for place, kind in _SCENARIO_TABLES.items():
+        rows = [
+            (f"`{field.name}`", _field_type(field.type), _field_default(field)) for field in dataclasses.fields(kind)
+        ]
+        parts.append(f"### {place}\n\n{inspect.getdoc(kind)}\n\n{table(('field', 'type', 'default'), rows)}")
+    return "\n".join(parts)
+
+
+def _field_type(hint: object) -> str:
+    """The hint in TOML's words."""
+    text = str(getattr(hint, "__name__", hint)) if inspect.isclass(hint) else str(hint)
+    text = re.sub(r"[\w.]+\.(\w+)", r"\1", text).replace(" | None", "")
+    words = {"str": "string", "int": "whole number", "float": "number", "bool": "true or false"}
+    if text.startswith("tuple"):
+        return "list of tables"
+    return words.get(text, "table" if text.startswith("Mapping") or text in ("Machine", "Faults") else "string")
+
+
+def _field_default(field: dataclasses.Field[object]) -> str:
+    if field.default is not dataclasses.MISSING:
+        return _default(getattr(field.default, "value", field.default))
+    if field.default_factory is dataclasses.MISSING:
+        return "required"
+    made = field.default_factory()
+    return _default(made) if isinstance(made, dict) else "see below"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "state-diagram": state_diagram,
     "states": state_table,
@@ -215,6 +260,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "error-tree": error_tree,
     "http-status": status_table,
     "command-line": command_line,
+    "scenario-fields": scenario_fields,
 }
 
 

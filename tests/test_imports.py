@@ -33,12 +33,16 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
+    "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {"domain", "gateway", "live", "observability", "pipeline", "postprocess", "service", "settings"} | STAGES
     ),
-    "cli": frozenset({"app", "client", "domain", "gateway", "observability", "settings", "storage", "terminal"}),
+    "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli": frozenset(
+        {"app", "cli_simulate", "client", "domain", "gateway", "observability", "settings", "storage", "terminal"}
+    ),
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
 }
@@ -91,13 +95,13 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "terminal"}),
+    "rich": frozenset({"cli", "cli_simulate", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
     "structlog": frozenset({"app", "gateway.middleware", "observability", "pipeline"}),
-    "typer": frozenset({"cli"}),
+    "typer": frozenset({"cli", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
@@ -105,7 +109,15 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
 """Where a library may be used; one that is not listed may not be used at all."""
 
 CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
-MAY_READ_CLOCKS_AND_CHANCE = frozenset({"app", "cli"}) | TECHNOLOGY_FILES
+READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
+"""They turn the dates of a trace into seconds and never ask what time it is."""
+
+SEEDED_CHANCE = frozenset({"simulation.chance"})
+"""Same seed, same numbers: the simulator's other files are given streams of it."""
+
+MAY_READ_CLOCKS_AND_CHANCE = (
+    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | SEEDED_CHANCE
+)
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
 LATE_IMPORTS = frozenset({"app", "inference.worker", "postprocess_tools", "storage.schema"})
@@ -113,7 +125,8 @@ LATE_IMPORTS = frozenset({"app", "inference.worker", "postprocess_tools", "stora
 `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
-    frozenset({"gateway", "pipeline", "service", "live", "postprocess", "client", "cli", "app"}) | TECHNOLOGY_FILES
+    frozenset({"gateway", "pipeline", "service", "live", "postprocess", "client", "cli", "cli_simulate", "app"})
+    | TECHNOLOGY_FILES
 )
 """Where `async def` may be: a stage that awaits is doing, not deciding. Ports say what their implementations do."""
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar, cast
 
@@ -22,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
+from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
 from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, Unavailable, WorldError
@@ -263,6 +265,24 @@ def jobs_cancel(job_id: JobIdArgument, data_dir: DataDir = None, api_key: Key = 
     """Cancel a job."""
     job = _run(_ask(_settings(data_dir), api_key, lambda client: client.cancel(job_id)))
     typer.echo(f"{job_id} is {job['status']}.")
+
+
+# --- the simulator's commands, in cli_simulate.py --------------------------------------------------------------------
+
+
+def _stopping(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with errors as messages and exit codes."""
+
+    @wraps(command)
+    def stopping(**arguments: object) -> None:
+        _or_stop(lambda: command(**arguments))
+
+    return stopping
+
+
+cli.command("simulate")(_stopping(simulate_command))
+cli.command("plan")(_stopping(plan_command))
+cli.command("export-trace")(_stopping(export_trace_command))
 
 
 # --- generate --------------------------------------------------------------------------------------------------------

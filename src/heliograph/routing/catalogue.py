@@ -57,6 +57,11 @@ def parse_catalogue(text: str, *, origin: str) -> CatalogueFile:
         document: Fields = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidRequest(f"{origin} is not valid TOML: {error}.", code="invalid_catalogue") from error
+    return read_catalogue_tables(document, origin=origin)
+
+
+def read_catalogue_tables(document: Fields, *, origin: str) -> CatalogueFile:
+    """The same from tables that were read already, for files that hold models beside other things."""
     where = _Where(origin)
     for key in document:
         if key not in ("models", "aliases"):

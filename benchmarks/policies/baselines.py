@@ -1,0 +1,469 @@
+"""Baselines re-implemented from their descriptions, as deciders of a simulation. They are labelled so in every table.
+
+All of them hold one replica per GPU, prefer a free worker that has the model already, else load the model on an empty
+GPU or in place of the replica that has been idle for longest, and look past a job that cannot start (up to `LOOK_AHEAD`
+jobs). They get the same profiles as production, learn from the same runs, and may refuse and pause as it may.
+
+    fcfs    first come, first served
+    sjf     shortest job first, by estimated GPU-seconds
+    srtf    shortest remaining time first: a run makes way at a step boundary for one that is shorter than its rest
+    edf     earliest deadline first with admission (Clockwork++): a request is refused when wait, load and run would end
+            after its deadline, and dropped before it starts when it can no longer make it
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import assert_never
+
+from sortedcontainers import SortedDict
+
+from heliograph.domain.commands import (
+    AbortRun,
+    CapacityCommand,
+    Command,
+    Dispatch,
+    FleetCommand,
+    PauseRun,
+    PostProcess,
+    RecordJob,
+    RefuseJob,
+    StartReplica,
+    StopReplica,
+)
+from heliograph.domain.errors import Overloaded
+from heliograph.domain.events import (
+    CancelRequested,
+    ClockTicked,
+    DrainRequested,
+    Event,
+    GateRejected,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
+    ImagesReady,
+    JobRecovered,
+    JobSubmitted,
+    OutputsStored,
+    PostProcessingFailed,
+    ReplicaRequested,
+    ReplicaStopRequested,
+    RunAborted,
+    RunFailed,
+    RunPaused,
+    RunStarted,
+    StepDone,
+    SubmissionAbandoned,
+    WorkerLost,
+    WorkerReady,
+)
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
+from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.views import Gpu, Interval
+from heliograph.scheduling import Profiles
+from heliograph.scheduling.scheduler import run_order
+from heliograph.simulation.decider import Holdings, Making, Present
+
+LOOK_AHEAD = 64
+ATTEMPTS_MAX = 3
+NO_DEADLINE_S = 1e12
+
+
+class Order(StrEnum):
+    """Who goes first."""
+
+    FCFS = "fcfs"
+    SJF = "sjf"
+    SRTF = "srtf"
+    EDF = "edf"
+
+
+@dataclass(slots=True)
+class _Worker:
+    worker_id: WorkerId
+    gpu: Gpu
+    model_id: ModelId
+    is_ready: bool = False
+    is_stopping: bool = False
+    is_pausing: bool = False
+    job_id: JobId | None = None
+    began_s: float = 0.0
+    since_s: float = 0.0
+
+
+class Baseline:
+    """One of the orders above. Repeated and late events change nothing: runs are named by (job, attempt)."""
+
+    def __init__(self, order: Order, making: Making) -> None:
+        self._order = order
+        self._profiles = Profiles()
+        classes = frozenset(gpu.gpu_class for gpu in making.possible)
+        for card in making.cards.values():
+            self._profiles.set_prior(card, gpu_classes=classes)
+        self._cards = making.cards
+        self._largest = max(gpu.memory_bytes for gpu in making.possible)
+        self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in making.present}
+        self._jobs: dict[JobId, Job] = {}
+        self._done_steps: dict[JobId, int] = {}
+        self._workers: dict[WorkerId, _Worker] = {}
+        self._holders: dict[tuple[JobId, int], _Worker] = {}
+        self._line: SortedDict[tuple[float, int], JobId] = SortedDict()
+        self._keys: dict[JobId, tuple[float, int]] = {}
+        self._charged: dict[JobId, Attempt] = {}
+
+    # --- what a decider answers --------------------------------------------------------------------------------------
+
+    def why_not(self, model_id: ModelId) -> str | None:
+        """Only what fits no GPU is refused."""
+        return "model_unavailable" if (self._cards[model_id].vram_bytes or 0) > self._largest else None
+
+    def pending_jobs(self) -> int:
+        """Jobs in line."""
+        return len(self._line)
+
+    def is_open(self, job_id: JobId) -> bool:
+        """The job has not ended."""
+        return job_id in self._jobs
+
+    def open_jobs(self) -> int:
+        """Jobs that have not ended."""
+        return len(self._jobs)
+
+    def eta(self, job_id: JobId, *, now_s: float) -> Interval | None:
+        """They promise nothing."""
+        return None
+
+    def purchases(self, holdings: Holdings, *, now_s: float) -> Sequence[CapacityCommand]:
+        """They hold what the scenario gives them."""
+        return ()
+
+    def check(self) -> None:
+        """Everybody who waits is in line, and every run has its worker."""
+        pending = {job_id for job_id, job in self._jobs.items() if job.state is JobState.PENDING}
+        assert pending == set(self._keys) == set(self._line.values()), "a pending job is nowhere"
+        for run, worker in self._holders.items():
+            assert worker.job_id == run[0], "runs and workers disagree"
+
+    def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
+        """Load what the first in line need: on an empty GPU, else in place of the longest idle replica."""
+        taken = {worker.gpu.gpu_id for worker in self._workers.values()}
+        empty = [gpu for gpu in self._gpus.values() if gpu.gpu_id in present.gpus and gpu.gpu_id not in taken]
+        idle = sorted(
+            (w for w in self._workers.values() if w.is_ready and w.job_id is None and not w.is_stopping),
+            key=lambda worker: (worker.since_s, worker.worker_id),
+        )
+        coming: dict[ModelId, int] = {}
+        for worker in self._workers.values():
+            if not worker.is_ready and not worker.is_stopping:
+                coming[worker.model_id] = coming.get(worker.model_id, 0) + 1
+        leaving = sum(worker.is_stopping for worker in self._workers.values())
+        commands: list[FleetCommand] = []
+        for job_id in self._line.values()[:LOOK_AHEAD]:
+            model_id = self._jobs[job_id].request.model_id
+            if coming.get(model_id, 0) > 0:
+                coming[model_id] -= 1
+                continue
+            size = self._cards[model_id].vram_bytes or 0
+            gpu = next((gpu for gpu in empty if gpu.memory_bytes >= size), None)
+            if gpu is not None:
+                empty.remove(gpu)
+                commands.append(StartReplica(gpu_id=gpu.gpu_id, model_id=model_id))
+            elif leaving > 0:
+                leaving -= 1
+            else:
+                victim = next((w for w in idle if w.model_id != model_id and w.gpu.memory_bytes >= size), None)
+                if victim is None:
+                    continue
+                idle.remove(victim)
+                commands.append(StopReplica(worker_id=victim.worker_id, reason=f"makes room for {model_id}"))
+        return commands
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def handle(self, event: Event, *, now_s: float) -> list[Command]:
+        """Fold the event, then give waiting jobs to free workers."""
+        commands = self._fold(event, now_s)
+        return [*commands, *self._assign(now_s)]
+
+    def _fold(self, event: Event, now_s: float) -> list[Command]:
+        match event:
+            case JobSubmitted(job=job):
+                return self._submit(job, now_s)
+            case JobRecovered(job=job):
+                return self._recover(job, now_s)
+            case CancelRequested(job_id=job_id):
+                return self._end_early(job_id, JobState.CANCELLED, "cancelled", now_s)
+            case ReplicaRequested(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id):
+                self._workers[worker_id] = _Worker(worker_id, self._gpus[gpu_id], model_id, since_s=now_s)
+            case ReplicaStopRequested(worker_id=worker_id):
+                worker = self._workers.get(worker_id)
+                if worker is not None and not worker.is_stopping and worker.job_id is None:
+                    worker.is_stopping = True
+                    return [StopReplica(worker_id=worker_id, reason="planned")]
+            case WorkerReady(worker_id=worker_id, load_s=load_s):
+                worker = self._workers.get(worker_id)
+                if worker is not None and not worker.is_ready:
+                    worker.is_ready, worker.since_s = True, now_s
+                    self._profiles.observe_load(worker.model_id, load_s)
+            case WorkerLost(worker_id=worker_id):
+                return self._lose(worker_id, now_s)
+            case RunStarted(job_id=job_id, attempt=attempt):
+                job = self._current(job_id, attempt, JobState.DISPATCHED)
+                if job is not None:
+                    return [self._record(job.moved(JobState.RUNNING, now_s=now_s), "started")]
+            case ImagesReady():
+                return self._finish_run(event, now_s)
+            case RunFailed(job_id=job_id, attempt=attempt):
+                return self._fail_run(job_id, attempt, now_s)
+            case RunAborted(job_id=job_id, attempt=attempt):
+                return self._fail_run(job_id, attempt, now_s)
+            case RunPaused(job_id=job_id, attempt=attempt, step=step):
+                self._done_steps[job_id] = step
+                return self._free_and_requeue(job_id, attempt, AttemptOutcome.PAUSED, "paused", now_s)
+            case OutputsStored(job_id=job_id, attempt=attempt, outputs=outputs):
+                job = self._current(job_id, attempt, JobState.POST_PROCESSING)
+                if job is not None:
+                    done = job.moved(JobState.COMPLETED, now_s=now_s)
+                    self._forget(job_id)
+                    charged = self._charged.pop(job_id)
+                    return [RecordJob(job=done, cause="completed", outputs=outputs, charged_attempt=charged)]
+            case GateRejected(job_id=job_id, attempt=attempt):
+                job = self._current(job_id, attempt, JobState.POST_PROCESSING)
+                if job is not None:
+                    return [self._wait(job, "gate_regenerate", None, now_s)]
+            case GpuArrived(gpu=gpu):
+                self._gpus[gpu.gpu_id] = gpu
+            case GpuGone(gpu_id=gpu_id):
+                self._gpus.pop(gpu_id, None)
+                gone = [w.worker_id for w in self._workers.values() if w.gpu.gpu_id == gpu_id]
+                return [command for worker_id in gone for command in self._lose(worker_id, now_s)]
+            case ClockTicked():
+                return self._expire(now_s)
+            case (
+                SubmissionAbandoned() | StepDone() | PostProcessingFailed() | DrainRequested() | GpuNotice()
+            ):  # none of the baselines heeds them
+                pass
+            case _:
+                assert_never(event)
+        return []
+
+    def _submit(self, job: Job, now_s: float) -> list[Command]:
+        if self._order is Order.EDF and not self._makes_it(job, now_s):
+            error = Overloaded("It would be late.", code="deadline_unreachable", retry_after_s=10.0)
+            return [RefuseJob(job_id=job.job_id, error=error)]
+        job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
+        return [self._enqueue(job, "submitted", None)]
+
+    def _makes_it(self, job: Job, now_s: float) -> bool:
+        """Whether wait, load and run would end before the deadline, were the work due earlier shared evenly."""
+        if job.deadline_at_s is None:
+            return True
+        key = self._key(job)
+        ahead = self._line.bisect_left(key)
+        near = self._line.values()[: min(ahead, LOOK_AHEAD)]
+        near_s = sum(self._rest_s(self._jobs[job_id]) for job_id in near)
+        ahead_s = near_s * (ahead / len(near) if near else 0.0)
+        running_s = sum(
+            max(self._rest_s(self._jobs[w.job_id]) - (now_s - w.began_s), 0.0)
+            for w in self._workers.values()
+            if w.job_id is not None and w.job_id in self._jobs
+        )
+        model_id = job.request.model_id
+        is_warm = any(w.model_id == model_id and w.is_ready for w in self._workers.values())
+        load_s = 0.0 if is_warm else self._profiles.load_s(model_id)
+        is_free = any(w.model_id == model_id and w.is_ready and w.job_id is None for w in self._workers.values())
+        wait_s = 0.0 if is_free else (ahead_s + running_s) / max(len(self._gpus), 1)
+        return now_s + wait_s + load_s + self._rest_s(job) <= job.deadline_at_s
+
+    def _recover(self, job: Job, now_s: float) -> list[Command]:
+        if job.state is JobState.PENDING:
+            self._enqueue(job, "", None)
+            return []
+        return [self._wait(job, "server_restarted", None, now_s)]
+
+    def _assign(self, now_s: float) -> list[Command]:
+        """First in line first; who has no free worker of the right model is looked past."""
+        free: dict[ModelId, list[_Worker]] = {}
+        for worker in self._workers.values():
+            if worker.is_ready and not worker.is_stopping and worker.job_id is None:
+                free.setdefault(worker.model_id, []).append(worker)
+        commands: list[Command] = []
+        for job_id in list(self._line.values()[:LOOK_AHEAD]) if free or self._order is Order.SRTF else ():
+            job = self._jobs[job_id]
+            if self._order is Order.EDF and self._is_doomed(job, now_s):
+                commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", now_s)
+                continue
+            workers = free.get(job.request.model_id)
+            if workers:
+                commands += self._dispatch(job, workers.pop(0), now_s)
+                if not workers:
+                    del free[job.request.model_id]
+            elif self._order is Order.SRTF:
+                commands += self._preempt_for(job, now_s)
+        return commands
+
+    def _is_doomed(self, job: Job, now_s: float) -> bool:
+        return job.deadline_at_s is not None and now_s + self._rest_s(job) > job.deadline_at_s
+
+    def _preempt_for(self, job: Job, now_s: float) -> list[Command]:
+        """Pause the run of the same model with the longest rest, if that is longer than the whole of this job."""
+        mine = [w for w in self._workers.values() if w.model_id == job.request.model_id and w.job_id is not None]
+        if not mine or any(worker.is_pausing for worker in mine):
+            return []
+
+        def rest_s(worker: _Worker) -> float:
+            held = self._jobs.get(worker.job_id) if worker.job_id is not None else None
+            return 0.0 if held is None else self._rest_s(held) - (now_s - worker.began_s)
+
+        longest = max(mine, key=lambda worker: (rest_s(worker), worker.worker_id))
+        held = self._jobs.get(longest.job_id) if longest.job_id is not None else None
+        if held is None or held.state is not JobState.RUNNING or rest_s(longest) <= self._rest_s(job) + 1.0:
+            return []
+        longest.is_pausing = True
+        return [PauseRun(worker_id=longest.worker_id, job_id=held.job_id, attempt=held.attempt)]
+
+    def _dispatch(self, job: Job, worker: _Worker, now_s: float) -> list[Command]:
+        self._leave_line(job.job_id)
+        job = replace(job.moved(JobState.DISPATCHED, now_s=now_s), attempt=job.attempt + 1)
+        worker.job_id, worker.began_s, worker.is_pausing = job.job_id, now_s, False
+        self._holders[job.job_id, job.attempt] = worker
+        steps = self._done_steps.get(job.job_id, 0)
+        order = run_order(job, preview_every=0, checkpoint="kept" if steps else None, steps_done=steps)
+        return [self._record(job, "dispatched"), Dispatch(worker_id=worker.worker_id, order=order)]
+
+    def _finish_run(self, event: ImagesReady, now_s: float) -> list[Command]:
+        worker = self._release(event.job_id, event.attempt, now_s)
+        job = self._current(event.job_id, event.attempt, *ON_WORKER)
+        if job is None or worker is None:
+            return []
+        if not self._done_steps.get(job.job_id):
+            self._profiles.observe_run(job.request, event.run_s, worker.gpu.gpu_class)
+        commands: list[Command] = []
+        if job.state is JobState.DISPATCHED:
+            job = job.moved(JobState.RUNNING, now_s=now_s)
+            commands.append(self._record(job, "started"))
+        attempt = self._attempt(job, worker, AttemptOutcome.SUCCEEDED, now_s)
+        job = job.moved(JobState.POST_PROCESSING, now_s=now_s)
+        self._charged[job.job_id] = attempt
+        return [*commands, self._record(job, "images_ready", attempt), PostProcess(job=job)]
+
+    def _fail_run(self, job_id: JobId, number: int, now_s: float) -> list[Command]:
+        return self._free_and_requeue(job_id, number, AttemptOutcome.ENGINE_FAILED, "engine_internal", now_s)
+
+    def _free_and_requeue(
+        self, job_id: JobId, number: int, outcome: AttemptOutcome, cause: str, now_s: float
+    ) -> list[Command]:
+        worker = self._release(job_id, number, now_s)
+        job = self._current(job_id, number, *ON_WORKER)
+        if job is None or worker is None:
+            return []
+        return self._retry(job, worker, outcome, cause, now_s)
+
+    def _retry(self, job: Job, worker: _Worker, outcome: AttemptOutcome, cause: str, now_s: float) -> list[Command]:
+        attempt = self._attempt(job, worker, outcome, now_s)
+        if outcome is AttemptOutcome.ENGINE_FAILED:
+            job = replace(job, failures=job.failures + 1)
+            if job.failures >= ATTEMPTS_MAX:
+                return self._end(job, JobState.FAILED, cause, now_s, attempt)
+        return [self._wait(job, cause, attempt, now_s)]
+
+    def _lose(self, worker_id: WorkerId, now_s: float) -> list[Command]:
+        worker = self._workers.pop(worker_id, None)
+        if worker is None or worker.job_id is None:
+            return []
+        job = self._jobs.get(worker.job_id)
+        self._holders = {run: holder for run, holder in self._holders.items() if holder is not worker}
+        if job is None or job.state not in ON_WORKER:
+            return []
+        self._done_steps.pop(job.job_id, None)
+        return self._retry(job, worker, AttemptOutcome.WORKER_LOST, "worker_lost", now_s)
+
+    def _expire(self, now_s: float) -> list[Command]:
+        late = [j for j in self._jobs.values() if j.deadline_at_s is not None and j.deadline_at_s <= now_s]
+        return [
+            command
+            for job in late
+            for command in self._end_early(job.job_id, JobState.EXPIRED, "deadline_exceeded", now_s)
+        ]
+
+    # --- moves -------------------------------------------------------------------------------------------------------
+
+    def _key(self, job: Job) -> tuple[float, int]:
+        match self._order:
+            case Order.FCFS:
+                return (job.created_at_s, job.sequence)
+            case Order.SJF | Order.SRTF:
+                return (self._rest_s(job), job.sequence)
+            case Order.EDF:
+                return (job.deadline_at_s or NO_DEADLINE_S, job.sequence)
+            case _:
+                assert_never(self._order)
+
+    def _rest_s(self, job: Job) -> float:
+        """Estimated GPU-seconds of what has not been done."""
+        done = self._done_steps.get(job.job_id, 0) / max(job.request.steps, 1)
+        return self._profiles.run_s(job.request) * (1.0 - done)
+
+    def _enqueue(self, job: Job, cause: str, attempt: Attempt | None) -> RecordJob:
+        key = self._key(job)
+        self._line[key] = job.job_id
+        self._keys[job.job_id] = key
+        return self._record(job, cause, attempt)
+
+    def _wait(self, job: Job, cause: str, attempt: Attempt | None, now_s: float) -> RecordJob:
+        return self._enqueue(job.moved(JobState.PENDING, now_s=now_s), cause, attempt)
+
+    def _leave_line(self, job_id: JobId) -> None:
+        key = self._keys.pop(job_id, None)
+        if key is not None:
+            del self._line[key]
+
+    def _record(self, job: Job, cause: str, attempt: Attempt | None = None) -> RecordJob:
+        self._jobs[job.job_id] = job
+        return RecordJob(job=job, cause=cause, ended_attempt=attempt)
+
+    def _end_early(self, job_id: JobId, state: JobState, code: str, now_s: float) -> list[Command]:
+        job = self._jobs.get(job_id)
+        if job is None:
+            return []
+        worker = self._holders.get((job_id, job.attempt)) if job.state in ON_WORKER else None
+        if worker is None:
+            return self._end(job, state, code, now_s, None)
+        outcome = AttemptOutcome.EXPIRED if state is JobState.EXPIRED else AttemptOutcome.CANCELLED
+        ended = self._end(job, state, code, now_s, self._attempt(job, worker, outcome, now_s))
+        return [*ended, AbortRun(worker_id=worker.worker_id, job_id=job_id, attempt=job.attempt)]
+
+    def _end(self, job: Job, state: JobState, code: str, now_s: float, attempt: Attempt | None) -> list[Command]:
+        over = job.moved(state, now_s=now_s, failure=Failure(code=code, message=code))
+        self._forget(job.job_id)
+        self._charged.pop(job.job_id, None)
+        return [RecordJob(job=over, cause=code, ended_attempt=attempt)]
+
+    def _forget(self, job_id: JobId) -> None:
+        self._leave_line(job_id)
+        self._jobs.pop(job_id, None)
+        self._done_steps.pop(job_id, None)
+
+    def _current(self, job_id: JobId, attempt: int, *states: JobState) -> Job | None:
+        job = self._jobs.get(job_id)
+        return job if job is not None and job.attempt == attempt and job.state in states else None
+
+    def _release(self, job_id: JobId, attempt: int, now_s: float) -> _Worker | None:
+        worker = self._holders.pop((job_id, attempt), None)
+        if worker is not None:
+            worker.job_id, worker.is_pausing, worker.since_s = None, False, now_s
+        return worker
+
+    def _attempt(self, job: Job, worker: _Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
+        return Attempt(
+            job_id=job.job_id,
+            number=job.attempt,
+            worker_id=worker.worker_id,
+            gpu_id=worker.gpu.gpu_id,
+            gpu_class=worker.gpu.gpu_class,
+            model_id=worker.model_id,
+            dispatched_at_s=worker.began_s,
+            ended_at_s=now_s,
+            gpu_s=max(now_s - worker.began_s, 0.0),
+            outcome=outcome,
+        )

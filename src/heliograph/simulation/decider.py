@@ -1,0 +1,195 @@
+"""Who decides in a simulation: the production scheduler, router and fleet plan, or a baseline to compare them with."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from heliograph.domain.commands import CapacityCommand, Command, FleetCommand
+from heliograph.domain.events import Event, JobSubmitted
+from heliograph.domain.ids import GpuId, JobId, ModelId
+from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.views import Gpu, Interval, Market, QueueView, ReplicaState
+from heliograph.fleet.capacity import Arriving, CapacityDemand, CapacityState, CapacityView, Offer, plan_capacity
+from heliograph.fleet.demand import Demand
+from heliograph.fleet.plan import plan
+from heliograph.routing.route import NoRoute, Route, route
+from heliograph.scheduling import Profiles, Scheduler
+from heliograph.simulation.scenario import PolicySet
+
+ENGINES = frozenset({EngineKind.FAKE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """What a driver knows of the fleet and the scheduler does not: which GPUs are there now, and which models' weights
+    lie in the memory of which node."""
+
+    gpus: Collection[GpuId]
+    in_host_memory: Mapping[str, frozenset[ModelId]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What is owned now, what is on its way, and how the market behaved: the driver's part of a `CapacityView`."""
+
+    gpus: tuple[Gpu, ...]
+    arriving: tuple[Arriving, ...]
+    taken_back: Mapping[str, int]
+    refused_at_s: Mapping[str, float]
+
+
+class Decider(Protocol):
+    """Events in, commands out, and the fleet plan's wishes; the same as the pipeline asks of production."""
+
+    def handle(self, event: Event, *, now_s: float) -> list[Command]:
+        """Fold one event into the state and return what should happen next, in order."""
+        ...
+
+    def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
+        """What the fleet plan wants now."""
+        ...
+
+    def purchases(self, holdings: Holdings, *, now_s: float) -> Sequence[CapacityCommand]:
+        """What to buy and to give back now; asked only where the policies have a capacity plan."""
+        ...
+
+    def why_not(self, model_id: ModelId) -> str | None:
+        """Code of the reason why a request for the model cannot be taken, or None."""
+        ...
+
+    def pending_jobs(self) -> int:
+        """Jobs that wait for a GPU."""
+        ...
+
+    def is_open(self, job_id: JobId) -> bool:
+        """The job has not ended."""
+        ...
+
+    def open_jobs(self) -> int:
+        """Jobs that have not ended."""
+        ...
+
+    def eta(self, job_id: JobId, *, now_s: float) -> Interval | None:
+        """Expected seconds until an open job is delivered, with the interval that is promised."""
+        ...
+
+    def check(self) -> None:
+        """Assert its own invariants."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """What a decider is made of: GPUs that are there already, all that the scenario could have, the models, the
+    policies, and what the market offers."""
+
+    present: Sequence[Gpu]
+    possible: Sequence[Gpu]
+    cards: Mapping[ModelId, ModelCard]
+    policies: PolicySet
+    offers: tuple[Offer, ...] = ()
+
+
+DeciderFactory = Callable[[Making], Decider]
+
+
+class Production:
+    """The code that runs the live pipeline, asked in the same order.
+
+    The pipeline takes fresh views in every turn; here they are taken once per `wishes`, so that routes between two
+    plans see the fleet as of the last one. A route is a function of the model and those views and remembered with them.
+    """
+
+    def __init__(self, making: Making) -> None:
+        cards, policies = making.cards, making.policies
+        profiles = Profiles()
+        classes = frozenset(gpu.gpu_class for gpu in making.possible)
+        for card in cards.values():
+            profiles.set_prior(card, gpu_classes=classes)
+        self.scheduler = Scheduler(gpus=making.present, policy=policies.scheduler, profiles=profiles)
+        self.is_open = self.scheduler.is_open
+        self.open_jobs = self.scheduler.open_jobs
+        self.check = self.scheduler.check
+        self._cards = cards
+        self._policy = policies.fleet
+        self._demand = Demand() if policies.forecasts else None
+        self._catalogue = Catalogue(cards=cards, aliases={})
+        self._possible = tuple(making.possible)
+        self._offers = making.offers
+        self._capacity = policies.capacity
+        self._capacity_state = CapacityState()
+        self._fleet = self.scheduler.fleet_view()
+        self._queue = QueueView(models={})
+        self._routes: dict[ModelId, Route | NoRoute] = {}
+
+    def handle(self, event: Event, *, now_s: float) -> list[Command]:
+        """As in a turn of the pipeline: the forecast learns of a submission, then the scheduler decides."""
+        if self._demand is not None and isinstance(event, JobSubmitted):
+            job = event.job
+            self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+        return self.scheduler.handle(event, now_s=now_s)
+
+    def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
+        """The production fleet plan over fresh views; GPUs that are not there are not in them."""
+        view = replace(self.scheduler.fleet_view(), in_host_memory=present.in_host_memory)
+        if len(present.gpus) < len(view.gpus):
+            # A worker whose loss has not been noticed yet went with its GPU.
+            view = replace(
+                view,
+                gpus=tuple(gpu for gpu in view.gpus if gpu.gpu_id in present.gpus),
+                replicas=tuple(replica for replica in view.replicas if replica.gpu_id in present.gpus),
+            )
+        self._fleet, self._queue = view, self.scheduler.queue_view()
+        self._routes.clear()
+        return plan(view, self._queue, self._cards, self._policy, now_s=now_s, demand=self._demand)
+
+    def purchases(self, holdings: Holdings, *, now_s: float) -> Sequence[CapacityCommand]:
+        """The production capacity plan: running and waiting work against what is owned."""
+        if self._capacity is None:
+            return ()
+        fleet, queue = self.scheduler.fleet_view(), self.scheduler.queue_view()
+        busy = {each.gpu_id for each in fleet.replicas if each.state in (ReplicaState.BUSY, ReplicaState.LOADING)}
+        lines = [line for line in queue.models.values() if line.pending]
+        pending_s = sum(line.pending_s for line in lines)
+        on_spot = {gpu.gpu_id for gpu in holdings.gpus if gpu.market is Market.SPOT}
+        view = CapacityView(
+            gpus=holdings.gpus,
+            idle=frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in busy),
+            arriving=holdings.arriving,
+            taken_back=holdings.taken_back,
+            refused_at_s=holdings.refused_at_s,
+        )
+        demand = CapacityDemand(
+            running=float(len(busy)),
+            pending_s=pending_s,
+            off_spot_running=float(len(busy - on_spot)),
+            off_spot_pending_s=sum(line.pending_s * line.off_spot_pending / line.pending for line in lines),
+        )
+        commands, self._capacity_state = plan_capacity(
+            view, demand, self._offers, self._capacity, now_s=now_s, state=self._capacity_state
+        )
+        return commands
+
+    def why_not(self, model_id: ModelId) -> str | None:
+        """What the production router says of a request for the model. Spot GPUs that are away count: they come back."""
+        found = self._routes.get(model_id)
+        if found is None:
+            task = min(self._cards[model_id].tasks)
+            found = self._routes[model_id] = route(
+                model_id,
+                task=task,
+                catalogue=self._catalogue,
+                engines=ENGINES,
+                fleet=replace(self._fleet, gpus=self._possible),
+                queue=self._queue,
+            )
+        return found.code if isinstance(found, NoRoute) else None
+
+    def pending_jobs(self) -> int:
+        """Jobs that wait for a GPU."""
+        return self.scheduler.open_jobs() - self.scheduler.running_jobs()
+
+    def eta(self, job_id: JobId, *, now_s: float) -> Interval | None:
+        """What the scheduler tells the job's owner."""
+        view = self.scheduler.view(job_id, now_s=now_s)
+        return None if view is None else view.eta

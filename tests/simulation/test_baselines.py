@@ -1,0 +1,59 @@
+"""The baselines of the benchmarks: they lose nobody either, and keep the relations the literature reports."""
+
+import pytest
+from benchmarks.policies.baselines import Baseline, Order
+
+from heliograph.simulation import simulate
+from heliograph.simulation.decider import Making
+from tests.simulation.test_simulate import FAULTS, SPOT, STORM, accounted
+from tests.simulation.worlds import a_scenario, around
+
+MIXED = """
+[[workload]]
+rate_per_hour = 30
+models = { sdxl-base = 1 }
+images = { 20 = 1 }
+tiers = { standard = 1 }
+"""
+
+
+def making(order: Order):
+    def make(parts: Making) -> Baseline:
+        return Baseline(order, parts)
+
+    return make
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nobody_is_lost(order: Order, seed: int) -> None:
+    file = a_scenario(
+        seed=seed,
+        duration_s=600,
+        fleet=SPOT,
+        tables=FAULTS + STORM,
+        workload="cancels = 0.1\n" + MIXED,
+        more="deadlines = true",
+    )
+    report = simulate(file, around(), make_decider=making(order), check_every=1, exact_ledger=True)
+    assert accounted(report) == report.jobs
+    assert report.overall.on_time > 0
+    assert report.overall.unfinished == 0
+
+
+def played(order: Order, *, more: str = ""):
+    file = a_scenario(gpus=2, rate_per_hour=700, duration_s=3_600, workload=MIXED, more=more)
+    return simulate(file, around(), make_decider=making(order), check_every=50)
+
+
+def test_shortest_first_beats_first_come_and_pausing_beats_not_pausing() -> None:
+    fcfs, sjf, srtf = (played(order).overall.latency_s.mean for order in (Order.FCFS, Order.SJF, Order.SRTF))
+    assert srtf < sjf < fcfs
+
+
+def test_admission_keeps_more_deadlines_and_says_no_to_the_rest() -> None:
+    fcfs = played(Order.FCFS, more="deadlines = true").overall
+    edf = played(Order.EDF, more="deadlines = true").overall
+    assert edf.attainment > fcfs.attainment
+    assert edf.refused > 0
+    assert edf.expired + edf.late < fcfs.expired + fcfs.late
