@@ -103,8 +103,8 @@ class ModelCard:
     """What is known of one model. The catalogue file documents the source of every figure.
 
     `tasks` uses the short names t2i, i2i, inpaint, edit, upscale, t2v, i2v, alignment. Bytes are bytes, seconds are
-    seconds. `vram_bytes` is the peak while running the default size. `weights` is the folder below the package's
-    `weights/` for a built-in model, `is_installed` whether that is there and `measured` what it says. `limits` is one
+    seconds. `vram_bytes` is the peak while running the default size, on each of the `gpus` GPUs of one node that it
+    needs. `weights` is the folder below the package's `weights/` for a built-in model, `is_installed` whether that is there and `measured` what it says. `limits` is one
     sentence a user should read before choosing the model. A model that `is_by_name_only` never stands in for a request
     that names none. `upscale` lists the factors by which the built-in upscaler may enlarge its pictures.
     `alignment` names the built-in tool that judges whether they fit their prompts.
@@ -125,6 +125,7 @@ class ModelCard:
     frames: FrameRule | None = None
     parameters_billion: float | None = None
     vram_bytes: int | None = None
+    gpus: int = 1
     disk_bytes: int | None = None
     load_s: float | None = None
     timings: tuple[Timing, ...] = ()

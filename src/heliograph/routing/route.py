@@ -9,6 +9,7 @@ closest models that can, unless the request said that it `may_substitute`; then 
 Without an explicit model the one that delivers first is taken, ties in the catalogue's order.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -120,7 +121,7 @@ def route(
         return router.routed(min(unasked, key=router.delivers_s), None)
     card = catalogue.resolve(name)
     if card is None:
-        return router.no_route("model_not_found", f"There is no model called {name!r}.", candidates)
+        return router.no_route(code="model_not_found", reason=f"There is no model called {name!r}.", others=candidates)
     alias = name if name != card.model_id else None
     others = [other for other in _closest(card, candidates) if other is not card]
     problem = why_not(card, engines=engines, fleet=fleet, queue=queue)
@@ -129,7 +130,7 @@ def route(
     if problem is not None:
         if router.wants.may_substitute and others:
             return router.routed(others[0], alias, stands_in_for=card)
-        return router.no_route("model_unavailable", problem, others)
+        return router.no_route(code="model_unavailable", reason=problem, others=others)
     return router.in_time(card, alias, others)
 
 
@@ -158,7 +159,7 @@ class _Router:
                 f"{card.model_id} would deliver in {found.eta.low_s:.0f} to {found.eta.high_s:.0f} s, "
                 f"the deadline is in {self.wants.deadline_s:g} s."
             )
-            return self.no_route("deadline_unreachable", reason, timely)
+            return self.no_route(code="deadline_unreachable", reason=reason, others=timely)
         return self.routed(card, alias, offers=timely)
 
     def routed(
@@ -181,7 +182,7 @@ class _Router:
             offers=self._offers(offers or []),
         )
 
-    def no_route(self, code: str, reason: str, others: list[ModelCard]) -> NoRoute:
+    def no_route(self, *, code: str, reason: str, others: list[ModelCard]) -> NoRoute:
         """Not this one, but these."""
         alternatives = tuple(other.model_id for other in others)
         return NoRoute(code=code, reason=reason, alternatives=alternatives, offers=self._offers(others))
@@ -242,11 +243,19 @@ def why_not(card: ModelCard, *, engines: frozenset[EngineKind], fleet: FleetView
     if not any(card.vram_bytes is None or card.vram_bytes <= gpu.memory_bytes for gpu in fleet.gpus):
         largest = max((gpu.memory_bytes for gpu in fleet.gpus), default=0)
         return f"{card.model_id} needs {card.vram_bytes} bytes of memory; the largest GPU here has {largest}."
+    if card.gpus > 1 and _largest_gang(card, fleet) < card.gpus:
+        return f"{card.model_id} needs {card.gpus} GPUs of one node; no node here has so many that are large enough."
     if queue.of(card.model_id).load_failures >= LOAD_FAILURES_MAX and not _is_loaded(card, fleet):
         return (
             f"{card.model_id} could not be loaded {LOAD_FAILURES_MAX} times in a row; the operator has to look at it."
         )
     return None
+
+
+def _largest_gang(card: ModelCard, fleet: FleetView) -> int:
+    """The most GPUs of one node that can hold their part of the model."""
+    nodes = Counter(gpu.node_id for gpu in fleet.gpus if gpu.node_id and (card.vram_bytes or 0) <= gpu.memory_bytes)
+    return max(nodes.values(), default=0)
 
 
 def expected_wait_s(card: ModelCard, *, fleet: FleetView, queue: QueueView) -> float:
