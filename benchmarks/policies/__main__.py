@@ -1,6 +1,6 @@
 """Our policies against the literature's, on the simulator: `python -m benchmarks.policies [--seeds N] [--json OUT]`.
 
-    python -m benchmarks.policies --gentd26 FILE --days FROM:TO --scale 10,20,40 --spot-dir DIR --seeds N --json OUT.json
+    python -m benchmarks.policies --gentd26 FILE --days FROM:TO --scale 10,20,40 --spot-dir DIR --seeds N --json OUT
 
 writes `{axis: {policy: {metric: {"mean": x, "ci95": [lo, hi]}}}}`. Axes: end_to_end, image_deadlines, image_video,
 warm_pool, spot, flash_crowd, eta, decision_time; `--axes` chooses some. Our policy is called `heliograph`; the others
