@@ -362,6 +362,7 @@ def a_replica(
     since_s: float = 0.0,
     job: str | None = None,
     loaded_at_s: float | None = None,
+    more_gpus: Sequence[str] = (),
 ) -> ReplicaView:
     """A worker; `w3` sits on `gpu3` unless told otherwise."""
     return ReplicaView(
@@ -372,6 +373,7 @@ def a_replica(
         since_s=since_s,
         job_id=None if job is None else JobId(job),
         loaded_at_s=loaded_at_s,
+        more_gpu_ids=tuple(GpuId(name) for name in more_gpus),
     )
 
 
@@ -470,9 +472,14 @@ def cancelled(job: str = "cat") -> CancelRequested:
     return CancelRequested(job_id=JobId(job))
 
 
-def replica_requested(worker: str = "w0", *, gpu: str | None = None, model: str = MODEL) -> ReplicaRequested:
+def replica_requested(
+    worker: str = "w0", *, gpu: str | None = None, model: str = MODEL, more_gpus: Sequence[str] = ()
+) -> ReplicaRequested:
     gpu_id = GpuId(worker.replace("w", "gpu") if gpu is None else gpu)
-    return ReplicaRequested(worker_id=WorkerId(worker), gpu_id=gpu_id, model_id=ModelId(model))
+    more_gpu_ids = tuple(GpuId(name) for name in more_gpus)
+    return ReplicaRequested(
+        worker_id=WorkerId(worker), gpu_id=gpu_id, model_id=ModelId(model), more_gpu_ids=more_gpu_ids
+    )
 
 
 def replica_stop_requested(worker: str = "w0", *, reason: str = "test") -> ReplicaStopRequested:
@@ -615,7 +622,7 @@ def _in_words(command: Command) -> str:
             return f"{worker_id} pauses {job_id}#{attempt}"
         case PostProcess(job=job):
             return f"finish {job.job_id}#{job.attempt}"
-        case StartReplica(gpu_id=gpu_id, model_id=model_id):
-            return f"start {model_id} on {gpu_id}"
+        case StartReplica(gpu_id=gpu_id, model_id=model_id, more_gpu_ids=more_gpu_ids):
+            return f"start {model_id} on {' and '.join((gpu_id, *more_gpu_ids))}"
         case StopReplica(worker_id=worker_id):
             return f"stop {worker_id}"

@@ -415,9 +415,11 @@ class Pipeline:
                 task = asyncio.create_task(self._finish(job, images), name=f"finish {job.job_id}")
                 self._finishing.add(task)
                 task.add_done_callback(self._finishing.discard)
-            case StartReplica(gpu_id=gpu_id, model_id=model_id):
+            case StartReplica(gpu_id=gpu_id, model_id=model_id, more_gpu_ids=more_gpu_ids):
                 worker_id = WorkerId(f"worker_{self._new_id()}")
-                started = ReplicaRequested(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id)
+                started = ReplicaRequested(
+                    worker_id=worker_id, gpu_id=gpu_id, model_id=model_id, more_gpu_ids=more_gpu_ids
+                )
                 self.scheduler.handle(started, now_s=self.now_s())
                 self._models_of_workers[worker_id] = model_id
                 self._publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))

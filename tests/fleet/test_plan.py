@@ -10,13 +10,23 @@ from hypothesis import strategies as st
 
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import ModelId, WorkerId
-from heliograph.domain.views import FleetView, Market, ModelQueue, QueueView, ReplicaState, ReplicaView
+from heliograph.domain.views import FleetView, Gpu, Market, ModelQueue, QueueView, ReplicaState, ReplicaView
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import LOAD_PAUSE_S_MAX, FleetPolicy, fits, plan, why_resident
 from tests.builders import EMPTY_QUEUE, a_card, a_fleet, a_gpu, a_queue, a_replica, in_words
 
 BUSY, LOADING, READY, STOPPING = ReplicaState.BUSY, ReplicaState.LOADING, ReplicaState.READY, ReplicaState.STOPPING
-CARDS = {card.model_id: card for card in (a_card("a"), a_card("b"), a_card("c"), a_card("big", vram_bytes=20_000))}
+CARDS = {
+    card.model_id: card
+    for card in (
+        a_card("a"),
+        a_card("b"),
+        a_card("c"),
+        a_card("big", vram_bytes=20_000),
+        a_card("pair", vram_bytes=5_000, gpus=2),
+        a_card("four", vram_bytes=5_000, gpus=4),
+    )
+}
 
 
 def a_line(pending: int = 1, *, pending_s: float = 5.0, since_s: float = 0.0, replicas: int = 0) -> ModelQueue:
@@ -305,6 +315,61 @@ def test_every_replica_has_its_reason() -> None:
     assert unforecast[WorkerId("w3")] == "stays for another 800 s"
 
 
+# --- several GPUs for one model --------------------------------------------------------------------------------------
+
+
+def two_nodes(per_node: int = 2) -> list[Gpu]:
+    return [a_gpu(f"gpu{index}", node=f"n{index // per_node}") for index in range(2 * per_node)]
+
+
+def test_a_model_of_two_gpus_gets_both_at_once_on_one_node() -> None:
+    fleet = a_fleet(a_replica("w0", model="a", state=BUSY), gpus=two_nodes())
+    assert planned(fleet, a_queue(pair=a_line())) == ["start pair on gpu2 and gpu3"]
+    assert planned(a_fleet(gpus=two_nodes(4)), a_queue(four=a_line())) == [
+        "start four on gpu0 and gpu1 and gpu2 and gpu3"
+    ]
+
+
+def test_gpus_of_different_nodes_or_of_none_are_no_gang() -> None:
+    spread = [a_gpu("gpu0", node="n0"), a_gpu("gpu1", node="n1"), a_gpu("gpu2"), a_gpu("gpu3")]
+    assert planned(a_fleet(gpus=spread), a_queue(pair=a_line()), now_s=999.0) == []
+
+
+def test_a_gang_clears_the_node_where_least_is_lost_and_holds_what_is_free() -> None:
+    replicas = [a_replica("w0", model="a", since_s=1.0), a_replica("w2", model="b"), a_replica("w3", model="c")]
+    fleet, queue = a_fleet(*replicas, gpus=two_nodes()), a_queue(pair=a_line(), big=a_line(since_s=1.0))
+    assert planned(fleet, queue, now_s=9.0) == ["stop w0"], "gpu1 is free already"
+    younger = a_queue(pair=a_line(), a=a_line(since_s=2.0), b=a_line(since_s=1.0))
+    fleet = a_fleet(a_replica("w0", model="c"), a_replica("w2", model="c", state=BUSY), gpus=two_nodes())
+    commands = planned(fleet, younger, now_s=9.0)
+    assert commands == ["stop w0", "start b on gpu3"], "the younger get only what the gang leaves"
+
+
+def test_a_gang_waits_for_busy_gpus_only_after_its_patience() -> None:
+    replicas = [a_replica(f"w{index}", model="a", state=BUSY) for index in range(4)]
+    fleet = a_fleet(*replicas, gpus=two_nodes())
+    queue = a_queue(pair=a_line(), a=a_line(9, replicas=4))
+    assert planned(fleet, queue, now_s=14.0) == []
+    assert planned(fleet, queue, now_s=15.0) == ["stop w0", "stop w1"]
+    half = a_fleet(replace(replicas[0], state=STOPPING), *replicas[1:], gpus=two_nodes())
+    assert planned(half, queue, now_s=16.0) == ["stop w1"], "it stays with the node it began with"
+
+
+def test_an_idle_gang_makes_room_for_a_single_one_and_is_stopped_once() -> None:
+    gang = a_replica("w0", model="pair", more_gpus=["gpu1"])
+    fleet = a_fleet(gang, gpus=two_nodes()[:2])
+    assert planned(fleet, a_queue(a=a_line())) == ["stop w0"]
+    assert planned(fleet, a_queue(four=a_line(), a=a_line(since_s=1.0))) == ["stop w0"]
+
+
+def test_two_gangs_never_hold_halves() -> None:
+    """Both want the only node; the older gets it whole and the younger begins once it is gone."""
+    queue = a_queue(pair=a_line(since_s=1.0), four=a_line())
+    fleet = a_fleet(gpus=two_nodes(4)[:4])
+    assert planned(fleet, queue) == ["start four on gpu0 and gpu1 and gpu2 and gpu3"]
+    assert planned(fleet, a_queue(pair=a_line(), four=a_line(since_s=1.0))) == ["start pair on gpu0 and gpu1"]
+
+
 # --- spot ------------------------------------------------------------------------------------------------------------
 
 
@@ -395,14 +460,18 @@ def carried_out(
     replicas = list(fleet.replicas)
     for command in commands:
         match command:
-            case StartReplica(gpu_id=gpu_id, model_id=model_id, why=why):
+            case StartReplica(gpu_id=gpu_id, model_id=model_id, why=why, more_gpu_ids=more):
                 assert why, "every load has its reason"
                 worker_id = WorkerId(f"new{len(replicas)}")
-                replicas.append(a_replica(worker_id, gpu=gpu_id, model=model_id, state=LOADING, since_s=now_s))
-                there = [one.model_id for one in replicas if one.gpu_id == gpu_id]
-                assert len(there) <= residents_max, "no more replicas per GPU than allowed"
-                held_bytes = sum(CARDS[model_id].vram_bytes or 0 for model_id in there)
-                assert held_bytes <= gpus[gpu_id].memory_bytes, "memory is never promised twice"
+                started = a_replica(worker_id, gpu=gpu_id, model=model_id, state=LOADING, since_s=now_s, more_gpus=more)
+                replicas.append(started)
+                assert len({*started.gpu_ids}) == CARDS[model_id].gpus, "no partial start"
+                assert len({gpus[one].node_id for one in started.gpu_ids}) == 1, "all on one node"
+                for held_id in started.gpu_ids:
+                    there = [one.model_id for one in replicas if held_id in one.gpu_ids]
+                    assert len(there) <= residents_max, "no more replicas per GPU than allowed"
+                    held_bytes = sum(CARDS[model_id].vram_bytes or 0 for model_id in there)
+                    assert held_bytes <= gpus[held_id].memory_bytes, "memory is never promised twice"
             case StopReplica(worker_id=worker_id, reason=reason):
                 assert reason, "every unload has its reason"
                 (index,) = [index for index, one in enumerate(replicas) if one.worker_id == worker_id]
@@ -466,14 +535,18 @@ def test_any_plan_keeps_to_the_capacity_and_comes_to_rest(
 
     Asked again and again while nothing changes, the plan soon wants nothing more.
     """
-    gpus = [a_gpu(f"gpu{index}", memory_bytes=size) for index, size in enumerate(sizes)]
+    gpus = [a_gpu(f"gpu{index}", memory_bytes=size, node="n0") for index, size in enumerate(sizes)]
     views: list[ReplicaView] = []
     for index, (place, (model, state, since_s)) in enumerate(held):
-        gpu = gpus[place % len(gpus)]
-        there = [one.model_id for one in views if one.gpu_id == gpu.gpu_id]
-        held_bytes = sum(CARDS[model_id].vram_bytes or 0 for model_id in (*there, ModelId(model)))
-        if len(there) < residents_max and held_bytes <= gpu.memory_bytes:
-            views.append(a_replica(f"w{index}", gpu=gpu.gpu_id, model=model, state=state, since_s=since_s))
+        gang = [gpus[(place + number) % len(gpus)] for number in range(CARDS[ModelId(model)].gpus)]
+        is_room = len({gpu.gpu_id for gpu in gang}) == len(gang)
+        for gpu in gang:
+            there = [one.model_id for one in views if gpu.gpu_id in one.gpu_ids]
+            held_bytes = sum(CARDS[model_id].vram_bytes or 0 for model_id in (*there, ModelId(model)))
+            is_room &= len(there) < residents_max and held_bytes <= gpu.memory_bytes
+        if is_room:
+            first, *more = [gpu.gpu_id for gpu in gang]
+            views.append(a_replica(f"w{index}", gpu=first, model=model, state=state, since_s=since_s, more_gpus=more))
     fleet, now_s = a_fleet(*views, gpus=gpus), 2_000.0
     policy = FleetPolicy(always_warm=tuple(ModelId(model) for model in warm), residents_max=residents_max)
     demand = None if asked_at_s is None else a_demand(**asked_at_s)

@@ -94,6 +94,16 @@ def test_without_a_gpu_nothing_can_run() -> None:
     assert found.alternatives == ()
 
 
+def test_a_model_of_several_gpus_needs_a_node_that_has_them() -> None:
+    catalogue = a_catalogue(a_card("pair", gpus=2))
+    together = [a_gpu("gpu0", node="n0"), a_gpu("gpu1", node="n0")]
+    apart = [a_gpu("gpu0", node="n0"), a_gpu("gpu1", node="n1")]
+    assert chosen(routed("pair", catalogue=catalogue, fleet=a_fleet(gpus=together))) == "pair"
+    for gpus in (apart, [a_gpu("gpu0"), a_gpu("gpu1")]):
+        found = refused(routed("pair", catalogue=catalogue, fleet=a_fleet(gpus=gpus)))
+        assert found.reason.startswith("pair needs 2 GPUs of one node")
+
+
 def test_the_largest_gpu_counts() -> None:
     gpus = [a_gpu("gpu0", memory_bytes=10), a_gpu("gpu1", memory_bytes=10_001)]
     assert chosen(routed("huge", fleet=a_fleet(gpus=gpus))) == "huge"

@@ -21,11 +21,14 @@ from tests.builders import (
     in_words,
     outputs_stored,
     play,
+    post_processing_failed,
     recovered,
+    replica_requested,
     run_aborted,
     run_started,
     submitted,
     worker_lost,
+    worker_ready,
 )
 
 
@@ -135,6 +138,14 @@ def test_finished_pictures_that_are_still_held_stop_the_dispatch() -> None:
         "dog dispatched (dispatched)",
         "w0 runs dog#1",
     ]
+
+
+def test_whatever_makes_room_for_finished_pictures_wakes_every_line() -> None:
+    for end in (outputs_stored("cat"), post_processing_failed("cat", is_retryable=False), cancelled("cat")):
+        scheduler = a_scheduler(workers=1, post_processing_max=1)
+        play(scheduler, replica_requested("w1", model="another"), worker_ready("w1"))
+        play(scheduler, submitted("cat"), images_ready("cat"), submitted("dog", model="another", sequence=1))
+        assert in_words(play(scheduler, end))[-1] == "w1 runs dog#1"
 
 
 # --- submissions that could not be stored ----------------------------------------------------------------------------

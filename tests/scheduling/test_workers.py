@@ -2,6 +2,7 @@
 
 import pytest
 
+from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import Event, LossReason
 from heliograph.domain.ids import ModelId
 from heliograph.domain.views import ReplicaState
@@ -205,6 +206,22 @@ def test_a_gpu_that_has_time_goes_to_whoever_is_first_in_any_line_of_its_models(
     play(scheduler, submitted("running"), submitted("late", sequence=2, created_at_s=5.0))
     play(scheduler, submitted("early", model="another", sequence=1, created_at_s=1.0))
     assert in_words(play(scheduler, images_ready("running")))[-1] == "w1 runs early#1"
+
+
+def test_a_replica_of_several_gpus_runs_while_nobody_runs_on_any_of_them() -> None:
+    scheduler = a_scheduler(workers=2)
+    gang = replica_requested("w9", gpu="gpu0", model="another", more_gpus=["gpu1"])
+    play(scheduler, gang, worker_ready("w9"), submitted("a"), submitted("b", sequence=1))
+    play(scheduler, submitted("film", model="another", sequence=2))
+    assert "w9 runs film#1" not in in_words(play(scheduler, images_ready("a")))
+    assert in_words(play(scheduler, images_ready("b")))[-1] == "w9 runs film#1"
+    assert in_words(play(scheduler, submitted("c", sequence=3))) == ["c pending (submitted)"]
+    commands = play(scheduler, images_ready("film"), now_s=10.0)
+    assert in_words(commands)[-1] == "w0 runs c#1"
+    ended = next(
+        command.ended_attempt for command in commands if isinstance(command, RecordJob) and command.ended_attempt
+    )
+    assert ended.gpu_s == 20.0, "two GPUs for ten seconds"
 
 
 def test_a_gpu_whose_busy_replica_is_lost_or_stops_is_free_for_the_others() -> None:

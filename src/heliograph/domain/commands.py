@@ -70,11 +70,15 @@ class PostProcess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartReplica:
-    """Start a worker on the GPU and load the model. `why` is for people."""
+    """Start a worker on the GPU and load the model. `why` is for people.
+
+    A model that needs several GPUs gets all of them at once: `more_gpu_ids` are of the same node.
+    """
 
     gpu_id: GpuId
     model_id: ModelId
     why: str = ""
+    more_gpu_ids: tuple[GpuId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

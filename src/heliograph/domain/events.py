@@ -40,11 +40,12 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaRequested:
-    """The fleet plan decided to load a model on a GPU; the worker is starting."""
+    """The fleet plan decided to load a model on a GPU, or on several of one node; the worker is starting."""
 
     worker_id: WorkerId
     gpu_id: GpuId
     model_id: ModelId
+    more_gpu_ids: tuple[GpuId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

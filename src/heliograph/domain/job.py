@@ -131,8 +131,8 @@ class AttemptOutcome(StrEnum):
 class Attempt:
     """One finished stay of a job on a worker: the unit of metering.
 
-    `gpu_s` is the time the GPU was held, in seconds, from dispatch to the end of the run. An attempt that ended with
-    the server (`SERVER_LOST`) was not measured: its `gpu_s` is 0.
+    `gpu_s` is the time the GPU was held, in seconds, from dispatch to the end of the run, times the GPUs the worker
+    holds. An attempt that ended with the server (`SERVER_LOST`) was not measured: its `gpu_s` is 0.
     """
 
     job_id: JobId

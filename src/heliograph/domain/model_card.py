@@ -76,8 +76,9 @@ class ModelCard:
     """What is known of one model. The catalogue file documents the source of every figure.
 
     `tasks` uses the short names t2i, i2i, inpaint, edit, upscale, t2v, i2v. Bytes are bytes, seconds are seconds.
-    `vram_bytes` is the peak while running the default size. `weights` is the folder below the package's `weights/` for
-    a built-in model. `limits` is one sentence a user should read before choosing the model.
+    `vram_bytes` is the peak while running the default size, on each of the `gpus` GPUs of one node that it needs.
+    `weights` is the folder below the package's `weights/` for a built-in model. `limits` is one sentence a user should
+    read before choosing the model.
     """
 
     model_id: ModelId
@@ -94,6 +95,7 @@ class ModelCard:
     token_limit: int | None
     parameters_billion: float | None = None
     vram_bytes: int | None = None
+    gpus: int = 1
     disk_bytes: int | None = None
     load_s: float | None = None
     timings: tuple[Timing, ...] = ()

@@ -45,7 +45,7 @@ class ReplicaState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaView:
-    """One worker: one loaded model on one GPU. `since_s` is when it entered its state.
+    """One worker: one loaded model on one GPU, or on several of a node. `since_s` is when it entered its state.
 
     `loaded_at_s` is when its model was loaded, None before that or where it is not known.
     """
@@ -57,6 +57,12 @@ class ReplicaView:
     since_s: float
     job_id: JobId | None = None
     loaded_at_s: float | None = None
+    more_gpu_ids: tuple[GpuId, ...] = ()
+
+    @property
+    def gpu_ids(self) -> tuple[GpuId, ...]:
+        """Every GPU it holds."""
+        return (self.gpu_id, *self.more_gpu_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ queued work is never unloaded for being idle. Jobs that may not run on spot need
 back. A model that failed to load is not tried again before 2^failures seconds have passed (`LOAD_PAUSE_S_MAX` at most).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import GpuId, ModelId, WorkerId
@@ -99,7 +99,10 @@ class _Room:
         from_coming_bytes = min(size, self.coming_bytes)
         self.coming_bytes -= from_coming_bytes
         self.free_bytes -= size - from_coming_bytes
-        self.coming_places -= 1
+        if self.coming_places > 0:
+            self.coming_places -= 1
+        else:
+            self.places -= 1
 
 
 class _Planner:
@@ -127,11 +130,12 @@ class _Planner:
         self._commands: list[FleetCommand] = []
         for replica in fleet.replicas:
             is_going = replica.state is ReplicaState.STOPPING
-            room = self._rooms[replica.gpu_id]
-            room.take(self._size(replica.model_id, room.gpu), is_going=is_going)
-            room.is_busy |= replica.state is ReplicaState.BUSY
+            for gpu_id in replica.gpu_ids:
+                room = self._rooms[gpu_id]
+                room.take(self._size(replica.model_id, room.gpu), is_going=is_going)
+                room.is_busy |= replica.state is ReplicaState.BUSY
             if not is_going:
-                self._count(replica.model_id, room, 1)
+                self._count(replica.model_id, self._rooms[replica.gpu_id], 1)
 
     # --- the rules ---------------------------------------------------------------------------------------------------
 
@@ -206,13 +210,25 @@ class _Planner:
             for room in self._rooms.values()
             if room.has(self._size(model_id, room.gpu)) and not (off_spot and room.gpu.market is Market.SPOT)
         ]
-        if not rooms:
+        number = self._cards[model_id].gpus
+        nodes = [node for node in self._by_node(rooms).values() if len(node) >= number]
+        if not nodes:
             return False
-        room = min(rooms, key=lambda room: self._preference(model_id, room))
-        room.take(self._size(model_id, room.gpu))
-        self._count(model_id, room, 1)
-        self._commands.append(StartReplica(gpu_id=room.gpu.gpu_id, model_id=model_id, why=why))
+        gangs = [sorted(node, key=lambda room: self._preference(model_id, room))[:number] for node in nodes]
+        gang = min(gangs, key=lambda gang: self._preference(model_id, gang[0]))
+        for room in gang:
+            room.take(self._size(model_id, room.gpu))
+        first, *more = [room.gpu.gpu_id for room in gang]
+        self._count(model_id, gang[0], 1)
+        self._commands.append(StartReplica(gpu_id=first, model_id=model_id, why=why, more_gpu_ids=tuple(more)))
         return True
+
+    def _by_node(self, rooms: Iterable[_Room]) -> dict[str, list[_Room]]:
+        """The rooms of each node; a GPU that names no node is one of its own."""
+        nodes: dict[str, list[_Room]] = {}
+        for room in rooms:
+            nodes.setdefault(room.gpu.node_id or f"of {room.gpu.gpu_id}", []).append(room)
+        return nodes
 
     def _preference(self, model_id: ModelId, room: _Room) -> tuple[bool, bool, int]:
         """Weights in the host's memory, then a GPU that has time, then the tightest fit; ties go by the fleet's order.
@@ -224,6 +240,9 @@ class _Planner:
 
     def _make_room(self, model_id: ModelId, *, off_spot: bool) -> None:
         """Unload what is worth least so that the model can be loaded once that is gone."""
+        if self._cards[model_id].gpus > 1:
+            self._make_room_for_gang(model_id, off_spot=off_spot)
+            return
         if self._claim(model_id, off_spot=off_spot):
             return
         if self._evict(model_id, loss_s_max=None, horizon_s=None, off_spot=off_spot):
@@ -236,16 +255,77 @@ class _Planner:
             for replica in self._replicas
             if replica.state is ReplicaState.BUSY
             and self._has_had_its_turn(replica, model_id)
-            and self._makes_room(model_id, [replica], off_spot=off_spot)
+            and self._makes_room(model_id, [replica], self._rooms[replica.gpu_id], off_spot=off_spot)
         ]
         if busy:
             victim = max(busy, key=lambda replica: (self._queue.of(replica.model_id).replicas, replica.worker_id))
             self._stop(victim, f"gives way to {model_id}, which has waited long enough")
             self._rooms[victim.gpu_id].claim(self._size(model_id, self._rooms[victim.gpu_id].gpu))
 
+    def _make_room_for_gang(self, model_id: ModelId, *, off_spot: bool) -> None:
+        """Clear as many GPUs of one node as the model needs, where least is lost, and hold them for it.
+
+        All of them are held from the first call on, the free ones too, and loading begins when the last is clear: no
+        gang starts in part. Claims live for one call and go by who has waited longest, so that two gangs never hold
+        halves of what either needs.
+        """
+        card, best = self._cards[model_id], None
+        rooms = [
+            room
+            for room in self._rooms.values()
+            if fits(card, room.gpu) and not (off_spot and room.gpu.market is Market.SPOT)
+        ]
+        for node in self._by_node(rooms).values():
+            clearings = [clearing for room in node if (clearing := self._clearing(model_id, room)) is not None]
+            if len(clearings) >= card.gpus:
+                chosen = sorted(clearings, key=lambda clearing: clearing[0])[: card.gpus]
+                loss = tuple(sum(losses) for losses in zip(*(clearing[0] for clearing in chosen), strict=True))
+                if best is None or loss < best[0]:
+                    best = (loss, chosen)
+        if best is None:
+            return
+        for _, room, victims in best[1]:
+            for victim in victims:
+                if victim in self._replicas:  # one that holds several of these GPUs is stopped once
+                    self._stop(victim, f"makes room for {model_id}, which needs {card.gpus} GPUs of a node")
+            room.claim(self._size(model_id, room.gpu))
+
+    def _clearing(
+        self, model_id: ModelId, room: _Room
+    ) -> tuple[tuple[int, int, float], _Room, list[ReplicaView]] | None:
+        """What it takes to clear the GPU for the model: busy and always-warm replicas, worth; None: it cannot be."""
+        size = self._size(model_id, room.gpu)
+        victims: list[ReplicaView] = []
+        busy = warm = 0
+        saved_per_s = 0.0
+        since_s = self._queue.of(model_id).waiting_since_s
+        is_patient = since_s is None or self._now_s - since_s < self._policy.patience_s
+        there = [replica for replica in self._replicas if room.gpu.gpu_id in replica.gpu_ids]
+        there.sort(key=lambda replica: (replica.state is ReplicaState.BUSY, self._eviction_order(replica)))
+        for replica in there:
+            if self._will_have(room, size, victims):
+                break
+            is_busy = replica.state is ReplicaState.BUSY
+            may_go = self._is_idle(replica) or (
+                is_busy and not is_patient and self._has_had_its_turn(replica, model_id)
+            )
+            if not may_go:
+                continue
+            victims.append(replica)
+            busy += is_busy
+            warm += self._eviction_order(replica)[0]
+            saved_per_s += self._eviction_order(replica)[1]
+        if not self._will_have(room, size, victims):
+            return None
+        return (busy, warm, saved_per_s + len(victims)), room, victims
+
+    def _will_have(self, room: _Room, size: int, victims: list[ReplicaView]) -> bool:
+        more_bytes = sum(self._size(victim.model_id, room.gpu) for victim in victims)
+        return room.will_have(size, more_bytes=more_bytes, more_places=len(victims))
+
     def _swap(self, model_id: ModelId, saved_s: float, *, horizon_s: float) -> None:
         """Another replica in place of idle ones, when it saves more waiting than they are likely to."""
-        if saved_s > 0 and not self._claim(model_id):
+        if saved_s > 0 and self._cards[model_id].gpus == 1 and not self._claim(model_id):
             self._evict(model_id, loss_s_max=saved_s, horizon_s=horizon_s)
 
     def _claim(self, model_id: ModelId, *, off_spot: bool = False) -> bool:
@@ -263,23 +343,25 @@ class _Planner:
         self, model_id: ModelId, *, loss_s_max: float | None, horizon_s: float | None, off_spot: bool = False
     ) -> bool:
         """Stop the idle replicas of one GPU that are worth least; False when none make room, or for too high a loss."""
-        best: tuple[tuple[bool, float, float, str], list[ReplicaView]] | None = None
+        best: tuple[tuple[bool, float, float, str], list[ReplicaView], _Room] | None = None
         by_gpu: dict[GpuId, list[ReplicaView]] = {}
         for replica in self._replicas:
             if self._is_idle(replica):
-                by_gpu.setdefault(replica.gpu_id, []).append(replica)
-        for idle in by_gpu.values():
+                for gpu_id in replica.gpu_ids:
+                    by_gpu.setdefault(gpu_id, []).append(replica)
+        for gpu_id, idle in by_gpu.items():
+            room = self._rooms[gpu_id]
             idle.sort(key=self._eviction_order)
             for number in range(1, len(idle) + 1):
-                if self._makes_room(model_id, idle[:number], off_spot=off_spot):
+                if self._makes_room(model_id, idle[:number], room, off_spot=off_spot):
                     orders = [self._eviction_order(replica) for replica in idle[:number]]
                     total = (any(order[0] for order in orders), sum(order[1] for order in orders), *orders[-1][2:])
                     if best is None or total < best[0]:
-                        best = (total, idle[:number])
+                        best = (total, idle[:number], room)
                     break
         if best is None:
             return False
-        victims = best[1]
+        _, victims, room = best
         if loss_s_max is not None and horizon_s is not None:
             if any(self._is_last_of_warm(victim) for victim in victims):
                 return False
@@ -287,13 +369,11 @@ class _Planner:
                 return False
         for victim in victims:
             self._stop(victim, f"makes room for {model_id}")
-        room = self._rooms[victims[0].gpu_id]
         room.claim(self._size(model_id, room.gpu))
         return True
 
-    def _makes_room(self, model_id: ModelId, victims: list[ReplicaView], *, off_spot: bool) -> bool:
-        """With these replicas of one GPU gone, the model can be loaded there."""
-        room = self._rooms[victims[0].gpu_id]
+    def _makes_room(self, model_id: ModelId, victims: list[ReplicaView], room: _Room, *, off_spot: bool) -> bool:
+        """With these replicas gone, the model can be loaded on this GPU of theirs."""
         if off_spot and room.gpu.market is Market.SPOT:
             return False
         more_bytes = sum(self._size(victim.model_id, room.gpu) for victim in victims)
@@ -303,9 +383,10 @@ class _Planner:
 
     def _stop(self, replica: ReplicaView, reason: str) -> None:
         self._replicas.remove(replica)
-        room = self._rooms[replica.gpu_id]
-        self._count(replica.model_id, room, -1)
-        room.leave(self._size(replica.model_id, room.gpu))
+        self._count(replica.model_id, self._rooms[replica.gpu_id], -1)
+        for gpu_id in replica.gpu_ids:
+            room = self._rooms[gpu_id]
+            room.leave(self._size(replica.model_id, room.gpu))
         self._commands.append(StopReplica(worker_id=replica.worker_id, reason=reason))
 
     def _count(self, model_id: ModelId, room: _Room, by: int) -> None:

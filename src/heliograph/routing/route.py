@@ -9,6 +9,7 @@ closest models that can, unless the request said that it `may_substitute`; then 
 Without an explicit model the one that delivers first is taken, ties in the catalogue's order.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -237,11 +238,19 @@ def why_not(card: ModelCard, *, engines: frozenset[EngineKind], fleet: FleetView
     if not any(card.vram_bytes is None or card.vram_bytes <= gpu.memory_bytes for gpu in fleet.gpus):
         largest = max((gpu.memory_bytes for gpu in fleet.gpus), default=0)
         return f"{card.model_id} needs {card.vram_bytes} bytes of memory; the largest GPU here has {largest}."
+    if card.gpus > 1 and _largest_gang(card, fleet) < card.gpus:
+        return f"{card.model_id} needs {card.gpus} GPUs of one node; no node here has so many that are large enough."
     if queue.of(card.model_id).load_failures >= LOAD_FAILURES_MAX and not _is_loaded(card, fleet):
         return (
             f"{card.model_id} could not be loaded {LOAD_FAILURES_MAX} times in a row; the operator has to look at it."
         )
     return None
+
+
+def _largest_gang(card: ModelCard, fleet: FleetView) -> int:
+    """The most GPUs of one node that can hold their part of the model."""
+    nodes = Counter(gpu.node_id for gpu in fleet.gpus if gpu.node_id and (card.vram_bytes or 0) <= gpu.memory_bytes)
+    return max(nodes.values(), default=0)
 
 
 def expected_wait_s(card: ModelCard, *, fleet: FleetView, queue: QueueView) -> float:

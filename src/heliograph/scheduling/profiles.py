@@ -93,13 +93,13 @@ class Profiles:
         return s_per_unit * card.steps.standard * width_px * height_px / 1e6 + self.finish_s(card.model_id)
 
     def set_prior(self, card: ModelCard, *, gpu_classes: Collection[str]) -> None:
-        """Start from the card's measured facts, as far as it has any for one GPU of these classes."""
+        """Start from the card's measured facts, as far as it has any for GPUs of these classes."""
         profile = self._of(card.model_id)
         if card.load_s is not None:
             profile.load_s.assume(card.load_s)
         best: dict[str, float] = {}
         for timing in card.timings:
-            if timing.gpu in gpu_classes and timing.gpu_count == 1:
+            if timing.gpu in gpu_classes and timing.gpu_count == card.gpus:
                 megapixels = timing.width_px * timing.height_px * timing.frames / 1e6
                 s_per_unit = timing.seconds / (max(timing.steps, 1) * max(megapixels, 1e-6))
                 best[timing.gpu] = min(s_per_unit, best.get(timing.gpu, s_per_unit))

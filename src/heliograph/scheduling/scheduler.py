@@ -80,7 +80,7 @@ from heliograph.scheduling.admission import Forecast, refusal
 from heliograph.scheduling.census import Count, is_held
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
 from heliograph.scheduling.fairness import Place
-from heliograph.scheduling.pending import PendingLine
+from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way
 from heliograph.scheduling.priority import place_of
@@ -91,6 +91,9 @@ RESEED_STRIDE = 10_007
 
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
+
+PROMISES_EVERY = 8
+"""While many wait, the promise to every eighth newcomer is enough to learn from."""
 
 Run = tuple[JobId, int]
 
@@ -125,6 +128,12 @@ class _Worker:
     can_resume: bool = False
     is_pausing: bool = False
     pauses_for: JobId | None = None
+    more_gpu_ids: tuple[GpuId, ...] = ()
+
+    @property
+    def gpu_ids(self) -> tuple[GpuId, ...]:
+        """Every GPU it holds."""
+        return (self.gpu.gpu_id, *self.more_gpu_ids)
 
 
 class Scheduler:
@@ -226,7 +235,8 @@ class Scheduler:
         job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
         entry = self._enter(job)
         commands = [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
-        if entry.job.state is JobState.PENDING:
+        is_long = self._pending.total > LOOKED_AT_MAX
+        if entry.job.state is JobState.PENDING and not (is_long and job.sequence % PROMISES_EVERY):
             self._promise(entry, now_s)
         return commands
 
@@ -306,16 +316,19 @@ class Scheduler:
         return [command for run in untold for command in self._free(run, now_s)]
 
     def _expect_worker(self, event: ReplicaRequested, now_s: float) -> list[Command]:
-        if event.worker_id not in self._workers and event.gpu_id in self._gpus:
+        is_there = all(gpu_id in self._gpus for gpu_id in (event.gpu_id, *event.more_gpu_ids))
+        if event.worker_id not in self._workers and is_there:
             worker = _Worker(
                 worker_id=event.worker_id,
                 gpu=self._gpus[event.gpu_id],
                 model_id=event.model_id,
                 state=ReplicaState.LOADING,
                 since_s=now_s,
+                more_gpu_ids=event.more_gpu_ids,
             )
             self._workers[event.worker_id] = worker
-            self._on_gpu.setdefault(event.gpu_id, []).append(worker)
+            for gpu_id in worker.gpu_ids:
+                self._on_gpu.setdefault(gpu_id, []).append(worker)
         return []
 
     def _stop_worker(self, worker_id: WorkerId, reason: str, now_s: float) -> list[Command]:
@@ -339,8 +352,9 @@ class Scheduler:
         worker = self._workers.pop(event.worker_id, None)
         if worker is None:
             return []
-        self._on_gpu[worker.gpu.gpu_id].remove(worker)
-        return [*self._lose_worker(worker, event, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+        for gpu_id in worker.gpu_ids:
+            self._on_gpu[gpu_id].remove(worker)
+        return [*self._lose_worker(worker, event, now_s), *self._fill_gpus(worker, now_s)]
 
     def _lose_worker(self, worker: _Worker, event: WorkerLost, now_s: float) -> list[Command]:
         is_our_doing = event.reason in (LossReason.STOPPED, LossReason.RECLAIMED)
@@ -477,22 +491,23 @@ class Scheduler:
         ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
         entry.checkpoint, entry.steps_done = event.checkpoint or None, event.step if event.checkpoint else 0
         entry.pauses += 1
-        favoured, gpu_id = worker.pauses_for, worker.gpu.gpu_id
+        favoured = worker.pauses_for
         stopped = self._let_go(worker, run, now_s)
-        served = [] if favoured is None else self._serve_on(gpu_id, favoured, now_s)
+        served = [] if favoured is None else self._serve_beside(worker, favoured, now_s)
         requeued = self._requeue(entry, "paused", now_s, ended, delay_s=0.0)
-        return [*requeued[:1], *stopped, *served, *requeued[1:], *self._fill_gpu(gpu_id, now_s)]
+        return [*requeued[:1], *stopped, *served, *requeued[1:], *self._fill_gpus(worker, now_s)]
 
-    def _serve_on(self, gpu_id: GpuId, job_id: JobId, now_s: float) -> list[Command]:
-        """Give the GPU to this job, if it still waits and may run."""
+    def _serve_beside(self, paused: _Worker, job_id: JobId, now_s: float) -> list[Command]:
+        """Give the GPU of the paused worker to this job, if it still waits and may run."""
         entry = self._open.get(job_id)
         if entry is None or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
         line = self._lines.get(entry.job.request.model_id)
         if line is None or job_id not in line or self._is_held(self._place_of(entry)):
             return []
-        for worker in self._on_gpu.get(gpu_id, ()):
-            is_free = worker.state is ReplicaState.READY and not self._is_gpu_taken(gpu_id)
+        mates = [mate for gpu_id in paused.gpu_ids for mate in self._on_gpu.get(gpu_id, ())]
+        for worker in mates:
+            is_free = worker.state is ReplicaState.READY and not self._is_taken(worker)
             is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
                 line.serve(job_id, now_s=now_s)
@@ -505,11 +520,12 @@ class Scheduler:
         if not line or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
         workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
-        gpus = {worker.gpu.gpu_id for worker in workers if worker.state in (ReplicaState.READY, ReplicaState.BUSY)}
+        serving = [worker for worker in workers if worker.state in (ReplicaState.READY, ReplicaState.BUSY)]
+        gpus = {worker.gpu.gpu_id for worker in serving if not worker.more_gpu_ids}
         runs = [
             (mate, entry)
             for mate in self._workers.values()
-            if mate.gpu.gpu_id in gpus and mate.can_resume and mate.run is not None
+            if not gpus.isdisjoint(mate.gpu_ids) and mate.can_resume and mate.run is not None
             for entry in [self._current(*mate.run, *ON_WORKER)]
             if entry is not None and mate.state is ReplicaState.BUSY
         ]
@@ -673,7 +689,7 @@ class Scheduler:
         for worker in workers:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if worker.state is ReplicaState.READY and not self._is_gpu_taken(worker.gpu.gpu_id):
+            if worker.state is ReplicaState.READY and not self._is_taken(worker):
                 is_spot = worker.gpu.market is Market.SPOT
                 is_barred = self._is_barred_from_spot if is_spot else self._is_held
                 job_id = line.choose(servers=servers, now_s=now_s, is_held=is_barred)
@@ -683,9 +699,13 @@ class Scheduler:
                 commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands
 
-    def _is_gpu_taken(self, gpu_id: GpuId) -> bool:
-        """One of the GPU's replicas runs a job; they take turns."""
-        return any(worker.run is not None for worker in self._on_gpu.get(gpu_id, ()))
+    def _is_taken(self, worker: _Worker) -> bool:
+        """A replica on one of the worker's GPUs runs a job; they take turns."""
+        return any(mate.run is not None for gpu_id in worker.gpu_ids for mate in self._on_gpu.get(gpu_id, ()))
+
+    def _fill_gpus(self, worker: _Worker, now_s: float) -> list[Command]:
+        """The GPUs of the worker have time."""
+        return [command for gpu_id in worker.gpu_ids for command in self._fill_gpu(gpu_id, now_s)]
 
     def _fill_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
         """The GPU has time: whoever is first in the lines of its replicas has it."""
@@ -772,6 +792,7 @@ class Scheduler:
 
     def _leave_post_processing(self, job: Job) -> None:
         if job.state is JobState.POST_PROCESSING:
+            self._is_hold_over |= self._post_processing >= self._policy.post_processing_max
             self._post_processing -= 1
 
     def _count_run_out(self, job: Job) -> None:
@@ -799,7 +820,7 @@ class Scheduler:
         if worker is None:
             self._runs.pop(run, None)
             return []
-        return [*self._let_go(worker, run, now_s), *self._fill_gpu(worker.gpu.gpu_id, now_s)]
+        return [*self._let_go(worker, run, now_s), *self._fill_gpus(worker, now_s)]
 
     def _let_go(self, worker: _Worker, run: Run, now_s: float) -> list[Command]:
         """The worker's run is over; one that is to stop does so now."""
@@ -834,7 +855,7 @@ class Scheduler:
             model_id=worker.model_id,
             dispatched_at_s=entry.dispatched_at_s,
             ended_at_s=now_s,
-            gpu_s=max(now_s - entry.dispatched_at_s, 0.0),
+            gpu_s=max(now_s - entry.dispatched_at_s, 0.0) * len(worker.gpu_ids),
             outcome=outcome,
         )
 
@@ -869,9 +890,10 @@ class Scheduler:
                     since_s=worker.since_s,
                     job_id=worker.run[0] if worker.run is not None else None,
                     loaded_at_s=worker.loaded_at_s,
+                    more_gpu_ids=worker.more_gpu_ids,
                 )
                 for worker in self._workers.values()
-                if worker.gpu.gpu_id not in self._leaving
+                if self._leaving.keys().isdisjoint(worker.gpu_ids)
             ),
         )
 
@@ -979,7 +1001,7 @@ class Scheduler:
         assert finishing == self._post_processing, "post-processing is miscounted"
         held = {worker.run: worker.worker_id for worker in self._workers.values() if worker.run is not None}
         assert held == self._runs, "runs and workers disagree"
-        taken = [worker.gpu.gpu_id for worker in self._workers.values() if worker.run is not None]
+        taken = [gpu_id for worker in self._workers.values() if worker.run is not None for gpu_id in worker.gpu_ids]
         assert len(taken) == len(set(taken)), "two replicas of a GPU run at once"
         for job_id, entry in self._open.items():
             on_worker = entry.job.state in ON_WORKER
