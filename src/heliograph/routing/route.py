@@ -120,7 +120,7 @@ def route(
         return router.routed(min(candidates, key=router.delivers_s), None)
     card = catalogue.resolve(name)
     if card is None:
-        return router.no_route("model_not_found", f"There is no model called {name!r}.", candidates)
+        return router.no_route(code="model_not_found", reason=f"There is no model called {name!r}.", others=candidates)
     alias = name if name != card.model_id else None
     others = [other for other in _closest(card, candidates) if other is not card]
     problem = why_not(card, engines=engines, fleet=fleet, queue=queue)
@@ -129,7 +129,7 @@ def route(
     if problem is not None:
         if router.wants.may_substitute and others:
             return router.routed(others[0], alias, stands_in_for=card)
-        return router.no_route("model_unavailable", problem, others)
+        return router.no_route(code="model_unavailable", reason=problem, others=others)
     return router.in_time(card, alias, others)
 
 
@@ -158,7 +158,7 @@ class _Router:
                 f"{card.model_id} would deliver in {found.eta.low_s:.0f} to {found.eta.high_s:.0f} s, "
                 f"the deadline is in {self.wants.deadline_s:g} s."
             )
-            return self.no_route("deadline_unreachable", reason, timely)
+            return self.no_route(code="deadline_unreachable", reason=reason, others=timely)
         return self.routed(card, alias, offers=timely)
 
     def routed(
@@ -181,7 +181,7 @@ class _Router:
             offers=self._offers(offers or []),
         )
 
-    def no_route(self, code: str, reason: str, others: list[ModelCard]) -> NoRoute:
+    def no_route(self, *, code: str, reason: str, others: list[ModelCard]) -> NoRoute:
         """Not this one, but these."""
         alternatives = tuple(other.model_id for other in others)
         return NoRoute(code=code, reason=reason, alternatives=alternatives, offers=self._offers(others))
