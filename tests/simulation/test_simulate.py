@@ -187,6 +187,24 @@ def test_long_runs_pause_for_short_ones_and_nothing_they_did_is_lost() -> None:
     assert accounted(pausing) == pausing.jobs
 
 
+GANGS = """
+[models.flux1-dev]
+gpus = 2
+timings = [{ gpu = "H100", gpus = 2, size = "1024x1024", steps = 28, seconds = 4.2, source = "test" }]
+"""
+
+
+def test_a_model_on_several_gpus_gets_them_all_at_once() -> None:
+    more = "\n[[workload]]\nrate_per_hour = 100\nmodels = { flux1-dev = 1 }\n"
+    report = checked(a_scenario(gpus=6, tables=GANGS, workload=more, rate_per_hour=600))
+    held = [strip for strip in report.strips if any("flux1-dev" in cell for cell in strip.cells)]
+    assert len(held) >= 2
+    assert len(held) % 2 == 0
+    assert accounted(report) == report.jobs
+    faulty = checked(a_scenario(gpus=6, tables=GANGS + FAULTS, workload=more, rate_per_hour=600))
+    assert accounted(faulty) == faulty.jobs
+
+
 BOUGHT = """
 [[fleet]]
 gpu = "H100"

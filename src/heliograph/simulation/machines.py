@@ -47,16 +47,25 @@ class Run:
 
 @dataclass(slots=True)
 class Replica:
-    """One worker with one model on one GPU."""
+    """One worker with one model, on one GPU or on several of a node; `memory_bytes` are held on each."""
 
     worker_id: WorkerId
-    gpu: "Machined"
+    gpus: tuple["Machined", ...]
     model_id: ModelId
     memory_bytes: int
     is_ready: bool = False
     is_stopping: bool = False
     is_hanging: bool = False
     run: Run | None = None
+
+    @property
+    def gpu(self) -> "Machined":
+        """The first of its GPUs."""
+        return self.gpus[0]
+
+    def pace(self) -> float:
+        """How fast its run goes where others run on the same GPUs."""
+        return 1.0 / max(machined.active for machined in self.gpus)
 
 
 class Cache:
@@ -151,8 +160,9 @@ class Machines:
         """A worker starts."""
         assert replica.worker_id not in self.replicas, f"worker {replica.worker_id} was started twice"
         self.replicas[replica.worker_id] = replica
-        replica.gpu.replicas.append(replica)
-        replica.gpu.held_bytes += replica.memory_bytes
+        for machined in replica.gpus:
+            machined.replicas.append(replica)
+            machined.held_bytes += replica.memory_bytes
 
     def ready(self, replica: Replica) -> None:
         """Its model is loaded."""
@@ -162,25 +172,27 @@ class Machines:
     def remove(self, replica: Replica) -> None:
         """A worker is gone."""
         del self.replicas[replica.worker_id]
-        replica.gpu.replicas.remove(replica)
-        replica.gpu.held_bytes -= replica.memory_bytes
+        for machined in replica.gpus:
+            machined.replicas.remove(replica)
+            machined.held_bytes -= replica.memory_bytes
         if replica.is_ready:
             self.loaded[replica.model_id] -= 1
 
     def check(self) -> None:
         """Assert that no GPU holds more than it has, and that what runs runs where it can."""
-        held: set[tuple[JobId, int]] = set()
+        held: dict[tuple[JobId, int], WorkerId] = {}
         for machined in self.gpus.values():
             total = sum(replica.memory_bytes for replica in machined.replicas)
             assert total == machined.held_bytes, f"{machined.gpu.gpu_id}: memory is miscounted"
             assert total <= machined.gpu.memory_bytes, f"{machined.gpu.gpu_id} holds {total} bytes, too many"
             assert machined.is_up or not machined.replicas, f"{machined.gpu.gpu_id} is gone and holds workers"
-            runs = [replica.run for replica in machined.replicas if replica.run is not None]
-            assert machined.active == sum(run.has_begun for run in runs), f"{machined.gpu.gpu_id}: runs are miscounted"
-            for run in runs:
-                name = (run.order.job_id, run.order.attempt)
-                assert name not in held, f"job {name[0]} attempt {name[1]} runs twice"
-                held.add(name)
+            running = [replica for replica in machined.replicas if replica.run is not None]
+            assert machined.active == len(running), f"{machined.gpu.gpu_id}: runs are miscounted"
+            for replica in running:
+                assert replica.run is not None
+                name = (replica.run.order.job_id, replica.run.order.attempt)
+                holder = held.setdefault(name, replica.worker_id)
+                assert holder == replica.worker_id, f"job {name[0]} attempt {name[1]} runs twice"
 
     # --- accounts ---------------------------------------------------------------------------------------------------
 

@@ -28,18 +28,19 @@ VRAM_SHARE_OF_WEIGHTS = 1.2
 
 
 def seconds_on(card: ModelCard, gpu_class: str, speeds: Mapping[str, float]) -> Timing:
-    """The card's timing on one GPU of that class, scaled from another class by speed where it was not measured there.
+    """The card's timing on as many GPUs of that class as it needs, scaled by speed from a class it was measured on.
 
-    `InvalidRequest` when the card has no timing on one GPU of any class we know.
+    `InvalidRequest` when the card has no timing on so many GPUs of any class we know.
     """
-    own = [timing for timing in card.timings if timing.gpu_count == 1]
+    own = [timing for timing in card.timings if timing.gpu_count == card.gpus]
     exact = [timing for timing in own if timing.gpu == gpu_class]
     if exact:
         return min(exact, key=_s_per_work)
     scalable = [timing for timing in own if timing.gpu in speeds]
     if not scalable:
         raise InvalidRequest(
-            f"{card.model_id} has no timing on one GPU; give it one in the scenario's models.{card.model_id}.timings.",
+            f"{card.model_id} has no timing on {card.gpus} GPU; "
+            f"give it one in the scenario's models.{card.model_id}.timings.",
             param=f"models.{card.model_id}.timings",
             code="invalid_scenario",
         )

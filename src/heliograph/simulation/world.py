@@ -280,8 +280,8 @@ class World:
                 self._call_off(worker_id, job_id, attempt, is_kept=False)
             case PauseRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 self._call_off(worker_id, job_id, attempt, is_kept=True)
-            case StartReplica(gpu_id=gpu_id, model_id=model_id):
-                self._start(gpu_id, model_id)
+            case StartReplica():
+                self._start(command)
             case StopReplica(worker_id=worker_id):
                 replica = self.machines.replicas.get(worker_id)
                 if replica is not None and not replica.is_stopping:
@@ -373,12 +373,22 @@ class World:
 
     # --- workers ---------------------------------------------------------------------------------------------------
 
-    def _start(self, gpu_id: GpuId, model_id: ModelId) -> None:
-        machined = self.machines.gpus[gpu_id]
-        if not machined.is_up:
+    def _start(self, command: StartReplica) -> None:
+        model_id = command.model_id
+        gpus = tuple(self.machines.gpus[gpu_id] for gpu_id in (command.gpu_id, *command.more_gpu_ids))
+        if not all(machined.is_up for machined in gpus):
             return
+        assert len({machined.gpu.node_id for machined in gpus}) == 1, f"{model_id} is spread over nodes"
+        machined = gpus[0]
         worker_id = WorkerId(f"worker_{next(self._workers):06d}")
-        self._fold(ReplicaRequested(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
+        self._fold(
+            ReplicaRequested(
+                worker_id=worker_id,
+                gpu_id=command.gpu_id,
+                model_id=model_id,
+                more_gpu_ids=command.more_gpu_ids,
+            )
+        )
         card = self._cards[model_id]
         self.loads += 1
         size_gb = self._truth.weights_gb[model_id]
@@ -390,9 +400,9 @@ class World:
         )
         node.disk.use(model_id, size_gb)
         node.memory.use(model_id, size_gb)
-        replica = Replica(worker_id=worker_id, gpu=machined, model_id=model_id, memory_bytes=card.vram_bytes or 0)
+        replica = Replica(worker_id=worker_id, gpus=gpus, model_id=model_id, memory_bytes=card.vram_bytes or 0)
         self.machines.add(replica)
-        self._settle(machined)
+        self._settle_all(replica)
         if self._luck.happens(self._faults.load_failures):
             self._at(self.now_s + load_s * self._luck.uniform(), self._lose, replica, LossReason.LOAD_FAILED)
         else:
@@ -411,7 +421,7 @@ class World:
         if not self._is_there(replica) or replica.is_hanging:
             return
         self.machines.ready(replica)
-        self._settle(replica.gpu)
+        self._settle_all(replica)
         event = WorkerReady(
             worker_id=replica.worker_id,
             load_s=load_s,
@@ -443,7 +453,7 @@ class World:
         if run is not None:
             self._leave_gpu(replica, run, is_lost=True)
         self.machines.remove(replica)
-        self._settle(replica.gpu)
+        self._settle_all(replica)
         event = WorkerLost(worker_id=replica.worker_id, reason=reason)
         if not self._report(event):
             self._at(self.now_s + LOST_NOTICE_S, self._fold, event)
@@ -474,14 +484,15 @@ class World:
                 run.fault, run.left_s = fault, left_s * self._luck.uniform()
                 break
         replica.run = run
-        machined = replica.gpu
-        machined.active += 1
-        self._settle(machined)
+        for machined in replica.gpus:
+            machined.active += 1
+        self._settle_all(replica)
         self._report(RunStarted(job_id=order.job_id, attempt=order.attempt))
         if replica.run is not run:
             return
-        if machined.active > 1:
-            self._share(machined)
+        if replica.pace() < 1.0:
+            for machined in replica.gpus:
+                self._share(machined)
         else:
             self._at(self.now_s + run.left_s, self._end, replica, run, 0)
         if run.left_s > self.scenario.step_reports_s:
@@ -493,7 +504,7 @@ class World:
             run = replica.run
             if run is not None and run.has_begun:
                 run.advance(self.now_s)
-                run.pace = 1.0 / machined.active
+                run.pace = replica.pace()
                 run.token += 1
                 self._at(self.now_s + run.left_s / run.pace, self._end, replica, run, run.token)
 
@@ -521,7 +532,7 @@ class World:
         else:
             kind = EngineErrorKind.NAN if self._luck.happens(0.5) else EngineErrorKind.INTERNAL
             event = RunFailed(job_id=order.job_id, attempt=order.attempt, kind=kind, message="simulated fault")
-        self._settle(replica.gpu)
+        self._settle_all(replica)
         if not self._report(event):
             self._at(self.now_s + self._faults.silence_s, self._lose_if_waiting, replica)
 
@@ -554,7 +565,7 @@ class World:
         run.advance(self.now_s)
         order = run.order
         self._leave_gpu(replica, run, is_lost=not is_kept)
-        self._settle(replica.gpu)
+        self._settle_all(replica)
         event: Event
         if is_kept:
             name = f"{order.job_id}:{order.attempt}"
@@ -567,13 +578,18 @@ class World:
 
     def _leave_gpu(self, replica: Replica, run: Run, *, is_lost: bool) -> None:
         replica.run = None
-        machined = replica.gpu
-        machined.active -= 1
         end_s = self.scenario.duration_s
         if is_lost:
-            self.machines.lost_s += max(min(self.now_s, end_s) - min(run.begun_s, end_s), 0.0) * run.pace
-        if machined.active:
-            self._share(machined)
+            held_s = max(min(self.now_s, end_s) - min(run.begun_s, end_s), 0.0)
+            self.machines.lost_s += held_s * run.pace * len(replica.gpus)
+        for machined in replica.gpus:
+            machined.active -= 1
+            if machined.active:
+                self._share(machined)
+
+    def _settle_all(self, replica: Replica) -> None:
+        for machined in replica.gpus:
+            self._settle(machined)
 
     def _settle(self, machined: Machined) -> None:
         self.machines.settle(machined, self.now_s, self.scenario.duration_s, self.measures, self._bucket_s)
@@ -698,7 +714,7 @@ class World:
             if replica.run is not None:
                 self._leave_gpu(replica, replica.run, is_lost=True)
             self.machines.remove(replica)
-            self._settle(replica.gpu)
+            self._settle_all(replica)
         self._at(self.now_s + self._faults.restart_s, self._recover_server)
 
     def _recover_server(self) -> None:
