@@ -104,10 +104,11 @@ class ModelCard:
 
     `tasks` uses the short names t2i, i2i, inpaint, edit, upscale, t2v, i2v, alignment. Bytes are bytes, seconds are
     seconds. `vram_bytes` is the peak while running the default size, on each of the `gpus` GPUs of one node that it
-    needs. `weights` is the folder below the package's `weights/` for a built-in model, `is_installed` whether that is there and `measured` what it says. `limits` is one
-    sentence a user should read before choosing the model. A model that `is_by_name_only` never stands in for a request
-    that names none. `upscale` lists the factors by which the built-in upscaler may enlarge its pictures.
-    `alignment` names the built-in tool that judges whether they fit their prompts.
+    needs. `weights` is the folder below the package's `weights/` for a built-in model, `is_installed` whether that is
+    there and `measured` what it says. `limits` is one sentence a user should read before choosing the model. A model
+    that `is_by_name_only` never stands in for a request that names none. `upscale` lists the factors by which the
+    built-in upscaler may enlarge its pictures. `alignment` names the built-in tool that judges whether they fit their
+    prompts.
     """
 
     model_id: ModelId

@@ -117,7 +117,8 @@ def route(
     if name is None:
         unasked = [card for card in candidates if not card.is_by_name_only]
         if not unasked:
-            return router.no_route("model_unavailable", f"No model here can do {task}.", candidates)
+            reason = f"No model here can do {task}."
+            return router.no_route(code="model_unavailable", reason=reason, others=candidates)
         return router.routed(min(unasked, key=router.delivers_s), None)
     card = catalogue.resolve(name)
     if card is None:
