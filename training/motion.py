@@ -32,6 +32,7 @@ _FEED_FACTOR = 3
 _TIME_FEATURES = 256
 _FRAME_FEATURES = 32
 _SMALLEST_TIME = 0.05
+_NOISE_STREAM = 1
 
 
 class MotionBlock(nn.Module):
@@ -162,9 +163,9 @@ def sample_motion(
 def motion_noise(seed: int, frames: int, height: int, width: int) -> np.ndarray:
     """(frames - 1, 8, height, width) float32, latent cells: where the frames after the first start from.
 
-    It comes from the generator of the still's seed, jumped ahead: the two share no numbers.
+    It comes from the still's seed by a stream of its own: the two share no numbers.
     """
-    generator = np.random.Generator(np.random.Philox(seed).jumped())
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,))))
     return generator.standard_normal((frames - 1, LATENT_CHANNELS, height, width), np.float32)
 
 
