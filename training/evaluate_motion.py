@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from training.animation import STILL, motion_of
 from training.clips import Clips
 from training.motion_captions import motion_caption
 from training.motion_models import TextToClip, load_clip_models
+from training.painting import CELL_PX, paint
 from training.progress import StageLog, stage_parser, write_whole
 from training.render_clips import VALIDATION_CLIPS, clip_path
 from training.sample_motion import PROMPTS
@@ -27,6 +29,7 @@ Clip = NDArray[np.float32]
 """(frames, height, width, 3), levels."""
 
 _BATCH = 5
+_FARTHEST_PX = 16
 _MOVED_LEVELS = 8
 """A pixel that differs by less than this from the painted first frame in every frame stands still."""
 
@@ -58,37 +61,40 @@ def _flicker(clip: Clip, where: NDArray[np.bool_]) -> float:
     return float(np.abs(np.diff(clip, axis=0))[:, where].mean()) if where.any() else 0.0
 
 
-def direction_obeyed(models: TextToClip, scenes: list[Scene], latents: torch.Tensor) -> dict[str, float]:
-    """Share of validation boats and balloons that go where the caption sends them, whatever the picture suggests."""
-    shares: dict[str, float] = {}
+def directions_obeyed(models: TextToClip, data: Clips) -> dict[str, float]:
+    """Share of validation boats and balloons that go where the caption sends them, whatever they would have done."""
+    batch = data.validation(0, VALIDATION_CLIPS)
     orders = {
         "boat": (("sailing to the left", 1, -1), ("sailing to the right", 1, 1)),
         "balloon": (("rising", 0, -1), ("sinking", 0, 1)),
     }
-    for thing, words in orders.items():
-        rows = [row for row, scene in enumerate(scenes) if scene.object == thing and scene.style == "flat"]
-        for phrase, axis, sign in words:
-            if not rows:
-                continue
-            prompts = [f"a {scenes[row].colour} {thing}, {phrase}" for row in rows]
-            clips = models.continue_latents(latents[rows, 0], prompts, list(range(len(rows)))).numpy()
-            obeyed = [_shift(clip[0], clip[-1], axis) * sign > 0 for clip in clips]
-            shares[f"{thing} {phrase}"] = round(sum(obeyed) / len(obeyed), 2)
+    shares: dict[str, float] = {}
+    for thing, phrases in orders.items():
+        rows = [row for row, scene in enumerate(batch.scenes) if scene.object == thing and scene.style == "flat"]
+        for phrase, axis, sign in phrases if rows else ():
+            prompts = [f"a {batch.scenes[row].colour} {thing}, {phrase}" for row in rows]
+            latents = models.continue_latents(batch.latents[rows, 0], prompts, rows)
+            clips = models.decode(latents).numpy().astype(np.float32)
+            travelled = [travel(clip, batch.scenes[row])[axis] for clip, row in zip(clips, rows, strict=True)]
+            shares[f"{thing}, {phrase}"] = round(sum(way * sign > 0 for way in travelled) / len(rows), 2)
+        shares[f"{thing}s"] = len(rows)
     return shares
 
 
-def _shift(first: NDArray[np.float32], last: NDArray[np.float32], axis: int) -> int:
-    """By how many latent cells along the axis `first` has to move to look most like `last`, where they differ.
+def travel(clip: Clip, scene: Scene) -> tuple[int, int]:
+    """(rows, columns) in pixels by which the scene's object has moved from the first frame to the last.
 
-    first, last: (8, h, w)
+    Found by laying what the object covers in the first frame over the last, everywhere near.
     """
-    changed = np.abs(last - first).mean(0, keepdims=True)
-    weight = changed / max(float(changed.max()), 1e-6)
+    mask = paint(scene).object_cells.repeat(CELL_PX, 0).repeat(CELL_PX, 1)
+    rows, columns = np.nonzero(mask)
+    wanted = clip[0][mask]
 
-    def error(shift: int) -> float:
-        return float((np.square(np.roll(first, shift, axis + 1) - last) * weight).mean())
+    def error(shift: tuple[int, int]) -> float:
+        at = np.clip(rows + shift[0], 0, mask.shape[0] - 1), np.clip(columns + shift[1], 0, mask.shape[1] - 1)
+        return float(np.abs(clip[-1][at] - wanted).mean())
 
-    return min((-2, -1, 1, 2), key=error)
+    return min(product(range(-_FARTHEST_PX, _FARTHEST_PX + 1), repeat=2), key=error)
 
 
 def main() -> None:
@@ -114,8 +120,7 @@ def main() -> None:
                 results.append(compare(painted, rebuilt[row].astype(np.float32), foreseen[row].astype(np.float32)))
         log.progress(start + count, options.count, 0, "clips")
     found: dict[str, object] = {name: round(float(np.mean([r[name] for r in results])), 2) for name in results[0]}
-    whole = data.validation(0, VALIDATION_CLIPS)
-    found["directions_obeyed"] = direction_obeyed(models, whole.scenes, whole.latents)
+    found["directions_obeyed"] = directions_obeyed(models, data)
     made = [models.sample(prompt, seed).numpy().astype(np.float32) for seed, prompt in enumerate(PROMPTS)]
     found["moved_levels_from_prompts"] = round(float(np.mean([np.abs(c - c[:1]).mean() for c in made])), 2)
     found["validation_clips"] = len(results)
