@@ -10,7 +10,7 @@ PAGE   := src/heliograph/gateway/page/index.html
 PROMPT ?= a lone tree in the desert at sunset
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check fix bench web lock clean
+.PHONY: help demo test check fix bench bench-model web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ fix: $(STAMPS)/dev  ## Mend what the linter and the formatter can
 
 bench: $(STAMPS)/dev  ## Measure what the README promises; ratios within one run
 	@$(PYTHON) -m benchmarks
+
+bench-model: $(STAMPS)/dev  ## Measure the built-in models: adherence, judge, times, determinism, sizes
+	@$(PYTHON) -m benchmarks.model
 
 web:  ## Build the page; without Node everything else works and / says what to do
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PAGE); \

@@ -23,8 +23,11 @@ class LatentBatch:
     latents: (batch, 8, h, w) float32, normalised
     layouts: (batch, h / 2, w / 2) int64, index into canvas.CLASSES per token
     object_cells: (batch, h, w) bool
+    rows: where in the arrays of `size_name` they are
     """
 
+    size_name: str
+    rows: list[int]
     latents: Tensor
     layouts: Tensor
     object_cells: Tensor
@@ -77,6 +80,8 @@ class Latents:
 
     def _take(self, name: str, rows: list[int]) -> LatentBatch:
         return LatentBatch(
+            size_name=name,
+            rows=rows,
             latents=torch.from_numpy(self._latents[name][rows]).float(),
             layouts=torch.from_numpy(self._layouts[name][rows]).long(),
             object_cells=torch.from_numpy(self._cells[name][rows]),

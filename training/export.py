@@ -1,34 +1,41 @@
-"""Stage 6: write the ONNX files that ship in the wheel. `python -m training.export --work DIR [--output DIR]`.
+"""Stage 12: write the models that ship in the wheel. `python -m training.export --work DIR [--models NAME ...]`.
 
-Weights are stored as float16 and cast to float32 inside the graph: half the size, and arithmetic that gives the same
-bits whatever else is in the batch. README.md, 'Files and tensors', is the contract of what is written here.
+Every model gets a folder below src/heliograph/weights with its own graphs and a model.json (`cards.py`); what models
+have in common (text encoder, decoder, tokenizer) lies in helio-base's folder alone. README.md, 'Files and tensors', is
+the contract of what is written here. Models whose networks have not been trained yet are passed over.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
-import warnings
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from training.autoencoder import DOWNSCALE, LATENT_CHANNELS, Autoencoder, to_pixels
 from training.captions import EVALUATION_PROMPTS, known_words
-from training.models import DEFAULT_GUIDANCE, DEFAULT_STEPS, TextToImage, load_models
+from training.cards import WEIGHTS, Record, write_card
+from training.dual_encoder import EMBEDDING_CHANNELS
+from training.exported import TextToImageGraphs
+from training.models import DEFAULT_GUIDANCE, DEFAULT_STEPS, TextToImage, load_models, load_turbo
+from training.onnx_graph import Store, export_network, store_as_fine_integers, store_as_half, store_as_integers
 from training.progress import StageLog, stage_parser, write_whole
 from training.scenes import SIZES
 from training.text_encoder import CONTEXT_CHANNELS
 from training.tokenizer import CONTEXT_LENGTH
+from training.train_dual_encoder import load_dual_encoder
+from training.train_upscaler import load_upscaler
+from training.upscaler import FACTOR, MARGIN_PX, UpscalerOnPixels
 
-NAME = "helio-base"
+BASE, TURBO, INT8 = "helio-base", "helio-turbo", "helio-base-int8"
+UPSCALE, CLIP = "helio-upscale", "helio-clip"
+TURBO_STEPS = 2
 DOMAIN = (
     "Landscapes and simple scenery (mountains, hills, desert, sea, forest, city) by time of day and weather, "
     "optionally with one object (house, boat, tree, hot air balloon, castle, lighthouse, windmill), "
@@ -41,10 +48,14 @@ GOLDEN = (
 )
 """Prompts whose mean colour is recorded, so that a test can tell the right weights from wrong ones."""
 
-_OUTPUT = Path(__file__).resolve().parents[1] / "src" / "heliograph" / "weights" / NAME
-_OPSET = 20
-_SMALLEST_STORED_AS_HALF = 64
-_BATCH_MAX = 256
+_TOKENIZER_PARTS = {"vocabulary": "vocab.json", "merges": "merges.txt", "known_words": "known_words.txt"}
+_BASE_PARTS = {
+    "text_encoder": "text_encoder.onnx",
+    "transformer": "transformer.onnx",
+    "decoder": "decoder.onnx",
+    "encoder": "encoder.onnx",
+    **_TOKENIZER_PARTS,
+}
 
 
 class _Decode(nn.Module):
@@ -65,157 +76,231 @@ class _Encode(nn.Module):
         return self.autoencoder.encode(rgb.permute(0, 3, 1, 2).float() / 127.5 - 1)
 
 
-def export_network(
-    network: nn.Module,
-    example: tuple[Tensor, ...],
-    path: Path,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    grid: int,
-) -> None:
-    """Trace a network and write it with float16 weights.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Where from and where to."""
 
-    grid: the first input's height and width are dynamic multiples of this many; 0 if it has none.
-    """
-    shapes: list[dict[int, Any]] = [{0: torch.export.Dim("batch", min=1, max=_BATCH_MAX)} for _ in example]
-    if grid:
-        rows, columns = torch.export.Dim("rows", min=2, max=256), torch.export.Dim("columns", min=2, max=256)
-        first_axis = 1 if example[0].dtype == torch.uint8 else 2
-        shapes[0] |= {first_axis: grid * rows, first_axis + 1: grid * columns}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network.eval(),
-            example,
-            input_names=list(inputs),
-            output_names=list(outputs),
-            dynamo=True,
-            dynamic_shapes=tuple(shapes),
-            opset_version=_OPSET,
-            optimize=True,
-            verbose=False,
-        )
-    assert program is not None
-    model = store_as_half(program.model_proto)
-    onnx.checker.check_model(model)
-    write_whole(path, lambda file: file.write(model.SerializeToString()) and None)
+    work: Path
+    output: Path
+    log: StageLog
 
+    def folder(self, name: str) -> Path:
+        """The model's folder, made if need be."""
+        path = self.output / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
 
-def store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replace float32 weights by float16 ones, each followed by a Cast back to float32."""
-    graph = model.graph
-    casts: list[onnx.NodeProto] = []
-    for weight in graph.initializer:
-        values = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or values.size < _SMALLEST_STORED_AS_HALF:
-            continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    for node in graph.node:
-        del node.metadata_props[:]
-        node.doc_string = ""
-    del graph.value_info[:]
-    del graph.metadata_props[:]
-    return model
+    def measured(self, file_name: str) -> Record:
+        """What an earlier stage measured, or nothing."""
+        path = self.work / file_name
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def graph(
+        self, network: nn.Module, example: tuple[Tensor, ...], path: Path, inputs: list[str], outputs: list[str],
+        grid: int = 0, store: Store = store_as_half,
+    ) -> None:  # fmt: skip
+        """Write one graph and say how large it is."""
+        export_network(network, example, path, inputs, outputs, grid, store)
+        self.log.write(f"{path.parent.name}/{path.name}: {path.stat().st_size / 1e6:.2f} MB")
+
+    def transformer(self, models: TextToImage, path: Path, store: Store = store_as_half) -> None:
+        """Write a diffusion transformer."""
+        ids = torch.tensor([models.tokenizer.encode("a red boat on the sea"), models.tokenizer.encode("")])
+        with torch.no_grad():
+            context, pooled = models.text_encoder(ids)
+        example = (torch.randn(2, LATENT_CHANNELS, 12, 20), torch.rand(2), context, pooled)
+        self.graph(models.transformer, example, path, ["latents", "t", "context", "pooled"], ["velocity"], 2, store)
 
 
-def write_networks(models: TextToImage, output: Path, log: StageLog) -> None:
-    """The four .onnx files."""
+def shared(parts: dict[str, str], *own: str) -> dict[str, str]:
+    """The parts as seen from a sibling of helio-base that has files of its own for the roles `own`."""
+    return {role: path if role in own else f"../{BASE}/{path}" for role, path in parts.items()}
+
+
+def export_base(to: Export) -> None:
+    """Text encoder, transformer, decoder, encoder, tokenizer."""
+    models, folder = load_models(to.work), to.folder(BASE)
     ids = torch.tensor([models.tokenizer.encode("a red boat on the sea"), models.tokenizer.encode("")])
-    with torch.no_grad():
-        context, pooled = models.text_encoder(ids)
-    latents, t = torch.randn(2, LATENT_CHANNELS, 12, 20), torch.rand(2)
     pictures = torch.zeros(2, 12 * DOWNSCALE, 20 * DOWNSCALE, 3, dtype=torch.uint8)
-    jobs: list[tuple[nn.Module, tuple[Tensor, ...], str, list[str], list[str], int]] = [
-        (models.text_encoder, (ids,), "text_encoder", ["ids"], ["context", "pooled"], 0),
-        (models.transformer, (latents, t, context, pooled), "transformer",
-         ["latents", "t", "context", "pooled"], ["velocity"], 2),
-        (_Decode(models.autoencoder), (latents,), "decoder", ["latents"], ["rgb"], 1),
-        (_Encode(models.autoencoder), (pictures,), "encoder", ["rgb"], ["latents"], DOWNSCALE),
-    ]  # fmt: skip
-    for network, example, name, inputs, outputs, grid in jobs:
-        path = output / f"{name}.onnx"
-        export_network(network, example, path, inputs, outputs, grid)
-        log.write(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
+    latents = torch.randn(2, LATENT_CHANNELS, 12, 20)
+    to.graph(models.text_encoder, (ids,), folder / "text_encoder.onnx", ["ids"], ["context", "pooled"])
+    to.transformer(models, folder / "transformer.onnx")
+    to.graph(_Decode(models.autoencoder), (latents,), folder / "decoder.onnx", ["latents"], ["rgb"], 1)
+    to.graph(_Encode(models.autoencoder), (pictures,), folder / "encoder.onnx", ["rgb"], ["latents"], DOWNSCALE)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copyfile(to.work / "tokenizer" / name, folder / name)
+    words = "".join(f"{word}\n" for word in known_words())
+    write_whole(folder / "known_words.txt", lambda file: file.write(words.encode()) and None)
+    write_card(
+        folder,
+        kind="text_to_image",
+        domain=DOMAIN,
+        parts=_BASE_PARTS,
+        facts=text_to_image_facts(to, BASE, models, DEFAULT_STEPS, DEFAULT_GUIDANCE)
+        | {"golden": golden_records(models, DEFAULT_STEPS, DEFAULT_GUIDANCE)},
+        training={"samples_seen": models.samples_seen, **to.measured("evaluation.json")},
+    )
 
 
-def golden_records(models: TextToImage) -> list[dict[str, Any]]:
+def export_turbo(to: Export) -> None:
+    """The distilled transformer; everything else is helio-base's."""
+    models, folder = load_turbo(to.work), to.folder(TURBO)
+    to.transformer(models, folder / "transformer.onnx")
+    write_card(
+        folder,
+        kind="text_to_image",
+        domain=DOMAIN,
+        parts=shared(_BASE_PARTS, "transformer"),
+        facts=text_to_image_facts(to, TURBO, models, TURBO_STEPS, None)
+        | {"golden": golden_records(models, TURBO_STEPS, None)},
+        training={"samples_seen": models.samples_seen, **to.measured("turbo.json")},
+    )
+
+
+def export_int8(to: Export) -> None:
+    """helio-base's transformer with 8-bit weights; its golden colours come from the graph itself."""
+    models, folder = load_models(to.work), to.folder(INT8)
+    to.transformer(models, folder / "transformer.onnx", store_as_integers)
+    parts = shared(_BASE_PARTS, "transformer")
+    facts = text_to_image_facts(to, INT8, models, DEFAULT_STEPS, DEFAULT_GUIDANCE)
+    training = {"samples_seen": models.samples_seen}
+    write_card(folder, kind="text_to_image", domain=DOMAIN, parts=parts, facts=facts, training=training)
+    graphs = TextToImageGraphs(folder)
+    golden = [
+        _golden(prompt, size, seed, DEFAULT_STEPS, DEFAULT_GUIDANCE, graphs.generate([prompt], [seed], SIZES[size])[0])
+        for prompt, size, seed in GOLDEN
+    ]
+    facts |= {"golden": golden}
+    write_card(folder, kind="text_to_image", domain=DOMAIN, parts=parts, facts=facts, training=training)
+
+
+def export_upscale(to: Export) -> None:
+    """The upscaler."""
+    upscaler, measured = load_upscaler(to.work)
+    folder = to.folder(UPSCALE)
+    rgb = torch.zeros(2, 48, 80, 3, dtype=torch.uint8)
+    to.graph(UpscalerOnPixels(upscaler), (rgb,), folder / "upscaler.onnx", ["rgb"], ["enlarged"], 2)
+    write_card(
+        folder,
+        kind="upscaler",
+        domain="Pictures of the helio models, painted or drawn scenery: crisp edges and flat tones, not photographs.",
+        parts={"upscaler": "upscaler.onnx"},
+        facts={"factor": FACTOR, "multiple_px": 2, "margin_px": MARGIN_PX, **reported(to, UPSCALE)},
+        training=measured,
+    )
+
+
+def export_clip(to: Export) -> None:
+    """Both towers of the dual encoder, with what was calibrated."""
+    model, folder = load_dual_encoder(to.work), to.folder(CLIP)
+    tokenizer = load_models(to.work).tokenizer
+    ids = torch.tensor([tokenizer.encode("a red boat on the sea"), tokenizer.encode("")])
+    to.graph(model.image, (torch.randn(2, LATENT_CHANNELS, 12, 20),), folder / "image_tower.onnx",
+             ["latents"], ["embedding"], 4, store_as_fine_integers)  # fmt: skip
+    to.graph(model.text, (ids,), folder / "text_tower.onnx", ["ids"], ["embedding"], 0, store_as_fine_integers)
+    found = to.measured("dual_encoder.json")
+    shared_parts = {name: _BASE_PARTS[name] for name in ("encoder", *_TOKENIZER_PARTS)}
+    write_card(
+        folder,
+        kind="dual_encoder",
+        domain=f"How well a picture matches a prompt, for: {DOMAIN}",
+        parts={"image_tower": "image_tower.onnx", "text_tower": "text_tower.onnx", **shared(shared_parts)},
+        facts={
+            "embedding_channels": EMBEDDING_CHANNELS,
+            "downscale": DOWNSCALE,
+            "multiple_px": 2 * DOWNSCALE,
+            **tokenizer_facts(tokenizer.start, tokenizer.end),
+            **reported(to, CLIP),
+            "calibration": found["calibration"],
+        },
+        training=found["measured"],
+    )
+
+
+def tokenizer_facts(start: int, end: int) -> Record:
+    """How prompts become ids."""
+    return {
+        "context_length": CONTEXT_LENGTH,
+        "start_token_id": start,
+        "end_token_id": end,
+        "pad_token_id": end,
+    }
+
+
+def text_to_image_facts(to: Export, name: str, models: TextToImage, steps: int, guidance: float | None) -> Record:
+    """What every text-to-image card says; guidance None: it is baked in."""
+    return {
+        "latent_channels": LATENT_CHANNELS,
+        "downscale": DOWNSCALE,
+        "context_channels": CONTEXT_CHANNELS,
+        **tokenizer_facts(models.tokenizer.start, models.tokenizer.end),
+        "sizes_px": [list(size) for size in SIZES.values()],
+        "default_steps": steps,
+        "default_guidance": guidance,
+        "example_prompts": [prompt for prompt, _ in EVALUATION_PROMPTS],
+        **reported(to, name),
+    }
+
+
+def reported(to: Export, name: str) -> Record:
+    """What `python -m benchmarks.model --json WORK/benchmark.json` found about the model, and its weaknesses."""
+    found = to.measured("benchmark.json").get("cards", {}).get(name)
+    return {"measured": found} if found else {}
+
+
+def golden_records(models: TextToImage, steps: int, guidance: float | None) -> list[Record]:
     """Mean colours of the GOLDEN pictures, computed by the torch networks in float32."""
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     for prompt, size_name, seed in GOLDEN:
-        picture = models.decode(models.sample_latents([prompt], [seed], size_name))[0]
-        width, height = SIZES[size_name]
-        records.append(
-            {
-                "prompt": prompt,
-                "seed": seed,
-                "steps": DEFAULT_STEPS,
-                "guidance": DEFAULT_GUIDANCE,
-                "width_px": width,
-                "height_px": height,
-                "mean_rgb": [round(float(c), 2) for c in picture.float().mean((0, 1))],
-            }
-        )
+        picture = models.decode(models.sample_latents([prompt], [seed], size_name, steps, guidance))[0].numpy()
+        records.append(_golden(prompt, size_name, seed, steps, guidance, picture))
     return records
 
 
-def write_card(models: TextToImage, output: Path, measured: dict[str, Any]) -> None:
-    """model.json: what the model is, how to run it, what was measured, and the checksum of every file."""
-    files = {}
-    for path in sorted(output.iterdir()):
-        if path.name != "model.json":
-            content = path.read_bytes()
-            files[path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    revision = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
-    card = {
-        "name": NAME,
-        "revision": revision,
-        "license": "Apache-2.0",
-        "domain": DOMAIN,
-        "latent_channels": LATENT_CHANNELS,
-        "downscale": DOWNSCALE,
-        "context_length": CONTEXT_LENGTH,
-        "context_channels": CONTEXT_CHANNELS,
-        "start_token_id": models.tokenizer.start,
-        "end_token_id": models.tokenizer.end,
-        "pad_token_id": models.tokenizer.end,
-        "sizes_px": [list(size) for size in SIZES.values()],
-        "default_steps": DEFAULT_STEPS,
-        "default_guidance": DEFAULT_GUIDANCE,
-        "training": {"date": time.strftime("%Y-%m-%d"), "samples_seen": models.samples_seen, **measured},
-        "example_prompts": [prompt for prompt, _ in EVALUATION_PROMPTS],
-        "golden": golden_records(models),
-        "files": files,
+def _golden(
+    prompt: str, size_name: str, seed: int, steps: int, guidance: float | None, picture: np.ndarray[Any, Any]
+) -> Record:
+    width, height = SIZES[size_name]
+    return {
+        "prompt": prompt,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "width_px": width,
+        "height_px": height,
+        "mean_rgb": [round(float(c), 2) for c in picture.mean((0, 1))],
     }
-    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
-    write_whole(output / "model.json", lambda file: file.write(text.encode()) and None)
+
+
+_EXPORTS: dict[str, tuple[str, Callable[[Export], None]]] = {
+    BASE: ("transformer.pt", export_base),
+    TURBO: ("turbo.pt", export_turbo),
+    INT8: ("transformer.pt", export_int8),
+    UPSCALE: ("upscaler.pt", export_upscale),
+    CLIP: ("dual_encoder.pt", export_clip),
+}
+"""Each model's checkpoint and how it is written, helio-base first: others share its files."""
 
 
 def main() -> None:
     """Export the newest checkpoints."""
     parser = stage_parser(__doc__)
-    parser.add_argument("--output", type=Path, default=_OUTPUT)
+    parser.add_argument("--output", type=Path, default=WEIGHTS)
+    parser.add_argument("--models", nargs="+", choices=list(_EXPORTS), default=list(_EXPORTS))
     options = parser.parse_args()
     work: Path = options.work
-    output: Path = options.output
-    output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    log = StageLog(work, "export")
-    models = load_models(work)
-    write_networks(models, output, log)
-    for name in ("vocab.json", "merges.txt"):
-        content = (work / "tokenizer" / name).read_bytes()
-        write_whole(output / name, lambda file, content=content: file.write(content) and None)
-    words = "".join(f"{word}\n" for word in known_words())
-    write_whole(output / "known_words.txt", lambda file: file.write(words.encode()) and None)
-    evaluation = work / "evaluation.json"
-    write_card(models, output, json.loads(evaluation.read_text()) if evaluation.exists() else {})
-    total = sum(path.stat().st_size for path in output.iterdir())
-    log.write(f"{output}: {total / 1e6:.2f} MB in all, {models.samples_seen} samples seen")
+    to = Export(work=work, output=options.output, log=StageLog(work, "export"))
+    chosen = [name for name in _EXPORTS if name in options.models]
+    for number, name in enumerate(chosen, start=1):
+        checkpoint, export = _EXPORTS[name]
+        if not (work / "checkpoints" / checkpoint).exists():
+            to.log.write(f"{name}: not trained yet ({checkpoint} is missing)")
+            continue
+        export(to)
+        to.log.progress(number, len(chosen), 0, "models", name)
+    total = sum(path.stat().st_size for path in to.output.rglob("*") if path.is_file())
+    to.log.write(f"{to.output}: {total / 1e6:.2f} MB in all")
 
 
 if __name__ == "__main__":

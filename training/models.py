@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,17 +37,30 @@ class TextToImage:
         seeds: list[int],
         size_name: str = "square",
         steps: int = DEFAULT_STEPS,
-        guidance: float = DEFAULT_GUIDANCE,
+        guidance: float | None = DEFAULT_GUIDANCE,
     ) -> Tensor:
-        """(batch, 8, h, w) latents of one picture per prompt and seed: Euler steps with classifier-free guidance."""
-        count = len(prompts)
-        ids = [self.tokenizer.encode(text) for text in (*prompts, *[""] * count)]
-        context, pooled = self.text_encoder(torch.tensor(ids))
+        """(batch, 8, h, w) latents of one picture per prompt and seed: Euler steps with classifier-free guidance.
+
+        guidance: None runs the prompt alone, for a model that has guidance baked in.
+        """
         latents = torch.stack([torch.from_numpy(noise(seed, size_name)) for seed in seeds])
+        ids = torch.tensor([self.tokenizer.encode(text) for text in prompts])
+        return self.denoise(latents, ids, steps, guidance)
+
+    @torch.no_grad()
+    def denoise(self, latents: Tensor, ids: Tensor, steps: int, guidance: float | None) -> Tensor:
+        """Noise (batch, 8, h, w) and prompts' ids (batch, 32) to clean latents."""
+        count = len(ids)
+        if guidance is not None:
+            ids = torch.cat([ids, torch.tensor([self.tokenizer.encode("")]).expand(count, -1)])
+        context, pooled = self.text_encoder(ids)
         for now, then in pairwise(torch.linspace(1, 0, steps + 1)):
-            velocity = self.transformer(torch.cat([latents] * 2), now.expand(2 * count), context, pooled)
-            wanted, unguided = velocity.chunk(2)
-            latents = latents + (then - now) * (unguided + guidance * (wanted - unguided))
+            rows = torch.cat([latents] * (len(ids) // count))
+            velocity = self.transformer(rows, now.expand(len(ids)), context, pooled)
+            if guidance is not None:
+                wanted, unguided = velocity.chunk(2)
+                velocity = unguided + guidance * (wanted - unguided)
+            latents = latents + (then - now) * velocity
         return latents
 
     @torch.no_grad()
@@ -88,3 +101,11 @@ def load_models(work: Path) -> TextToImage:
         autoencoder=autoencoder,
         samples_seen=samples_seen,
     )
+
+
+def load_turbo(work: Path) -> TextToImage:
+    """The distilled model: another transformer between the same text encoder and autoencoder, guidance baked in."""
+    state = torch.load(work / "checkpoints" / "turbo.pt", weights_only=False)
+    transformer = Transformer()
+    transformer.load_state_dict(state["average"])
+    return replace(load_models(work), transformer=transformer.eval(), samples_seen=state["samples_seen"])

@@ -79,6 +79,13 @@ def is_held_out(scene: Scene) -> bool:
     return any(all(getattr(scene, name) == value for name, value in combination.items()) for combination in HELD_OUT)
 
 
+def is_plausible(scene: Scene) -> bool:
+    """Whether the painter could have been given the scene: boats on water only, no sun at night, nothing held out."""
+    object_odds = _SEA_OBJECT_ODDS if scene.terrain == "sea" else _LAND_OBJECT_ODDS
+    celestial_odds = _CELESTIAL_ODDS[scene.time][CELESTIALS.index(scene.celestial)]
+    return object_odds[OBJECTS.index(scene.object)] > 0 and celestial_odds > 0 and not is_held_out(scene)
+
+
 def sample_scene(rng: random.Random, seed: int) -> Scene:
     """A plausible scene outside the held-out combinations: no sun at night, boats only on water."""
     while True:

@@ -1,103 +1,131 @@
-"""Stage 7: check the exported files as the product runs them: onnxruntime and numpy only, no torch.
+"""Stage 13: check the exported files as the product runs them: onnxruntime and numpy only, no torch.
 
-`python -m training.verify_export [--weights DIR]` generates pictures and checks: the same bits over repeated runs and
-over 1 and 2 threads, the same bits for a picture alone and in a batch of four, every supported size, and the golden
-mean colours of model.json. It prints the time per picture and fails loudly when a check does not hold.
+`python -m training.verify_export [--weights DIR]` opens every model folder it knows the kind of and checks: checksums
+of all files, the same bits over repeated runs, over 1 and 2 threads, and for one input alone and in a batch of four,
+every supported size, and the golden mean colours of model.json. It prints times and fails loudly.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import statistics
 import time
-from itertools import pairwise
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
 
-from training.tokenizer import Tokenizer
+from training.cards import WEIGHTS
+from training.exported import DualEncoderGraphs, TextToImageGraphs, UpscalerGraph, is_deterministic
+from training.painting import paint
+from training.scenes import scene_at
 
-_WEIGHTS = Path(__file__).resolve().parents[1] / "src" / "heliograph" / "weights" / "helio-base"
 _MEAN_TOLERANCE = 3.0
+_RUNS = 9
 
 
-class ExportedModel:
-    """The three networks of text-to-image in onnxruntime sessions."""
-
-    def __init__(self, weights: Path, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-
-        def session(name: str) -> onnxruntime.InferenceSession:
-            path = str(weights / f"{name}.onnx")
-            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-        self.card: dict[str, Any] = json.loads((weights / "model.json").read_text())
-        self.tokenizer = Tokenizer(weights)
-        self.text_encoder, self.transformer, self.decoder = map(session, ("text_encoder", "transformer", "decoder"))
-
-    def generate(
-        self, prompts: list[str], seeds: list[int], size_px: tuple[int, int], steps: int, guidance: float
-    ) -> NDArray[np.uint8]:
-        """(batch, height, width, 3) uint8 pictures of (width, height) `size_px`."""
-        count = len(prompts)
-        ids = np.array([self.tokenizer.encode(text) for text in (*prompts, *[""] * count)], np.int64)
-        context, pooled = self.text_encoder.run(None, {"ids": ids})
-        columns, rows = (edge // self.card["downscale"] for edge in size_px)
-        shape = (self.card["latent_channels"], rows, columns)
-        x = np.stack([np.random.Generator(np.random.Philox(s)).standard_normal(shape, np.float32) for s in seeds])
-        for now, then in pairwise(np.linspace(1, 0, steps + 1, dtype=np.float32)):
-            t = np.full(2 * count, now, np.float32)
-            inputs = {"latents": np.concatenate([x, x]), "t": t, "context": context, "pooled": pooled}
-            velocity = self.transformer.run(None, inputs)[0]
-            wanted, unguided = velocity[:count], velocity[count:]
-            x = x + (then - now) * (unguided + np.float32(guidance) * (wanted - unguided))
-        return self.decoder.run(None, {"latents": x})[0]
+def median_ms(run: Callable[[], object]) -> float:
+    """Median time of a few runs."""
+    times_ms: list[float] = []
+    for _ in range(_RUNS):
+        started_s = time.perf_counter()
+        run()
+        times_ms.append((time.perf_counter() - started_s) * 1000)
+    return statistics.median(times_ms)
 
 
-def main() -> None:
-    """Run every check and print what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, default=_WEIGHTS)
-    weights: Path = parser.parse_args().weights
-    model, two_threads = ExportedModel(weights, 1), ExportedModel(weights, 2)
+def check_text_to_image(folder: Path) -> None:
+    """Determinism, sizes, golden colours, time."""
+    by_threads = {threads: TextToImageGraphs(folder, threads) for threads in (1, 2)}
+    model = by_threads[1]
+    model.check_files()
     card = model.card
-    for name, facts in card["files"].items():
-        assert hashlib.sha256((weights / name).read_bytes()).hexdigest() == facts["sha256"], f"{name} has changed"
-    square = (128, 128)
-    settings = (card["default_steps"], card["default_guidance"])
     prompts, seeds = card["example_prompts"][:4], [11, 12, 13, 14]
-    batch = model.generate(prompts, seeds, square, *settings)
-    assert np.array_equal(batch, model.generate(prompts, seeds, square, *settings)), "two runs differ"
-    assert np.array_equal(batch, two_threads.generate(prompts, seeds, square, *settings)), "thread count matters"
-    for i in range(4):
-        alone = model.generate([prompts[i]], [seeds[i]], square, *settings)[0]
-        assert np.array_equal(batch[i], alone), f"picture {i} depends on its batch"
+
+    def make(threads: int, rows: list[int]) -> np.ndarray:
+        return by_threads[threads].generate([prompts[k] for k in rows], [seeds[k] for k in rows])
+
+    assert is_deterministic(make), f"{folder.name}: pixels depend on the run, the threads or the batch"
     for width, height in card["sizes_px"]:
-        shape = model.generate(prompts[:1], [1], (width, height), 1, 1.0).shape
+        shape = model.generate(prompts[:1], [1], (width, height), 1).shape
         assert shape == (1, height, width, 3), shape
     worst = 0.0
     for record in card["golden"]:
         size = (record["width_px"], record["height_px"])
         picture = model.generate([record["prompt"]], [record["seed"]], size, record["steps"], record["guidance"])[0]
         worst = max(worst, float(np.abs(picture.mean((0, 1)) - record["mean_rgb"]).max()))
-    assert worst < _MEAN_TOLERANCE, f"golden mean colours are off by {worst:.2f} levels"
-    times_ms: list[float] = []
-    for seed in range(9):
-        started_s = time.perf_counter()
-        model.generate(prompts[:1], [seed], square, *settings)
-        times_ms.append((time.perf_counter() - started_s) * 1000)
-    median = statistics.median(times_ms)
-    print("deterministic over runs, 1 and 2 threads, and batch composition")
-    print(f"golden mean colours within {worst:.2f} levels")
-    print(f"{settings[0]} steps, 128x128, 1 thread: median {median:.0f} ms, fastest {min(times_ms):.0f} ms")
+    assert worst < _MEAN_TOLERANCE, f"{folder.name}: golden mean colours are off by {worst:.2f} levels"
+    median = median_ms(lambda: model.generate(prompts[:1], [1]))
+    print(f"{folder.name}: deterministic; golden colours within {worst:.2f} levels; "
+          f"{card['default_steps']} steps at 128x128 on 1 thread {median:.0f} ms")  # fmt: skip
+
+
+def check_upscaler(folder: Path) -> None:
+    """Determinism, sizes, and that what is enlarged is the same picture."""
+    by_threads = {threads: UpscalerGraph(folder, threads) for threads in (1, 2)}
+    by_threads[1].check_files()
+    paintings = [paint(scene_at("square", index)) for index in range(4)]
+    small = np.stack([painting.picture() for painting in paintings])
+
+    def make(threads: int, rows: list[int]) -> np.ndarray:
+        return by_threads[threads].enlarge(small[rows])
+
+    assert is_deterministic(make), f"{folder.name}: pixels depend on the run, the threads or the batch"
+    for width, height in ((160, 96), (96, 160), (256, 256)):
+        shape = by_threads[1].enlarge(np.zeros((1, height, width, 3), np.uint8)).shape
+        assert shape == (1, 2 * height, 2 * width, 3), shape
+    large = np.stack([painting.large for painting in paintings]).astype(np.float32)
+    error = float(np.abs(make(1, [0, 1, 2, 3]) - large).mean())
+    plain = float(np.abs(small.repeat(2, 1).repeat(2, 2) - large).mean())
+    assert error < plain, f"{folder.name}: repeating pixels comes closer ({plain:.2f} levels) than {error:.2f}"
+    median = median_ms(lambda: make(1, [0]))
+    print(f"{folder.name}: deterministic; mean error {error:.2f} levels, of repeated pixels {plain:.2f}; "
+          f"128x128 to 256x256 on 1 thread {median:.0f} ms")  # fmt: skip
+
+
+def check_dual_encoder(folder: Path) -> None:
+    """Determinism of both towers, unit length, all sizes."""
+    by_threads = {threads: DualEncoderGraphs(folder, threads) for threads in (1, 2)}
+    by_threads[1].check_files()
+    small = np.stack([paint(scene_at("square", index)).picture() for index in range(4)])
+    texts = ["a red boat on the sea", "mountains", "pixel art of a castle at night", ""]
+
+    def see(threads: int, rows: list[int]) -> np.ndarray:
+        return by_threads[threads].pictures(small[rows])
+
+    def read(threads: int, rows: list[int]) -> np.ndarray:
+        return DualEncoderGraphs(folder, threads).texts([texts[k] for k in rows])
+
+    assert is_deterministic(see), f"{folder.name}: a picture's vector depends on the run, the threads or the batch"
+    assert is_deterministic(read), f"{folder.name}: a prompt's vector depends on the run, the threads or the batch"
+    for vectors in (see(1, [0, 1]), read(1, [0, 1])):
+        assert vectors.shape == (2, by_threads[1].card["embedding_channels"]), vectors.shape
+        assert np.allclose((vectors**2).sum(1), 1, atol=1e-4), "not of unit length"
+    for width, height in ((160, 96), (96, 160), (256, 256)):
+        by_threads[1].pictures(np.zeros((1, height, width, 3), np.uint8))
+    median = median_ms(lambda: see(1, [0]))
+    print(f"{folder.name}: deterministic; 128x128 to a vector on 1 thread {median:.1f} ms")
+
+
+_CHECKS = {
+    "text_to_image": check_text_to_image,
+    "upscaler": check_upscaler,
+    "dual_encoder": check_dual_encoder,
+}
+
+
+def main() -> None:
+    """Check every model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the folder of the models' folders")
+    weights: Path = parser.parse_args().weights
+    for card in sorted(weights.glob("*/model.json")):
+        check = _CHECKS.get(json.loads(card.read_text()).get("kind", ""))
+        if check is None:
+            print(f"{card.parent.name}: of a kind that is checked elsewhere")
+        else:
+            check(card.parent)
 
 
 if __name__ == "__main__":
