@@ -15,6 +15,7 @@ from numpy.lib.format import open_memmap
 from training.animation import FRAMES
 from training.autoencoder import DOWNSCALE, LATENT_CHANNELS, to_tensor
 from training.models import load_models
+from training.precision import fast_arithmetic
 from training.progress import StageLog, stage_parser, write_whole
 from training.render_clips import clip_path
 from training.scenes import SIZES
@@ -45,7 +46,9 @@ def main() -> None:
         stored = open_memmap(clip_path(work, size_name, "latents"), "r+")
         for offset, frames in enumerate(pictures):
             batch = to_tensor(torch.from_numpy(frames.copy())).to(memory_format=torch.channels_last)
-            stored[start + offset] = autoencoder.encode(batch).numpy().astype(np.float16)
+            with fast_arithmetic():
+                latents = autoencoder.encode(batch)
+            stored[start + offset] = latents.float().numpy().astype(np.float16)
         stored.flush()
         clips += stop - start
         finished.append([size_name, start, stop])
