@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 from training.cards import WEIGHTS
 from training.coverage import claims, rivals
-from training.exported import DualEncoderGraphs, Exported, Pixels, TextToImageGraphs, UpscalerGraph, is_deterministic
+from training.exported import (
+    DualEncoderGraphs,
+    Exported,
+    Floats,
+    Pixels,
+    TextToImageGraphs,
+    UpscalerGraph,
+    is_deterministic,
+)
 from training.painting import paint
 from training.retrieval import MEASURING_FIRST, distinct_scenes, full_caption
 from training.scenes import HELD_OUT, Scene
@@ -29,6 +37,7 @@ from benchmarks.model_prompts import (
     JUDGED,
     SEED,
     HeldOutPrompt,
+    combination_of,
     held_out_prompts,
     seen_counterparts,
     unseen_prompts,
@@ -90,18 +99,20 @@ class Judge:
     def __init__(self, clip: DualEncoderGraphs) -> None:
         self.clip = clip
 
-    def shares(self, prompts: Sequence[HeldOutPrompt], pictures: Pixels, doing: str) -> dict[str, float]:
-        """Per cent of pictures that show what was asked, by attribute, of the prompts that ask for it."""
-        found: dict[str, list[bool]] = {name: [] for name in JUDGED}
+    def verdicts(self, prompts: Sequence[HeldOutPrompt], pictures: Pixels, doing: str) -> list[dict[str, bool]]:
+        """For every picture, by attribute that its prompt asks for: does it show what was asked?"""
+        found: list[dict[str, bool]] = []
         for prompt, picture in with_time_left(list(zip(prompts, pictures, strict=True)), f"judging {doing}"):
             vector = self.clip.pictures(picture[None])[0]
-            for name in prompt.wanted:
-                fits = {
-                    value: float((self.clip.texts(texts) @ vector).mean())
-                    for value, texts in prompt.variants(name).items()
-                }
-                found[name].append(max(fits, key=fits.__getitem__) == prompt.wanted[name])
-        return {name: 100 * sum(seen) / len(seen) for name, seen in found.items() if seen}
+            found.append({name: self._seen(prompt, name, vector) == value for name, value in prompt.wanted.items()})
+        return found
+
+    def _seen(self, prompt: HeldOutPrompt, attribute: str, vector: Floats) -> str:
+        fits = {
+            value: float((self.clip.texts(texts) @ vector).mean())
+            for value, texts in prompt.variants(attribute).items()
+        }
+        return max(fits, key=fits.__getitem__)
 
     def doubted(self, prompts: Sequence[HeldOutPrompt], pictures: Pixels) -> float:
         """Per cent of the prompts' phrases that the coverage check would report as not shown."""
@@ -124,11 +135,11 @@ class Judge:
         return [self.clip.alignment(float(a @ b)) for a, b in zip(vectors, texts, strict=True)]
 
 
-def adherence(judge: Judge, name: str, count: int) -> tuple[list[Figure], dict[str, float], Pixels]:
+def adherence(judge: Judge, weights: Path, name: str, count: int) -> tuple[list[Figure], dict[str, float], Pixels]:
     """Figures, shares by attribute and pictures of one model on the held-out prompts."""
     prompts = held_out_prompts(count)
-    pictures = draw(TextToImageGraphs(WEIGHTS / name), [p.text for p in prompts], FIRST_PICTURE_SEED, f"drawing {name}")
-    shares = judge.shares(prompts, pictures, name)
+    pictures = draw(TextToImageGraphs(weights / name), [p.text for p in prompts], FIRST_PICTURE_SEED, f"drawing {name}")
+    shares = shares_of(judge.verdicts(prompts, pictures, name))
     bars = {} if name == INT8 else BARS
     figures = [
         Figure(
@@ -149,18 +160,28 @@ def adherence(judge: Judge, name: str, count: int) -> tuple[list[Figure], dict[s
     return figures, shares, pictures
 
 
-def composition(judge: Judge, name: str, count: int) -> tuple[list[Figure], float]:
-    """Combinations never shown in training beside the same prompts with one word changed; the gap in points."""
-    model = TextToImageGraphs(WEIGHTS / name)
+def shares_of(verdicts: Sequence[dict[str, bool]]) -> dict[str, float]:
+    """Per cent by attribute, of the pictures that were asked for one."""
+    found = {name: [verdict[name] for verdict in verdicts if name in verdict] for name in JUDGED}
+    return {name: 100 * sum(seen) / len(seen) for name, seen in found.items() if seen}
+
+
+def composition(judge: Judge, weights: Path, name: str, count: int) -> tuple[list[Figure], float]:
+    """Combinations never shown in training beside the same prompts with one word changed; the gap in points.
+
+    What counts are the two attributes that make the combination: castle and yellow, windmill and desert.
+    """
+    model = TextToImageGraphs(weights / name)
     unseen = unseen_prompts(count)
     both: list[float] = []
     figures: list[Figure] = []
     for kind, prompts in (("unseen", unseen), ("seen", seen_counterparts(unseen))):
         pictures = draw(model, [p.text for p in prompts], FIRST_PICTURE_SEED, f"drawing {kind} combinations")
-        shares = judge.shares(prompts, pictures, f"{kind} combinations")
-        both.append(sum(shares.values()) / len(shares))
-        detail = ", ".join(f"{attribute} {share:.0f}" for attribute, share in shares.items())
-        figures.append(Figure(name=f"{name}: {kind} ({detail})", value=both[-1], unit="%"))
+        verdicts = judge.verdicts(prompts, pictures, f"{kind} combinations")
+        right = [verdict[part] for verdict, one in zip(verdicts, unseen, strict=True) for part in combination_of(one)]
+        both.append(100 * sum(right) / len(right))
+        detail = ", ".join(f"{attribute} {share:.0f}" for attribute, share in shares_of(verdicts).items())
+        figures.append(Figure(name=f"{name}: {kind} combinations ({detail})", value=both[-1], unit="%"))
     gap = both[1] - both[0]
     figures.append(Figure(name=f"{name}: unseen below seen", value=gap, unit="points", bar=Bar(limit=10)))
     return figures, gap
@@ -196,7 +217,7 @@ def _judge_by_attribute(judge: Judge, counts: Counts) -> Iterable[Figure]:
         pictures = np.concatenate(
             [_painted([_scene_of(prompt, rng)]) for prompt in with_time_left(prompts, "painting")]
         )
-        for attribute, share in judge.shares(prompts, pictures, f"painted{kind}").items():
+        for attribute, share in shares_of(judge.verdicts(prompts, pictures, f"painted{kind}")).items():
             yield Figure(name=f"judge: painted{kind} pictures, {attribute} recognised", value=share, unit="%")
 
 
@@ -209,11 +230,11 @@ def _painted(scenes: Sequence[Scene]) -> Pixels:
     return np.stack([paint(scene, "square").picture() for scene in scenes])
 
 
-def times(counts: Counts) -> Iterable[Figure]:
+def times(weights: Path, counts: Counts) -> Iterable[Figure]:
     """Medians on one thread, interleaved so that a busy machine disturbs all alike; the baseline is helio-base."""
-    base, turbo = TextToImageGraphs(WEIGHTS / BASE), TextToImageGraphs(WEIGHTS / TURBO)
-    int8, upscaler = TextToImageGraphs(WEIGHTS / INT8), UpscalerGraph(WEIGHTS / UPSCALE)
-    clip = DualEncoderGraphs(WEIGHTS / CLIP)
+    base, turbo = TextToImageGraphs(weights / BASE), TextToImageGraphs(weights / TURBO)
+    int8, upscaler = TextToImageGraphs(weights / INT8), UpscalerGraph(weights / UPSCALE)
+    clip = DualEncoderGraphs(weights / CLIP)
     picture = base.generate(["mountains"], [1])
     runs: dict[str, tuple[Callable[[], object], float | None]] = {
         "helio-base, 8 steps": (lambda: base.generate(["mountains"], [1], steps=8), 120),
@@ -237,30 +258,30 @@ def times(counts: Counts) -> Iterable[Figure]:
         )  # fmt: skip
 
 
-def determinism() -> Iterable[Figure]:
+def determinism(weights: Path) -> Iterable[Figure]:
     """1 where a model gives the same bits over runs, threads and batch mates."""
     prompts, seeds = list(PROMPTS[:4]), [1, 2, 3, 4]
     for name in (BASE, TURBO, INT8):
-        images = {threads: TextToImageGraphs(WEIGHTS / name, threads) for threads in (1, 2)}
+        images = {threads: TextToImageGraphs(weights / name, threads) for threads in (1, 2)}
         is_same = is_deterministic(
             lambda threads, rows, images=images: images[threads].generate(
                 [prompts[k] for k in rows], [seeds[k] for k in rows]
             )
         )
         yield Figure(name=f"{name}: same bits", value=float(is_same), unit="", bar=Bar(limit=1, is_floor=True))
-    pictures = TextToImageGraphs(WEIGHTS / BASE).generate(prompts, seeds)
-    upscalers = {threads: UpscalerGraph(WEIGHTS / UPSCALE, threads) for threads in (1, 2)}
+    pictures = TextToImageGraphs(weights / BASE).generate(prompts, seeds)
+    upscalers = {threads: UpscalerGraph(weights / UPSCALE, threads) for threads in (1, 2)}
     is_same = is_deterministic(lambda threads, rows: upscalers[threads].enlarge(pictures[rows]))
     yield Figure(name=f"{UPSCALE}: same bits", value=float(is_same), unit="", bar=Bar(limit=1, is_floor=True))
-    clips = {threads: DualEncoderGraphs(WEIGHTS / CLIP, threads) for threads in (1, 2)}
+    clips = {threads: DualEncoderGraphs(weights / CLIP, threads) for threads in (1, 2)}
     is_same = is_deterministic(lambda threads, rows: clips[threads].pictures(pictures[rows]))
     yield Figure(name=f"{CLIP}: same bits", value=float(is_same), unit="", bar=Bar(limit=1, is_floor=True))
 
 
-def sizes() -> Iterable[Figure]:
+def sizes(weights: Path) -> Iterable[Figure]:
     """What each folder holds, and everything together."""
     total = 0
-    for folder in sorted(path for path in WEIGHTS.iterdir() if path.is_dir()):
+    for folder in sorted(path for path in weights.iterdir() if path.is_dir()):
         Exported(folder).check_files()
         size = sum(path.stat().st_size for path in folder.iterdir())
         total += size
@@ -274,19 +295,19 @@ def psnr_db(pictures: Pixels, wanted: Pixels) -> float:
     return float(np.minimum(60, 10 * np.log10(255**2 / np.maximum(errors, 1e-9))).mean())
 
 
-def measure(counts: Counts) -> tuple[list[Figure], dict[str, dict[str, Any]]]:
+def measure(weights: Path, counts: Counts) -> tuple[list[Figure], dict[str, dict[str, Any]]]:
     """The whole table, and per model what its card should say."""
-    judge = Judge(DualEncoderGraphs(WEIGHTS / CLIP))
+    judge = Judge(DualEncoderGraphs(weights / CLIP))
     figures: list[Figure] = []
     cards: dict[str, dict[str, Any]] = {}
     drawn: dict[str, Pixels] = {}
     for name in (BASE, TURBO, INT8):
-        some, shares, drawn[name] = adherence(judge, name, counts.prompts)
+        some, shares, drawn[name] = adherence(judge, weights, name, counts.prompts)
         figures += some
         cards[name] = {"adherence_percent": {attribute: round(share, 1) for attribute, share in shares.items()},
                        "adherence_prompts": counts.prompts}  # fmt: skip
     for name in (BASE, TURBO):
-        some, gap = composition(judge, name, counts.unseen)
+        some, gap = composition(judge, weights, name, counts.unseen)
         figures += some
         cards[name]["unseen_combinations_below_seen_points"] = round(gap, 1)
     for name in (TURBO, INT8):
@@ -294,9 +315,9 @@ def measure(counts: Counts) -> tuple[list[Figure], dict[str, dict[str, Any]]]:
         figures.append(Figure(name=f"{name}: likeness to helio-base, PSNR", value=value, unit="dB"))
         cards[name]["psnr_to_helio_base_db"] = round(value, 1)
     figures += judge_itself(judge, counts)
-    figures += times(counts)
-    figures += determinism()
-    figures += sizes()
+    figures += times(weights, counts)
+    figures += determinism(weights)
+    figures += sizes(weights)
     return figures, cards
 
 
@@ -304,8 +325,9 @@ def draw_grid(options: argparse.Namespace) -> None:
     """The sheet that `--grid` asks for."""
     lines = options.prompts.read_text().splitlines() if options.prompts else PROMPTS
     prompts = [line.strip() for line in lines if line.strip()]
-    model = TextToImageGraphs(WEIGHTS / options.model)
-    upscaler = UpscalerGraph(WEIGHTS / UPSCALE) if options.upscale else None
+    weights: Path = options.weights
+    model = TextToImageGraphs(weights / options.model)
+    upscaler = UpscalerGraph(weights / UPSCALE) if options.upscale else None
     steps = options.steps or model.card["default_steps"]
     width, height = (int(edge) for edge in options.size.split("x"))
     drawings: list[Drawing] = []
@@ -322,6 +344,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute: shows that it works, not how well")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures, and what cards should say, here")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="the folder of the models' folders")
     parser.add_argument("--grid", type=Path, metavar="OUT.png", help="draw instead of measuring")
     parser.add_argument("--prompts", type=Path, metavar="FILE.txt", help="prompts of the grid, one a line")
     parser.add_argument("--model", choices=(BASE, TURBO, INT8), default=BASE, help="which model draws the grid")
@@ -336,7 +359,7 @@ def main() -> None:
         draw_grid(options)
         return
     counts = QUICK if options.quick else WHOLE
-    figures, cards = measure(counts)
+    figures, cards = measure(options.weights, counts)
     print_table("model", figures)
     print(f"Held-out prompts: generator seed {SEED}; picture seeds from {FIRST_PICTURE_SEED}. "
           f"Unseen: {', '.join(' '.join(c.values()) for c in HELD_OUT)}.")  # fmt: skip

@@ -88,7 +88,7 @@ def seen_counterparts(unseen: list[HeldOutPrompt]) -> list[HeldOutPrompt]:
     rng = random.Random(SEED + 2)
     prompts: list[HeldOutPrompt] = []
     for prompt in unseen:
-        combination = next(c for c in HELD_OUT if _matches(prompt.wanted, c))
+        combination = combination_of(prompt)
         attribute = next(name for name in combination if name != "object")
         values = TERRAINS if attribute == "terrain" else COLOURS
         allowed = [v for v in values if v not in (prompt.wanted[attribute], "sea")]
@@ -97,6 +97,11 @@ def seen_counterparts(unseen: list[HeldOutPrompt]) -> list[HeldOutPrompt]:
         words = {**prompt.words, attribute: _PHRASES[attribute][value][0]}
         prompts.append(replace(prompt, wanted=wanted, words=words))
     return prompts
+
+
+def combination_of(prompt: HeldOutPrompt) -> Mapping[str, str]:
+    """The held-out combination that an unseen prompt asks for."""
+    return next(combination for combination in HELD_OUT if _matches(prompt.wanted, combination))
 
 
 def _said(wanted: dict[str, str], rng: random.Random) -> HeldOutPrompt:

@@ -36,8 +36,8 @@ from training.progress import StageLog, stage_parser, write_whole
 from training.scenes import ATTRIBUTES, SIZES, Scene, is_held_out, sample_scene
 from training.transformer import Transformer
 
-PAIR_COUNT = 32_000
-TOTAL_SAMPLES = 160_000
+PAIR_COUNT = 16_384
+TOTAL_SAMPLES = 80_000
 _CHUNK = 256
 _TEACHER_BATCH = 64
 _FIRST_SEED = 1_000_000_000
@@ -216,9 +216,7 @@ def train(distiller: Distiller, pairs: Pairs, count: int, log: StageLog, minutes
         errors = tuple(b if math.isnan(a) else 0.98 * a + 0.02 * b for a, b in zip(errors, found, strict=True))
         if distiller.seen // _BATCH % 25 == 0:
             detail = f"errors {errors[0]:.4f} {errors[1]:.4f}"
-            rate = (distiller.seen - since) / (log.elapsed_s - started_s)
-            left_min = (distiller.total - distiller.seen) / rate / 60
-            log.write(f"{distiller.seen}/{distiller.total} samples, {rate:.0f}/s, {left_min:.1f} min left  {detail}")
+            log.progress(distiller.seen, distiller.total, since, "samples", detail, started_s)
         if log.elapsed_s - saved_s > checkpoint.SAVE_EVERY_S:
             distiller.save()
             saved_s = log.elapsed_s

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from training.captions import EVALUATION_PROMPTS, known_words
 from training.cards import WEIGHTS, Record, write_card
 from training.dual_encoder import EMBEDDING_CHANNELS
 from training.exported import TextToImageGraphs
+from training.int8 import calibration_inputs, quantise
 from training.models import DEFAULT_GUIDANCE, DEFAULT_STEPS, TextToImage, load_models, load_turbo
-from training.onnx_graph import Store, export_network, store_as_fine_integers, store_as_half, store_as_integers
+from training.onnx_graph import Store, export_network, store_as_half, store_as_integers, store_unchanged
 from training.progress import StageLog, stage_parser, write_whole
 from training.scenes import SIZES
 from training.text_encoder import CONTEXT_CHANNELS
@@ -158,9 +160,12 @@ def export_turbo(to: Export) -> None:
 
 
 def export_int8(to: Export) -> None:
-    """helio-base's transformer with 8-bit weights; its golden colours come from the graph itself."""
+    """helio-base's transformer in 8 bits; its golden colours come from the graph itself."""
     models, folder = load_models(to.work), to.folder(INT8)
-    to.transformer(models, folder / "transformer.onnx", store_as_integers)
+    with TemporaryDirectory() as directory:
+        source = Path(directory) / "float32.onnx"
+        to.transformer(models, source, store_unchanged)
+        quantise(source, calibration_inputs(to.folder(BASE)), folder / "transformer.onnx")
     parts = shared(_BASE_PARTS, "transformer")
     facts = text_to_image_facts(to, INT8, models, DEFAULT_STEPS, DEFAULT_GUIDANCE)
     training = {"samples_seen": models.samples_seen}
@@ -196,8 +201,8 @@ def export_clip(to: Export) -> None:
     tokenizer = load_models(to.work).tokenizer
     ids = torch.tensor([tokenizer.encode("a red boat on the sea"), tokenizer.encode("")])
     to.graph(model.image, (torch.randn(2, LATENT_CHANNELS, 12, 20),), folder / "image_tower.onnx",
-             ["latents"], ["embedding"], 4, store_as_fine_integers)  # fmt: skip
-    to.graph(model.text, (ids,), folder / "text_tower.onnx", ["ids"], ["embedding"], 0, store_as_fine_integers)
+             ["latents"], ["embedding"], 4, store_as_integers)  # fmt: skip
+    to.graph(model.text, (ids,), folder / "text_tower.onnx", ["ids"], ["embedding"], 0, store_as_integers)
     found = to.measured("dual_encoder.json")
     shared_parts = {name: _BASE_PARTS[name] for name in ("encoder", *_TOKENIZER_PARTS)}
     write_card(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -21,6 +21,14 @@ from training.tokenizer import Tokenizer
 Pixels = NDArray[np.uint8]
 """(batch, height, width, 3), sRGB."""
 Floats = NDArray[np.float32]
+
+
+class Graph(Protocol):
+    """What is needed of an inference session."""
+
+    def run(self, outputs: None, inputs: dict[str, Any]) -> Any:
+        """All outputs for the inputs by name."""
+        ...
 
 
 class Exported:
@@ -57,8 +65,8 @@ class TextToImageGraphs(Exported):
     def __init__(self, folder: Path, threads: int = 1) -> None:
         super().__init__(folder, threads)
         self._tokenizer = self.tokenizer()
-        self._text_encoder, self._transformer = self.open("text_encoder"), self.open("transformer")
-        self._decoder = self.open("decoder")
+        self._text_encoder, self._decoder = self.open("text_encoder"), self.open("decoder")
+        self.transformer: Graph = self.open("transformer")
 
     def generate(
         self,
@@ -80,9 +88,7 @@ class TextToImageGraphs(Exported):
         for now, then in pairwise(np.linspace(1, 0, steps + 1, dtype=np.float32)):
             t = np.full(len(texts), now, np.float32)
             latents = np.concatenate([x] * (len(texts) // count))
-            velocity = self._transformer.run(None, {"latents": latents, "t": t, "context": context, "pooled": pooled})[
-                0
-            ]
+            velocity = self.transformer.run(None, {"latents": latents, "t": t, "context": context, "pooled": pooled})[0]
             if guidance is not None:
                 wanted, unguided = velocity[:count], velocity[count:]
                 velocity = unguided + np.float32(guidance) * (wanted - unguided)

@@ -1,7 +1,7 @@
 """Torch networks to ONNX files with small weights.
 
 Weights are stored as float16 and cast to float32 inside the graph: half the size, and arithmetic that gives the same
-bits whatever else is in the batch. Stored as 8-bit integers they are a quarter of the size; see `store_as_integers`.
+bits whatever else is in the batch. Stored as 8-bit integers they are a quarter of the size.
 """
 
 from __future__ import annotations
@@ -72,25 +72,15 @@ def store_as_half(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def store_as_integers(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Replace matrices and kernels by 8-bit integers with one scale each, everything else by float16.
+    """Replace matrices and kernels by 8-bit integers with a scale per row, everything else by float16.
 
-    One scale for a whole matrix is coarse on purpose: the damage can be measured, and is what quality gates are there
-    to notice. Activations stay float32, so a picture still does not depend on its batch.
+    A quarter of the size for an error that does not show; arithmetic stays float32.
     """
-    return _store_as_integers(model, is_fine=False)
-
-
-def store_as_fine_integers(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same with one scale per row of a matrix or kernel of a convolution: no loss that one would notice."""
-    return _store_as_integers(model, is_fine=True)
-
-
-def _store_as_integers(model: onnx.ModelProto, *, is_fine: bool) -> onnx.ModelProto:
     added: list[onnx.TensorProto] = []
     nodes: list[onnx.NodeProto] = []
     for weight in model.graph.initializer:
         if _is_large(weight):
-            nodes += _to_integers(weight, added, is_fine=is_fine) if len(weight.dims) > 1 else _to_half(weight)
+            nodes += _to_integers(weight, added) if len(weight.dims) > 1 else _to_half(weight)
     model.graph.initializer.extend(added)
     return _with_first_nodes(model, nodes)
 
@@ -99,16 +89,20 @@ def _is_large(weight: onnx.TensorProto) -> bool:
     return weight.data_type == TensorProto.FLOAT and int(np.prod(weight.dims)) >= _SMALLEST_STORED_AS_HALF
 
 
+def store_unchanged(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Leave float32 weights as they are, for tools that want them so."""
+    return _with_first_nodes(model, [])
+
+
 def _to_half(weight: onnx.TensorProto) -> list[onnx.NodeProto]:
     name, values = weight.name, numpy_helper.to_array(weight)
     weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
     return [helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT)]
 
 
-def _to_integers(weight: onnx.TensorProto, added: list[onnx.TensorProto], *, is_fine: bool) -> list[onnx.NodeProto]:
+def _to_integers(weight: onnx.TensorProto, added: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
     name, values = weight.name, numpy_helper.to_array(weight)
-    axes = tuple(range(int(is_fine), values.ndim))
-    largest = np.abs(values).max(axis=axes, keepdims=is_fine)
+    largest = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True)
     scale = (np.maximum(largest, 1e-8) / _INTEGER_MAX).astype(np.float32)
     weight.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}_int8"))
     added.append(numpy_helper.from_array(np.asarray(scale), f"{name}_scale"))

@@ -39,9 +39,9 @@ class StageLog:
         self._file.write(line + "\n")
         self._file.flush()
 
-    def progress(self, done: int, total: int, since: int, unit: str, detail: str = "") -> None:
-        """One line with rate and time left; `since` is how much was done when this process began."""
-        rate = (done - since) / max(self.elapsed_s, 1e-9)
+    def progress(self, done: int, total: int, since: int, unit: str, detail: str = "", since_s: float = 0.0) -> None:
+        """One line with rate and time left; `since` is how much was done when the stage was `since_s` old."""
+        rate = (done - since) / max(self.elapsed_s - since_s, 1e-9)
         left_min = (total - done) / max(rate, 1e-9) / 60
         self.write(f"{done}/{total} {unit}, {rate:.1f}/s, {left_min:.1f} min left  {detail}".rstrip())
 

@@ -31,7 +31,7 @@ from training.render import VALIDATION_COUNT
 from training.scenes import scene_at
 from training.upscaler import FACTOR, Upscaler, bicubic
 
-TOTAL_SAMPLES = 100_000
+TOTAL_SAMPLES = 64_000
 PICTURE_COUNT = 3_000
 """Square scenes painted large; the first _VALIDATION_COUNT are kept out of training (here and in all stages)."""
 
@@ -77,11 +77,12 @@ class LargePictures:
 def _painted(path: Path, log: StageLog, processes: int) -> NDArray[np.uint8]:
     if not path.exists():
         pictures: list[NDArray[np.uint8]] = []
+        started_s = log.elapsed_s
         with Pool(processes) as pool:
             for picture in pool.imap(_paint_large, range(PICTURE_COUNT), chunksize=20):
                 pictures.append(picture)
                 if len(pictures) % 500 == 0:
-                    log.progress(len(pictures), PICTURE_COUNT, 0, "large pictures")
+                    log.progress(len(pictures), PICTURE_COUNT, 0, "large pictures", "", started_s)
         write_whole(path, lambda file: np.save(file, np.stack(pictures)))
     return np.load(path)
 
@@ -94,13 +95,14 @@ def _paint_large(index: int) -> NDArray[np.uint8]:
 def _decoded(autoencoder: Autoencoder, pictures: NDArray[np.uint8], log: StageLog) -> NDArray[np.uint8]:
     generator = torch.Generator().manual_seed(8)
     parts: list[NDArray[np.uint8]] = []
+    started_s = log.elapsed_s
     for start in range(0, len(pictures), 50):
         with fast_arithmetic():
             latents = autoencoder.encode(to_tensor(torch.from_numpy(pictures[start : start + 50])))
             noise = torch.randn(latents.shape, generator=generator) * _LATENT_NOISE
             parts.append(to_pixels(autoencoder.decode(latents + noise).float()).numpy())
         if start % 1000 == 950:
-            log.progress(start + 50, len(pictures), 0, "pictures through the autoencoder")
+            log.progress(start + 50, len(pictures), 0, "pictures through the autoencoder", "", started_s)
     return np.concatenate(parts)
 
 
@@ -201,7 +203,7 @@ def main() -> None:
         seen += _BATCH
         average = loss.item() if math.isnan(average) else 0.98 * average + 0.02 * loss.item()
         if seen % _REPORT_EVERY == 0:
-            log.progress(seen, options.total, since, "samples", f"loss {average:.4f}")
+            log.progress(seen, options.total, since, "samples", f"loss {average:.4f}", started_s)
         if log.elapsed_s - saved_s > checkpoint.SAVE_EVERY_S:
             save()
             saved_s = log.elapsed_s
