@@ -105,7 +105,7 @@ def main() -> None:
         "frames": FRAMES,
         "frames_per_second": FRAMES_PER_SECOND,
         "motion_steps": MOTION_STEPS,
-        "motion_scale": round(models.motion_scale, 6),
+        "motion_scale": round(models.network.motion_scale.item(), 6),
         "example_prompts": list(PROMPTS),
         "weaknesses": list(WEAKNESSES),
     }

@@ -5,6 +5,10 @@ divided by `motion_scale`. It is a rectified flow as the stills are, x_t = (1 - 
 noise - x_0, so the same sampler runs it. Where nothing moves, in most of most pictures, x_0 is exactly 0: the network
 therefore predicts x_0, and its velocity follows. It starts as the clip in which nothing moves.
 
+Most motion carries what is there to another place. So x_0 is predicted as the first frame carried along a flow field,
+minus the first frame, plus whatever else changes: to learn where things go takes far fewer clips than to learn what
+every patch looks like a bit further on.
+
 A token covers 2 x 2 latent cells of one frame and always sees the same cells of the first frame. Each block looks
 around within the frame, then along time at its own place, in every second block at the prompt, and at its neighbours.
 """
@@ -86,6 +90,8 @@ class MotionBlock(nn.Module):
 class MotionTransformer(nn.Module):
     """Velocity of the noisy differences of all frames after the first (see the module's docstring)."""
 
+    motion_scale: Tensor
+
     def __init__(self, width: int = WIDTH, depth: int = DEPTH) -> None:
         super().__init__()
         patch_channels = LATENT_CHANNELS * _PATCH**2
@@ -99,7 +105,9 @@ class MotionTransformer(nn.Module):
         self.blocks = nn.ModuleList(MotionBlock(width, reads_prompt=number % 2 == 0) for number in range(depth))
         self.final_modulation = nn.Linear(width, 2 * width)
         self.patch_out = nn.Linear(width, patch_channels)
-        for module in (self.final_modulation, self.patch_out):
+        self.flow_out = nn.Linear(width, 2 * _PATCH**2)
+        self.register_buffer("motion_scale", torch.ones(()))
+        for module in (self.final_modulation, self.patch_out, self.flow_out):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
         nn.init.normal_(self.modulation.weight, std=0.01)
@@ -132,9 +140,16 @@ class MotionTransformer(nn.Module):
         for block in self.blocks:
             x = block(x, context, shared, rows, columns)
         scale, shift = self.final_modulation(condition).unsqueeze(2).chunk(2, -1)
-        out = self.patch_out(F.layer_norm(x, (self.width,)) * (1 + scale) + shift)
-        out = out.reshape(batch, frames, rows, columns, channels, _PATCH, _PATCH).permute(0, 1, 4, 2, 5, 3, 6)
-        return out.reshape(batch, frames, channels, height, width)
+        x = F.layer_norm(x, (self.width,)) * (1 + scale) + shift
+        change = self._cells(self.patch_out(x), rows, columns).float()
+        carried = carry(first, self._cells(self.flow_out(x), rows, columns).float())
+        return (carried - first.unsqueeze(1)) / self.motion_scale + change
+
+    def _cells(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """(batch, frames, rows * columns, 4 * channels) to (batch, frames, channels, 2 * rows, 2 * columns)."""
+        batch, frames = x.shape[:2]
+        split = x.reshape(batch, frames, rows, columns, -1, _PATCH, _PATCH).permute(0, 1, 4, 2, 5, 3, 6)
+        return split.reshape(batch, frames, -1, rows * _PATCH, columns * _PATCH)
 
     def _patches(self, latents: Tensor) -> Tensor:
         """(batch, frames, 8, h, w) to (batch, frames, h / 2 * w / 2, 32)."""
@@ -144,20 +159,36 @@ class MotionTransformer(nn.Module):
         return split.permute(0, 1, 3, 5, 2, 4, 6).reshape(batch, frames, rows * columns, channels * _PATCH**2)
 
 
+def carry(first: Tensor, flow: Tensor) -> Tensor:
+    """(batch, frames, 8, h, w): latents (batch, 8, h, w) carried along by flow (batch, frames, 2, h, w).
+
+    The flow of a cell says from how many cells further left and further up its content comes; between cells it is
+    mixed, and beyond the edge the picture goes on as it ends.
+    """
+    batch, frames, _, height, width = flow.shape
+    columns = torch.arange(width, device=flow.device).float()
+    rows = torch.arange(height, device=flow.device).float()
+    x = (columns + 0.5 - flow[:, :, 0]) * (2 / width) - 1
+    y = (rows[:, None] + 0.5 - flow[:, :, 1]) * (2 / height) - 1
+    grid = torch.stack([x, y], -1).reshape(batch * frames, height, width, 2)
+    source = first.unsqueeze(1).expand(batch, frames, -1, height, width).reshape(batch * frames, -1, height, width)
+    carried = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return carried.reshape(batch, frames, -1, height, width)
+
+
 @torch.no_grad()
 def sample_motion(
     network: MotionTransformer,
     first: Tensor,
     text: tuple[Tensor, Tensor],
     noise: Tensor,
-    motion_scale: float,
     steps: int = MOTION_STEPS,
 ) -> Tensor:
     """(batch, 1 + frames, 8, h, w) clean latents of whole clips: Euler steps from noise (batch, frames, 8, h, w)."""
     x = noise
     for now, then in pairwise(torch.linspace(1, 0, steps + 1)):
         x = x + (then - now) * network(x, first, now.expand(len(x)), *text)
-    return torch.cat([first.unsqueeze(1), first.unsqueeze(1) + motion_scale * x], 1)
+    return torch.cat([first.unsqueeze(1), first.unsqueeze(1) + network.motion_scale * x], 1)
 
 
 def motion_noise(seed: int, frames: int, height: int, width: int) -> np.ndarray:

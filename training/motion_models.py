@@ -24,7 +24,6 @@ class TextToClip:
     stills: TextToImage
     text_encoder: TextEncoder
     network: MotionTransformer
-    motion_scale: float
     samples_seen: int
     clips: int
 
@@ -36,7 +35,7 @@ class TextToClip:
         ids = torch.tensor([self.stills.tokenizer.encode(prompt) for prompt in prompts])
         noise = [torch.from_numpy(motion_noise(seed, frames, *first.shape[-2:])) for seed in seeds]
         text = self.text_encoder(ids)
-        return sample_motion(self.network, first, text, torch.stack(noise), self.motion_scale, steps)
+        return sample_motion(self.network, first, text, torch.stack(noise), steps)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -73,7 +72,6 @@ def load_clip_models(work: Path) -> TextToClip:
         stills=stills,
         text_encoder=load_text_encoder(work, stills.tokenizer),
         network=network.requires_grad_(False).eval(),
-        motion_scale=state["motion_scale"],
         samples_seen=state["samples_seen"],
         clips=state["clips"],
     )

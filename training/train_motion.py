@@ -40,7 +40,7 @@ _FLAT_SHARE = 0.5
 _AVERAGE_DECAY = 0.998
 _FEW_FRAMES = 4
 _WHOLE_CLIP_SHARE = 0.25
-_FIRST_FRAME_NOISE = 0.06
+_FIRST_FRAME_NOISE = 0.02
 _SMALLEST_WEIGHED_TIME = 0.1
 _STRIPS_EVERY_S = 600.0
 
@@ -51,12 +51,10 @@ def rate_factor(samples_seen: int, total: int) -> float:
     return warm * min(1.0, max(0.02, (1 - samples_seen / total) / (1 - _FLAT_SHARE)))
 
 
-def loss_of(
-    network: MotionTransformer, batch: ClipBatch, text: tuple[Tensor, Tensor], motion_scale: float
-) -> tuple[Tensor, Tensor]:
+def loss_of(network: MotionTransformer, batch: ClipBatch, text: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The velocity error, and for the log the error of x_0 as a share of what it would be if nothing moved."""
     first, others = batch.latents[:, 0], batch.latents[:, 1:]
-    clean = (others - first.unsqueeze(1)) / motion_scale
+    clean = (others - first.unsqueeze(1)) / network.motion_scale
     t = torch.sigmoid(torch.randn(len(clean)) * 1.2 + 0.3)
     share = t[:, None, None, None, None]
     noisy = (1 - share) * clean + share * torch.randn_like(clean)
@@ -89,6 +87,7 @@ class Trainer:
         self.text_encoder = load_text_encoder(work, self.tokenizer)
         torch.manual_seed(5)
         self.network = MotionTransformer()
+        self.network.motion_scale.fill_(data.motion_scale())
         self.average = MotionTransformer().requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizers = make_optimizers(self.network)
@@ -96,7 +95,6 @@ class Trainer:
         self.rng = random.Random(5)
         self.seen = 0
         state = checkpoint.load(self.path, self.rng)
-        self.motion_scale: float = state["motion_scale"] if state else data.motion_scale()
         if state:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -110,7 +108,6 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "motion_scale": self.motion_scale,
             "samples_seen": self.seen,
             "clips": len(self.data),
         }
@@ -128,7 +125,7 @@ class Trainer:
         with fast_arithmetic():
             with torch.no_grad():
                 context, pooled = self.text_encoder(ids)
-            loss, unforeseen = loss_of(self.network, batch, (context, pooled), self.motion_scale)
+            loss, unforeseen = loss_of(self.network, batch, (context, pooled))
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -155,7 +152,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     log = StageLog(work, "train_motion")
     trainer = Trainer(work, options.total, options.batch, Clips(work))
-    log.write(f"{len(trainer.data)} clips, motion scale {trainer.motion_scale:.3f}")
+    log.write(f"{len(trainer.data)} clips, motion scale {trainer.network.motion_scale.item():.3f}")
     since, saved_s, strips_s, steps = trainer.seen, 0.0, 0.0, 0
     average, average_unforeseen = math.nan, math.nan
     while trainer.seen < options.total and log.elapsed_s < options.minutes * 60:
