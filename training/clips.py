@@ -26,10 +26,12 @@ class ClipBatch:
     """Clips of one size with the scenes they show.
 
     latents: (batch, frames, 8, h, w) float32, normalised, the first frame first
+    pictures: (batch, frames, height, width, 3) uint8, the same frames as painted
     numbers: (frames - 1,) int64, the numbers of the frames after the first
     """
 
     latents: Tensor
+    pictures: Tensor
     numbers: Tensor
     scenes: list[Scene]
 
@@ -44,6 +46,7 @@ class Clips:
     def __init__(self, work: Path) -> None:
         encoded: list[tuple[str, int, int]] = json.loads((work / "data" / "clips_encoded.json").read_text())
         self._latents = {name: np.load(clip_path(work, name, "latents")) for name in SIZES}
+        self._pictures = {name: np.load(clip_path(work, name, "pictures"), mmap_mode="r") for name in SIZES}
         self._rows: dict[str, list[int]] = {name: [] for name in SIZES}
         for name, start, stop in encoded:
             first = VALIDATION_CLIPS if name == "square" else 0
@@ -76,6 +79,7 @@ class Clips:
     def _take(self, name: str, rows: list[int], numbers: list[int]) -> ClipBatch:
         return ClipBatch(
             latents=torch.from_numpy(self._latents[name][rows][:, [0, *numbers]]).float(),
+            pictures=torch.from_numpy(np.stack([self._pictures[name][row][[0, *numbers]] for row in rows])),
             numbers=torch.tensor(numbers),
             scenes=[clip_scene_at(name, row) for row in rows],
         )

@@ -21,7 +21,7 @@ from training.exported_clips import ClipGraphs
 from training.motion import MOTION_STEPS, MotionTransformer
 from training.motion_captions import motion_words
 from training.motion_models import load_clip_models
-from training.onnx_graph import store_as_half
+from training.onnx_graph import store_part_as_integers
 from training.progress import StageLog, stage_parser, write_whole
 from training.sample_motion import PROMPTS
 from training.text_encoder import CONTEXT_CHANNELS
@@ -29,13 +29,14 @@ from training.tokenizer import CONTEXT_LENGTH
 
 BASE, MOTION = "helio-base", "helio-motion"
 DOMAIN = (
-    "Short clips of the scenery helio-base draws: clouds drift, boats sail, balloons rise or sink, windmills turn, "
-    "snow falls, stars twinkle, sun and moon move, water shimmers, lighthouses sweep. Everything else stands still."
+    "Short clips of the scenery helio-base draws: clouds drift, boats sail, balloons rise or sink, sun and moon move, "
+    "windmills turn a little, water and trees stir. Everything else stands still."
 )
 WEAKNESSES = (
     "The camera never moves, and nothing enters the picture.",
     "Clips are a second and a half long and do not loop.",
-    "What is small or turns (blades, snowflakes, stars) blurs the longer the clip runs.",
+    "What does not travel is not drawn: snow does not fall, stars do not twinkle, light does not sweep.",
+    "Every seed of a prompt moves alike: the words and the first frame decide.",
 )
 _SHARED_FACTS = (
     "latent_channels", "downscale", "context_length", "context_channels", "start_token_id", "end_token_id",
@@ -46,7 +47,10 @@ _OPSET = 20
 
 
 def export_graph(network: MotionTransformer, path: Path) -> None:
-    """Trace the network with any number of clips, frames, rows and columns, and store its weights as float16."""
+    """Trace the network with any number of clips, frames, rows and columns, and store its weights.
+
+    The network's own are float16. Its copy of the autoencoder takes 8 bits: all it does is to carry a picture.
+    """
     batch, frames = torch.export.Dim("batch", min=1, max=64), torch.export.Dim("frames", min=2, max=32)
     rows, columns = torch.export.Dim("rows", min=2, max=64), torch.export.Dim("columns", min=2, max=64)
     shapes: tuple[dict[int, Any], ...] = (
@@ -77,7 +81,7 @@ def export_graph(network: MotionTransformer, path: Path) -> None:
             verbose=False,
         )
     assert program is not None
-    model = store_as_half(program.model_proto)
+    model = store_part_as_integers(program.model_proto, "autoencoder.")
     onnx.checker.check_model(model)
     write_whole(path, lambda file: file.write(model.SerializeToString()) and None)
 

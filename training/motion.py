@@ -1,16 +1,13 @@
 """The motion network: one picture and its prompt to the frames that follow.
 
 helio-base draws the first frame; this network draws the others as differences of their latents from the first frame's,
-divided by `motion_scale`. It is a rectified flow as the stills are, x_t = (1 - t) x_0 + t noise with velocity
-noise - x_0, so the same sampler runs it. Where nothing moves, in most of most pictures, x_0 is exactly 0: the network
-therefore predicts x_0, and its velocity follows. It starts as the clip in which nothing moves.
+divided by `motion_scale`, in the form of a rectified flow as the stills are, so the same sampler runs it.
 
-Most motion carries what is there to another place. So x_0 is predicted as the first frame carried along a flow field,
-minus the first frame, plus whatever else changes: to learn where things go takes far fewer clips than to learn what
-every patch looks like a bit further on.
-
-A token covers 2 x 2 latent cells of one frame and always sees the same cells of the first frame. Each block looks
-around within the frame, then along time at its own place, in every second block at the prompt, and at its neighbours.
+What it predicts is where things go. A small transformer looks at the first frame once, reads the prompt, and says for
+every cell and every frame from where its content comes; the first frame's pixels are carried there. Latents cannot be
+moved by parts of a cell, so the autoencoder, frozen, is part of the network: decode, carry, encode. Nothing dissolves
+that way, and a network that must only find out where things go learns it from few clips. The price: what does not
+travel (twinkling, falling snow in front of a still background) is not drawn, and the noise of the seed changes nothing.
 """
 
 from __future__ import annotations
@@ -23,67 +20,52 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.autoencoder import LATENT_CHANNELS
+from training.autoencoder import LATENT_CHANNELS, Autoencoder
 from training.text_encoder import CONTEXT_CHANNELS, attend
-from training.transformer import position_features, time_features
+from training.transformer import position_features
 
 WIDTH = 128
 DEPTH = 4
-MOTION_STEPS = 8
+MOTION_STEPS = 2
 _HEAD_CHANNELS = 32
 _PATCH = 2
 _FEED_FACTOR = 3
-_TIME_FEATURES = 256
 _FRAME_FEATURES = 32
 _SMALLEST_TIME = 0.05
 _NOISE_STREAM = 1
 
 
 class MotionBlock(nn.Module):
-    """One block; attention along time, to the prompt and the convolution start silent."""
+    """One block; attention to the prompt and the convolution start silent."""
 
-    def __init__(self, width: int, *, reads_prompt: bool) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.heads = width // _HEAD_CHANNELS
         self.space = nn.Linear(width, 3 * width)
         self.space_out = nn.Linear(width, width)
-        self.time_norm = nn.LayerNorm(width)
-        self.time = nn.Linear(width, 3 * width)
-        self.time_out = nn.Linear(width, width)
-        self.reads_prompt = reads_prompt
-        silent: list[nn.Module] = [self.time_out]
-        if reads_prompt:
-            self.cross_norm = nn.LayerNorm(width)
-            self.cross_query = nn.Linear(width, width)
-            self.cross_key_value = nn.Linear(CONTEXT_CHANNELS, 2 * width)
-            self.cross_out = nn.Linear(width, width)
-            silent.append(self.cross_out)
+        self.cross_norm = nn.LayerNorm(width)
+        self.cross_query = nn.Linear(width, width)
+        self.cross_key_value = nn.Linear(CONTEXT_CHANNELS, 2 * width)
+        self.cross_out = nn.Linear(width, width)
         self.neighbours = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.feed_in = nn.Linear(width, _FEED_FACTOR * width)
         self.feed_out = nn.Linear(_FEED_FACTOR * width, width)
         self.modulation = nn.Parameter(torch.zeros(6, width))
-        for module in (*silent, self.neighbours):
+        for module in (self.cross_out, self.neighbours):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor, context: Tensor, shared: Tensor, rows: int, columns: int) -> Tensor:
-        """x: (batch, frames, rows * columns, width); shared: (batch, frames, 6, width) by time, frame and prompt."""
-        batch, frames, count, width = x.shape
-        modulation = (shared + self.modulation.to(x.dtype)).unsqueeze(3)
-        scale, shift, gate, feed_scale, feed_shift, feed_gate = modulation.unbind(2)
-        h = (F.layer_norm(x, (width,)) * (1 + scale) + shift).reshape(batch * frames, count, width)
-        mixed = self.space_out(attend(*self.space(h).chunk(3, -1), self.heads))
-        x = x + gate * mixed.reshape(batch, frames, count, width)
-        h = self.time_norm(x).transpose(1, 2).reshape(batch * count, frames, width)
-        mixed = self.time_out(attend(*self.time(h).chunk(3, -1), self.heads))
-        x = x + mixed.reshape(batch, count, frames, width).transpose(1, 2)
-        if self.reads_prompt:
-            key, value = self.cross_key_value(context).chunk(2, -1)
-            query = self.cross_query(self.cross_norm(x)).reshape(batch, frames * count, width)
-            x = x + self.cross_out(attend(query, key, value, self.heads)).reshape(batch, frames, count, width)
+        """x: (batch, rows * columns, width); shared: (batch, 6, width) modulation by the prompt."""
+        batch, count, width = x.shape
+        scale, shift, gate, feed_scale, feed_shift, feed_gate = (shared + self.modulation).unsqueeze(2).unbind(1)
+        h = F.layer_norm(x, (width,)) * (1 + scale) + shift
+        x = x + gate * self.space_out(attend(*self.space(h).chunk(3, -1), self.heads))
+        key, value = self.cross_key_value(context).chunk(2, -1)
+        x = x + self.cross_out(attend(self.cross_query(self.cross_norm(x)), key, value, self.heads))
         h = F.layer_norm(x, (width,)) * (1 + feed_scale) + feed_shift
-        grid = h.reshape(batch * frames, rows, columns, width).permute(0, 3, 1, 2)
-        h = h + self.neighbours(grid).permute(0, 2, 3, 1).reshape(batch, frames, count, width)
+        grid = h.transpose(1, 2).reshape(batch, width, rows, columns)
+        h = h + self.neighbours(grid).reshape(batch, width, count).transpose(1, 2)
         return x + feed_gate * self.feed_out(F.silu(self.feed_in(h)))
 
 
@@ -94,22 +76,19 @@ class MotionTransformer(nn.Module):
 
     def __init__(self, width: int = WIDTH, depth: int = DEPTH) -> None:
         super().__init__()
-        patch_channels = LATENT_CHANNELS * _PATCH**2
         self.width = width
-        self.patch_in = nn.Linear(2 * patch_channels, width)
-        self.time_in = nn.Linear(_TIME_FEATURES, width)
-        self.time_out = nn.Linear(width, width)
+        self.patch_in = nn.Linear(LATENT_CHANNELS * _PATCH**2, width)
         self.pooled_in = nn.Linear(CONTEXT_CHANNELS, width)
-        self.frame_in = nn.Linear(_FRAME_FEATURES, width)
         self.modulation = nn.Linear(width, 6 * width)
-        self.blocks = nn.ModuleList(MotionBlock(width, reads_prompt=number % 2 == 0) for number in range(depth))
-        self.final_modulation = nn.Linear(width, 2 * width)
-        self.patch_out = nn.Linear(width, patch_channels)
-        self.flow_out = nn.Linear(width, 2 * _PATCH**2)
+        self.blocks = nn.ModuleList(MotionBlock(width) for _ in range(depth))
+        self.place_in = nn.Linear(width, 2 * width)
+        self.frame_in = nn.Linear(_FRAME_FEATURES, 2 * width)
+        self.frame_gain = nn.Linear(_FRAME_FEATURES, 2 * width)
+        self.flow_out = nn.Linear(2 * width, 2 * _PATCH**2)
         self.register_buffer("motion_scale", torch.ones(()))
-        for module in (self.final_modulation, self.patch_out, self.flow_out):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
+        self.autoencoder = Autoencoder().requires_grad_(False)
+        nn.init.zeros_(self.flow_out.weight)
+        nn.init.zeros_(self.flow_out.bias)
         nn.init.normal_(self.modulation.weight, std=0.01)
         with torch.no_grad():
             self.modulation.bias.copy_(torch.tensor([0, 0, 0.5, 0, 0, 0.5]).repeat_interleave(width))
@@ -121,58 +100,52 @@ class MotionTransformer(nn.Module):
         t: (batch,); context and pooled: of the text encoder
         """
         numbers = torch.arange(1, latents.shape[1] + 1, device=latents.device)
-        clean = self.clean(latents, numbers, first, t, context, pooled)
+        clean = self.carried(first, self.flow(numbers, first, context, pooled))
         return (latents - clean) / t.clamp(min=_SMALLEST_TIME)[:, None, None, None, None]
 
-    def clean(
-        self, latents: Tensor, numbers: Tensor, first: Tensor, t: Tensor, context: Tensor, pooled: Tensor
-    ) -> Tensor:
-        """The expected differences themselves, x_0; numbers: (frames,), which frames they are, the first being 0."""
-        batch, frames, channels, height, width = latents.shape
+    def flow(self, numbers: Tensor, first: Tensor, context: Tensor, pooled: Tensor) -> Tensor:
+        """(batch, frames, 2, h, w), in cells: how far the content of each cell has come, rightwards and downwards.
+
+        numbers: (frames,), which frames these are, the first being 0.
+        """
+        batch, channels, height, width = first.shape
         rows, columns = height // _PATCH, width // _PATCH
-        still = self._patches(first.unsqueeze(1)).expand(batch, frames, rows * columns, channels * _PATCH**2)
-        x = self.patch_in(torch.cat([self._patches(latents), still], -1))
-        frame = self.frame_in(_frame_features(numbers))
-        x = x + position_features(rows, columns, self.width, latents.device).to(x.dtype) + frame[:, None].to(x.dtype)
-        condition = self.time_out(F.silu(self.time_in(time_features(t)))) + self.pooled_in(pooled)
-        condition = F.silu(condition[:, None] + frame)
-        shared = self.modulation(condition).reshape(batch, frames, 6, self.width).to(x.dtype)
+        patches = first.reshape(batch, channels, rows, _PATCH, columns, _PATCH).permute(0, 2, 4, 1, 3, 5)
+        x = self.patch_in(patches.reshape(batch, rows * columns, channels * _PATCH**2))
+        x = x + position_features(rows, columns, self.width, first.device)
+        shared = self.modulation(F.silu(self.pooled_in(pooled))).reshape(batch, 6, self.width)
         for block in self.blocks:
             x = block(x, context, shared, rows, columns)
-        scale, shift = self.final_modulation(condition).unsqueeze(2).chunk(2, -1)
-        x = F.layer_norm(x, (self.width,)) * (1 + scale) + shift
-        change = self._cells(self.patch_out(x), rows, columns).float()
-        carried = carry(first, self._cells(self.flow_out(x), rows, columns).float())
-        return (carried - first.unsqueeze(1)) / self.motion_scale + change
+        frame = _frame_features(numbers)
+        place = self.place_in(F.layer_norm(x, (self.width,))).unsqueeze(1)
+        mixed = place * self.frame_gain(frame)[:, None] + self.frame_in(frame)[:, None]
+        flow = self.flow_out(F.silu(mixed)).reshape(batch, -1, rows, columns, 2, _PATCH, _PATCH)
+        return flow.permute(0, 1, 4, 2, 5, 3, 6).reshape(batch, -1, 2, height, width).float()
 
-    def _cells(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        """(batch, frames, rows * columns, 4 * channels) to (batch, frames, channels, 2 * rows, 2 * columns)."""
-        batch, frames = x.shape[:2]
-        split = x.reshape(batch, frames, rows, columns, -1, _PATCH, _PATCH).permute(0, 1, 4, 2, 5, 3, 6)
-        return split.reshape(batch, frames, -1, rows * _PATCH, columns * _PATCH)
-
-    def _patches(self, latents: Tensor) -> Tensor:
-        """(batch, frames, 8, h, w) to (batch, frames, h / 2 * w / 2, 32)."""
-        batch, frames, channels, height, width = latents.shape
-        rows, columns = height // _PATCH, width // _PATCH
-        split = latents.reshape(batch, frames, channels, rows, _PATCH, columns, _PATCH)
-        return split.permute(0, 1, 3, 5, 2, 4, 6).reshape(batch, frames, rows * columns, channels * _PATCH**2)
+    def carried(self, first: Tensor, flow: Tensor) -> Tensor:
+        """The differences (batch, frames, 8, h, w) that come from carrying the first frame's pixels along the flow."""
+        picture = self.autoencoder.decode(first)
+        moved = self.autoencoder.encode(carry(picture, flow).flatten(0, 1)).unflatten(0, flow.shape[:2])
+        return (moved - self.autoencoder.encode(picture).unsqueeze(1)) / self.motion_scale
 
 
-def carry(first: Tensor, flow: Tensor) -> Tensor:
-    """(batch, frames, 8, h, w): latents (batch, 8, h, w) carried along by flow (batch, frames, 2, h, w).
+def carry(picture: Tensor, flow: Tensor) -> Tensor:
+    """(batch, frames, 3, height, width): a picture (batch, 3, height, width) carried along a flow.
 
-    The flow of a cell says from how many cells further left and further up its content comes; between cells it is
-    mixed, and beyond the edge the picture goes on as it ends.
+    flow: (batch, frames, 2, h, w), from how many cells further left and further up the content of a cell comes. Between
+    the middles of cells it is mixed, and beyond its edge the picture goes on as it ends.
     """
-    batch, frames, _, height, width = flow.shape
+    batch, frames = flow.shape[:2]
+    height, width = picture.shape[-2:]
+    per_cell = height // flow.shape[-2]
+    flow = F.interpolate(flow.flatten(0, 1), size=(height, width), mode="bilinear", align_corners=False) * per_cell
     columns = torch.arange(width, device=flow.device).float()
     rows = torch.arange(height, device=flow.device).float()
-    x = (columns + 0.5 - flow[:, :, 0]) * (2 / width) - 1
-    y = (rows[:, None] + 0.5 - flow[:, :, 1]) * (2 / height) - 1
-    grid = torch.stack([x, y], -1).reshape(batch * frames, height, width, 2)
-    source = first.unsqueeze(1).expand(batch, frames, -1, height, width).reshape(batch * frames, -1, height, width)
-    carried = F.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    x = (columns + 0.5 - flow[:, 0]) * (2 / width) - 1
+    y = (rows[:, None] + 0.5 - flow[:, 1]) * (2 / height) - 1
+    source = picture.unsqueeze(1).expand(batch, frames, -1, height, width).reshape(batch * frames, -1, height, width)
+    grid = torch.stack([x, y], -1)
+    carried = F.grid_sample(source.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return carried.reshape(batch, frames, -1, height, width)
 
 

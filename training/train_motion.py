@@ -1,8 +1,7 @@
 """Clips, stage 3: train the motion network. `python -m training.train_motion --work DIR`.
 
-Rectified flow on the differences from the first frame. Most updates see four frames of a clip and every fourth one all
-of them: a frame depends on the first one far more than on its neighbours, so this shows three times the clips in the
-same time. The first frame gets a little noise, because a generated one is never quite a painted one.
+The network sees the first frame of a clip and its caption, and four other frames show whether it knew where things
+would go. The first frame gets a little noise, because a generated one is never quite a painted one.
 
 The text encoder is the newest one there is and is not trained here; what ships with `helio-base` must be what the last
 chunk saw. `--minutes N` stops after a chunk and saves; the next run continues. The schedule depends on samples seen and
@@ -20,11 +19,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from training import checkpoint
-from training.animation import FRAMES
+from training.autoencoder import to_tensor
 from training.clips import ClipBatch, Clips
-from training.motion import MotionTransformer
+from training.models import load_models
+from training.motion import MotionTransformer, carry
 from training.motion_models import load_text_encoder
 from training.muon import Muon
 from training.precision import fast_arithmetic
@@ -32,16 +33,16 @@ from training.progress import StageLog, stage_parser
 from training.sample_motion import write_strips
 from training.tokenizer import Tokenizer
 
-TOTAL_SAMPLES = 60_000
+TOTAL_SAMPLES = 75_000
 _MATRIX_RATE = 2e-3
 _OTHER_RATE = 1e-3
 _WARMUP_SAMPLES = 1_000
 _FLAT_SHARE = 0.5
 _AVERAGE_DECAY = 0.998
-_FEW_FRAMES = 4
-_WHOLE_CLIP_SHARE = 0.25
-_FIRST_FRAME_NOISE = 0.02
-_SMALLEST_WEIGHED_TIME = 0.1
+_FRAMES_SHOWN = 4
+_FIRST_FRAME_NOISE = 0.1
+_FLOW_SIZE_WEIGHT = 0.002
+_FLOW_TEAR_WEIGHT = 0.012
 _STRIPS_EVERY_S = 600.0
 
 
@@ -52,25 +53,29 @@ def rate_factor(samples_seen: int, total: int) -> float:
 
 
 def loss_of(network: MotionTransformer, batch: ClipBatch, text: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The velocity error, and for the log the error of x_0 as a share of what it would be if nothing moved."""
-    first, others = batch.latents[:, 0], batch.latents[:, 1:]
-    clean = (others - first.unsqueeze(1)) / network.motion_scale
-    t = torch.sigmoid(torch.randn(len(clean)) * 1.2 + 0.3)
-    share = t[:, None, None, None, None]
-    noisy = (1 - share) * clean + share * torch.randn_like(clean)
-    seen = first + _FIRST_FRAME_NOISE * torch.randn_like(first)
-    expected = network.clean(noisy, batch.numbers, seen, t, *text)
-    errors = (expected - clean).square().mean((1, 2, 3, 4))
-    weights = 1 / t.clamp(min=_SMALLEST_WEIGHED_TIME).square()
-    unmoved = clean.square().mean().clamp(min=1e-6)
-    return (errors * weights).mean(), errors.mean().detach() / unmoved
+    """How far the painted first frame, carried along the flow, is from the painted frames, at three sizes.
+
+    The small ones show the flow the way from afar. Flow that nothing asks for should be none, and flow should not tear.
+    For the log comes the share of the error that would be made if nothing moved.
+    """
+    first = batch.latents[:, 0]
+    flow = network.flow(batch.numbers, first + _FIRST_FRAME_NOISE * torch.randn_like(first), *text)
+    pictures = to_tensor(batch.pictures.flatten(0, 1))
+    smooth = sum((flow.diff(dim=axis).abs().mean() for axis in (-1, -2)), torch.zeros(()))
+    loss = _FLOW_SIZE_WEIGHT * flow.abs().mean() + _FLOW_TEAR_WEIGHT * smooth
+    error, unmoved = torch.zeros(()), torch.zeros(())
+    for edge in (8, 4, 2):
+        small = F.avg_pool2d(pictures, edge).unflatten(0, batch.pictures.shape[:2])
+        error = error + (carry(small[:, 0], flow) - small[:, 1:]).abs().mean()
+        unmoved = unmoved + (small[:, :1] - small[:, 1:]).abs().mean()
+    return loss + error, error.detach() / unmoved.clamp(min=1e-6)
 
 
 def make_optimizers(network: MotionTransformer) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside blocks, AdamW for everything else."""
     matrices = [p for name, p in network.blocks.named_parameters() if p.ndim == 2 and not name.endswith("modulation")]
     chosen = {id(p) for p in matrices}
-    others = [p for p in network.parameters() if id(p) not in chosen]
+    others = [p for p in network.parameters() if id(p) not in chosen and p.requires_grad]
     return [
         Muon(matrices, _MATRIX_RATE),
         torch.optim.AdamW(others, _OTHER_RATE, betas=(0.9, 0.98), weight_decay=0.01),
@@ -88,6 +93,7 @@ class Trainer:
         torch.manual_seed(5)
         self.network = MotionTransformer()
         self.network.motion_scale.fill_(data.motion_scale())
+        self.network.autoencoder.load_state_dict(load_models(work).autoencoder.state_dict())
         self.average = MotionTransformer().requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         self.optimizers = make_optimizers(self.network)
@@ -119,8 +125,7 @@ class Trainer:
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         for group, base in zip(groups, self.base_rates, strict=True):
             group["lr"] = base * factor
-        frames = FRAMES - 1 if self.rng.random() < _WHOLE_CLIP_SHARE else _FEW_FRAMES
-        batch = self.data.batch(self.rng, self.batch, frames)
+        batch = self.data.batch(self.rng, self.batch, _FRAMES_SHOWN)
         ids = torch.tensor([self.tokenizer.encode(text) for text in batch.captions(self.rng)])
         with fast_arithmetic():
             with torch.no_grad():
@@ -143,7 +148,7 @@ def main() -> None:
     """Train one chunk."""
     parser = stage_parser(__doc__)
     parser.add_argument("--total", type=int, default=TOTAL_SAMPLES, help="samples the schedule is stretched over")
-    parser.add_argument("--batch", type=int, default=16, help="clips per update")
+    parser.add_argument("--batch", type=int, default=32, help="clips per update")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this chunk; rerun to go on")
     options = parser.parse_args()
