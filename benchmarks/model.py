@@ -304,7 +304,7 @@ def measure(weights: Path, counts: Counts) -> tuple[list[Figure], dict[str, dict
     for name in (BASE, TURBO, INT8):
         some, shares, drawn[name] = adherence(judge, weights, name, counts.prompts)
         figures += some
-        cards[name] = {"adherence_percent": {attribute: round(share, 1) for attribute, share in shares.items()},
+        cards[name] = {"adherence": {attribute: round(share / 100, 3) for attribute, share in shares.items()},
                        "adherence_prompts": counts.prompts}  # fmt: skip
     for name in (BASE, TURBO):
         some, gap = composition(judge, weights, name, counts.unseen)
@@ -315,7 +315,10 @@ def measure(weights: Path, counts: Counts) -> tuple[list[Figure], dict[str, dict
         figures.append(Figure(name=f"{name}: likeness to helio-base, PSNR", value=value, unit="dB"))
         cards[name]["psnr_to_helio_base_db"] = round(value, 1)
     figures += judge_itself(judge, counts)
-    figures += times(weights, counts)
+    timed = list(times(weights, counts))
+    figures += timed
+    for figure in timed:
+        cards.setdefault(figure.name.split()[0].rstrip(","), {}).setdefault("one_thread_ms", round(figure.value, 1))
     figures += determinism(weights)
     figures += sizes(weights)
     return figures, cards

@@ -36,8 +36,8 @@ from training.progress import StageLog, stage_parser, write_whole
 from training.scenes import ATTRIBUTES, SIZES, Scene, is_held_out, sample_scene
 from training.transformer import Transformer
 
-PAIR_COUNT = 16_384
-TOTAL_SAMPLES = 80_000
+PAIR_COUNT = 12_288
+TOTAL_SAMPLES = 64_000
 _CHUNK = 256
 _TEACHER_BATCH = 64
 _FIRST_SEED = 1_000_000_000
