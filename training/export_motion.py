@@ -37,6 +37,7 @@ WEAKNESSES = (
     "Clips are a second and a half long and do not loop.",
     "What does not travel is not drawn: snow does not fall, stars do not twinkle, light does not sweep.",
     "Every seed of a prompt moves alike: the words and the first frame decide.",
+    "Balloons rise whatever the words say, and what moves fast bends at its tips.",
 )
 _SHARED_FACTS = (
     "latent_channels", "downscale", "context_length", "context_channels", "start_token_id", "end_token_id",

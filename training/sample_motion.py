@@ -25,8 +25,8 @@ PROMPTS: tuple[str, ...] = (
     "a red boat on the sea at sunset with the sun, sailing to the left",
     "a blue hot air balloon over green hills by day, cloudy, drifting clouds",
     "a windmill on rolling hills at dawn, the windmill turns",
-    "a lighthouse by the sea at night with stars, a sweeping light",
-    "mountains in winter at night with falling snow",
+    "a white sailboat on the ocean at night with the moon, sailing left",
+    "a castle on green hills at sunset, cloudy, clouds drifting to the right",
     "pixel art of a red boat on the ocean during the day, sailing to the right",
 )
 _VALIDATION_CLIPS = 6
