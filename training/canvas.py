@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from training.animation import Moment
+
 Colour = tuple[float, float, float]
 Point = tuple[float, float]
 
@@ -72,13 +74,21 @@ class Canvas:
     """A picture being painted, `width` x `height` canvas pixels (twice the final picture), y pointing down."""
 
     def __init__(
-        self, size: tuple[int, int], *, time: str, weather: str, rng: random.Random, dot_grid_px: int = 1
+        self,
+        size: tuple[int, int],
+        *,
+        time: str,
+        weather: str,
+        rng: random.Random,
+        moment: Moment,
+        dot_grid_px: int = 1,
     ) -> None:
         self.width, self.height = size[0] * 2, size[1] * 2
         self.unit = (self.width * self.height) ** 0.5 / 256
         """Length of one pixel of the square 256 x 256 canvas: sizes given in it suit every format."""
         self.dot_grid_px = dot_grid_px
         self.rng = rng
+        self.moment = moment
         self.time = time
         self.snowy = weather == "snowy"
         self.light = rng.choice(LIGHTS[time])

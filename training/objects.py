@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PIL import Image, ImageDraw, ImageFilter
 
 from training.canvas import Canvas, Colour, Point, mix, rgb
@@ -95,11 +97,12 @@ def _boat(canvas: Canvas, paint: Colour, x: float, ground: float, size: float, r
     hull, hull_shade = _faces(canvas, _WOOD)
     half = size * 0.5
     deck = ground - size * 0.12
+    top = x + size * 0.03 * canvas.moment.swing(1.8, 1.0)
     canvas.ellipse(x, ground + size * 0.06, half * 1.1, size * 0.05, canvas.lit((16, 56, 92)), None)
-    canvas.line([(x, deck), (x, ground - size)], hull_shade, size * 0.035, region)
-    main: list[Point] = [(x + size * 0.03, ground - size), (x + size * 0.03, deck - size * 0.05)]
+    canvas.line([(x, deck), (top, ground - size)], hull_shade, size * 0.035, region)
+    main: list[Point] = [(top + size * 0.03, ground - size), (x + size * 0.03, deck - size * 0.05)]
     canvas.polygon([*main, (x + half * 0.92, deck - size * 0.05)], sail, canvas.new_region("boat"))
-    jib: list[Point] = [(x - size * 0.03, ground - size * 0.92), (x - size * 0.03, deck - size * 0.05)]
+    jib: list[Point] = [(top - size * 0.03, ground - size * 0.92), (x - size * 0.03, deck - size * 0.05)]
     canvas.polygon([*jib, (x - half * 0.74, deck - size * 0.05)], sail_shade, canvas.new_region("boat"))
     body: list[Point] = [(x - half, deck), (x + half, deck), (x + half * 0.7, ground + size * 0.07)]
     canvas.polygon([*body, (x - half * 0.66, ground + size * 0.07)], hull, canvas.new_region("boat"))
@@ -118,6 +121,7 @@ def _tree(canvas: Canvas, x: float, ground: float, size: float, region: int) -> 
                     (x + wide * 1.7, ground)], trunk_shade, None)  # fmt: skip
     crown = canvas.new_region("tree")
     clumps = ((-0.26, 0.50, 0.20), (0.27, 0.52, 0.19), (0.0, 0.58, 0.25), (-0.15, 0.74, 0.20), (0.15, 0.76, 0.20))
+    x += size * 0.014 * canvas.moment.swing(2.2, 0.6)
     for dx, up, radius in clumps:
         canvas.ellipse(x + dx * size, ground - up * size, radius * size, radius * size, shade, crown)
     for dx, up, radius in clumps:
@@ -208,11 +212,14 @@ def _lighthouse(canvas: Canvas, paint: Colour, x: float, ground: float, size: fl
 
 
 def _beam(canvas: Canvas, x: float, y: float, spread: float) -> None:
-    """A soft cone of light from the lamp towards the emptier side of the picture."""
+    """A soft cone of light from the lamp, first towards the emptier side of the picture, then round and round."""
+    across = math.cos(canvas.moment.beam_turn)
+    share = 0.3 + 0.7 * abs(across)
     mask = Image.new("L", canvas.image.size, 0)
-    far = -10 if x > canvas.width / 2 else canvas.width + 10
+    edge = -10 if x > canvas.width / 2 else canvas.width + 10
+    far, spread = edge * across + x * (1 - across), spread * share
     cone = [(x, y - 2), (far, y - spread), (far, y + spread), (x, y + 2)]
-    ImageDraw.Draw(mask).polygon(cone, fill=104 if canvas.time == "night" else 72)
+    ImageDraw.Draw(mask).polygon(cone, fill=round((104 if canvas.time == "night" else 72) * share))
     canvas.paste(rgb(WINDOW_GLOW), mask.filter(ImageFilter.GaussianBlur(3 * canvas.unit)), None)
 
 
@@ -233,7 +240,9 @@ def _windmill(canvas: Canvas, paint: Colour, x: float, ground: float, size: floa
     hub = (x, top - size * 0.02)
     cloth = canvas.lit((250, 246, 232), 0.0, 0.6)
     blade_region = canvas.new_region("windmill")
-    for across, down in ((0.74, 0.68), (-0.68, 0.74), (-0.74, -0.68), (0.68, -0.74)):
+    cosine, sine = math.cos(canvas.moment.blade_turn), math.sin(canvas.moment.blade_turn)
+    for right, below in ((0.74, 0.68), (-0.68, 0.74), (-0.74, -0.68), (0.68, -0.74)):
+        across, down = right * cosine - below * sine, right * sine + below * cosine
         reach = size * 0.40
         tip = (hub[0] + across * reach, hub[1] + down * reach)
         side = (-down * size * 0.10, across * size * 0.10)

@@ -85,6 +85,18 @@ def store_as_integers(model: onnx.ModelProto) -> onnx.ModelProto:
     return _with_first_nodes(model, nodes)
 
 
+def store_part_as_integers(model: onnx.ModelProto, prefix: str) -> onnx.ModelProto:
+    """Kernels whose names begin with `prefix` as 8-bit integers, everything else as float16."""
+    added: list[onnx.TensorProto] = []
+    nodes: list[onnx.NodeProto] = []
+    for weight in model.graph.initializer:
+        if _is_large(weight):
+            is_kernel = weight.name.startswith(prefix) and len(weight.dims) > 1
+            nodes += _to_integers(weight, added) if is_kernel else _to_half(weight)
+    model.graph.initializer.extend(added)
+    return _with_first_nodes(model, nodes)
+
+
 def _is_large(weight: onnx.TensorProto) -> bool:
     return weight.data_type == TensorProto.FLOAT and int(np.prod(weight.dims)) >= _SMALLEST_STORED_AS_HALF
 

@@ -19,15 +19,15 @@ _PAPER = {"dawn": (252, 238, 236), "day": (252, 250, 244), "sunset": (252, 222, 
 _INK = {"dawn": (72, 52, 84), "day": (34, 34, 44), "sunset": (92, 40, 32), "night": (226, 232, 250)}
 
 
-def apply_style(canvas: Canvas, style: str) -> NDArray[np.uint8]:
-    """The scene in the given style."""
+def apply_style(canvas: Canvas, style: str, palette: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """The scene in the given style; palette: (colours, 3), what pixel art keeps to, None for a palette of its own."""
     match style:
         case "watercolor":
             return _watercolor(canvas)
         case "lineart":
             return _lineart(canvas)
         case "pixel":
-            return _pixel(canvas)
+            return _pixel(canvas, palette)
         case _:
             return np.asarray(canvas.image)
 
@@ -61,11 +61,20 @@ def _lineart(canvas: Canvas) -> NDArray[np.uint8]:
     return np.clip(base * (1 - stroke) + ink * stroke, 0, 255).astype(np.uint8)
 
 
-def _pixel(canvas: Canvas) -> NDArray[np.uint8]:
+def colours_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(colours, 3) the distinct colours of a (height, width, 3) picture in pixel art."""
+    return np.unique(pixels[::PIXEL_BLOCK_PX, ::PIXEL_BLOCK_PX].reshape(-1, 3), axis=0)
+
+
+def _pixel(canvas: Canvas, palette: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """Coarse square pixels in a palette of a few colours."""
     small = canvas.image.reduce(PIXEL_BLOCK_PX)
-    indexed = small.quantize(_PALETTE_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    return np.asarray(indexed.convert("RGB").resize(canvas.image.size, Image.Resampling.NEAREST))
+    if palette is None:
+        indexed = small.quantize(_PALETTE_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        return np.asarray(indexed.convert("RGB").resize(canvas.image.size, Image.Resampling.NEAREST))
+    distances = np.square(np.asarray(small, np.int32)[..., None, :] - palette.astype(np.int32)).sum(-1)
+    blocks = palette[distances.argmin(-1)]
+    return blocks.repeat(PIXEL_BLOCK_PX, 0).repeat(PIXEL_BLOCK_PX, 1)
 
 
 def _borders(canvas: Canvas) -> NDArray[np.bool_]:

@@ -169,6 +169,7 @@ def _sea(canvas: Canvas, horizon: float, sun_x: float | None) -> float:
         y = horizon + 4 + nearness * (height - horizon - 8)
         length = width * (0.05 + 0.12 * nearness)
         x = rng.uniform(-0.05, 1.0) * width
+        x += width * (0.012 + 0.02 * nearness) * canvas.moment.swing(2.4, 2.4 * k)
         canvas.line([(x, y), (x + length, y)], mix(crest, near, 0.55 * nearness + 0.1), 1.6 + 1.6 * nearness)
     if sun_x is not None:
         _glitter(canvas, sun_x, horizon)
@@ -178,10 +179,12 @@ def _sea(canvas: Canvas, horizon: float, sun_x: float | None) -> float:
 def _glitter(canvas: Canvas, x: float, horizon: float) -> None:
     """The path of light that sun or moon lays on the water: bars that widen towards the viewer."""
     count = 11
+    x += canvas.moment.disc_shift * canvas.width
     for k in range(count):
         nearness = (k + 0.5) / count
         y = horizon + 3 + nearness * (canvas.height - horizon - 4) * 0.92
         half = canvas.width * (0.035 + 0.06 * nearness) * canvas.rng.uniform(0.6, 1.15)
+        half *= max(0.3, 1 + 0.25 * canvas.moment.swing(1.2, 1.9 * k))
         shift = canvas.rng.uniform(-1, 1) * canvas.width * 0.012
         colour = mix(canvas.light.glow, canvas.light.horizon, 0.5 * nearness)
         canvas.line([(x + shift - half, y), (x + shift + half, y)], colour, canvas.unit * (2 + 1.6 * nearness))
@@ -211,16 +214,18 @@ def _pines(canvas: Canvas, base: float, size: float, count: int, depth: float, c
     for k in range(count):
         x = (k + rng.uniform(0.15, 0.85)) * width / count
         rise = size * rng.uniform(0.7, 1.15)
+        sway = rise * 0.045 * canvas.moment.swing(2.0, -5 * x / width)
         half = rise * 0.25
         for tier in range(3):
             top = base - rise * (1 - 0.25 * tier)
             low, reach = top + rise * 0.48, half * (0.55 + 0.25 * tier)
-            canvas.polygon([(x, top), (x - reach, low), (x + reach, low)], colour, pair[k % 2])
-            canvas.polygon([(x, top), (x + reach * 0.1, low), (x + reach, low)], shade, None)
+            tip, foot = x + sway * (1 - 0.25 * tier), x + sway * max(0.0, 0.5 - 0.25 * tier)
+            canvas.polygon([(tip, top), (foot - reach, low), (foot + reach, low)], colour, pair[k % 2])
+            canvas.polygon([(tip, top), (foot + reach * 0.1, low), (foot + reach, low)], shade, None)
             if canvas.snowy:
                 cap = canvas.lit(_SNOW, depth * 0.8, 0.75)
-                tip = [(x, top), (x - reach * 0.5, top + rise * 0.22), (x + reach * 0.42, top + rise * 0.20)]
-                canvas.polygon(tip, cap, None)
+                snow = [(tip, top), (foot - reach * 0.5, top + rise * 0.22), (foot + reach * 0.42, top + rise * 0.20)]
+                canvas.polygon(snow, cap, None)
 
 
 def _city(canvas: Canvas, horizon: float) -> float:
@@ -286,4 +291,5 @@ def _river(canvas: Canvas, shore: float) -> None:
     for k in range(6):
         y = shore + (k + 1) * rows / 7
         x = canvas.rng.uniform(0, 0.85) * canvas.width
+        x += 0.03 * canvas.width * canvas.moment.swing(2.4, 2.4 * k)
         canvas.line([(x, y), (x + canvas.width * 0.13, y)], glint, 1.6 * canvas.unit)
