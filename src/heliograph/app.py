@@ -437,7 +437,9 @@ def _fleet_policy(settings: Settings, cards: Mapping[ModelId, ModelCard]) -> Fle
             f"It can run: {', '.join(cards)}.",
             param="fleet.always_warm",
         )
-    policy = FleetPolicy(always_warm=always_warm, saved_s_worth=settings.fleet.saved_s_worth)
+    policy = FleetPolicy(
+        always_warm=always_warm, idle_min_s=settings.fleet.idle_min_s, saved_s_worth=settings.fleet.saved_s_worth
+    )
     return policy if settings.fleet.idle_ttl_s is None else replace(policy, idle_ttl_s=settings.fleet.idle_ttl_s)
 
 

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import EventDict, FilteringBoundLogger
 
+from heliograph.domain.events import LossReason
 from heliograph.domain.job import JobState
 from heliograph.domain.lifecycle import (
     JobMoved,
@@ -170,6 +171,9 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                 mib = memory_bytes // 2**20
                 log.info("worker ready", worker_id=worker_id, model=model_id, load_s=round(load_s, 3), mib=mib)
             case ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail):
-                log.warning("worker lost", worker_id=worker_id, model=model_id, reason=reason.value, detail=detail)
+                if reason is LossReason.STOPPED:
+                    log.info("worker stopped", worker_id=worker_id, model=model_id)
+                else:
+                    log.warning("worker lost", worker_id=worker_id, model=model_id, reason=reason.value, detail=detail)
 
     return write

@@ -79,6 +79,9 @@ class FleetSettings(Section):
         gt=0,
         description="Fixed time after which an idle model is unloaded; by default it follows from the demand.",
     )
+    idle_min_s: float = Field(
+        default=300.0, ge=0, description="An idle model stays loaded at least so long, unless its room is needed."
+    )
     saved_s_worth: float = Field(
         default=80.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
     )

@@ -236,6 +236,18 @@ def test_an_idle_model_stays_while_its_next_request_is_likely_and_goes_when_it_i
     assert planned_with(busier, fleet, now_s=gone_at_s) == []
 
 
+def test_a_model_that_is_quick_to_load_stays_a_while_all_the_same_unless_its_room_is_needed() -> None:
+    fleet = a_fleet(a_replica("w0", model="a", since_s=5.0))
+    idle = replace(a_line(0, replicas=1), waiting_since_s=None, load_s=0.2)
+    quick = a_queue(a=idle)
+    demand = a_demand(a=[0.0])
+    assert planned_with(demand, fleet, quick, now_s=6.0) == ["stop w0"]
+    assert planned_with(demand, fleet, quick, now_s=304.0, idle_min_s=300.0) == []
+    assert planned_with(demand, fleet, quick, now_s=306.0, idle_min_s=300.0) == ["stop w0"]
+    wanted = a_queue(a=idle, b=a_line())
+    assert planned_with(demand, fleet, wanted, now_s=6.0, idle_min_s=300.0) == ["stop w0"]
+
+
 def test_the_time_to_live_grows_with_the_load_the_weight_and_the_worth_of_waiting() -> None:
     def lives_s(load_s: float, **policy: object) -> int:
         fleet = a_fleet(a_replica("w0", model="a", since_s=5.0))

@@ -25,8 +25,9 @@ class FleetPolicy:
     most `residents_max`, as far as their bytes allow; with more than one they take turns on the GPU.
 
     `idle_ttl_s` is how long an idle model stays where there is no forecast of the demand. With one it stays while that
-    pays: `saved_s_worth` GPU-seconds of idling for one second of waiting saved, times the model's `weight`. A model is
-    loaded ahead of demand when it would pay `prewarm_margin` times over.
+    pays: `saved_s_worth` GPU-seconds of idling for one second of waiting saved, times the model's `weight`; and
+    at least for `idle_min_s` unless its room is needed: where a GPU is there anyway, unloading early saves nothing. A
+    model is loaded ahead of demand when it would pay `prewarm_margin` times over.
 
     After `patience_s` of waiting a busy model gives way, but not before it has served `turn_loads` times as long as the
     load of the one that waits takes. Loading weights that are in the host's memory takes `host_load_factor` of a load.
@@ -36,6 +37,7 @@ class FleetPolicy:
     replicas_max: Mapping[ModelId, int] = field(default_factory=dict[ModelId, int])
     residents_max: int = 1
     idle_ttl_s: float = 900.0
+    idle_min_s: float = 0.0
     saved_s_worth: float = 80.0
     weight: Mapping[ModelId, float] = field(default_factory=dict[ModelId, float])
     prewarm_margin: float = 2.0
@@ -75,6 +77,9 @@ def worth_keeping(
         return Worth(rate=None, saved_per_s=0.0, share=share, is_kept=left_s > 0, why=why)
     rate = demand.rate(model_id, now_s)
     saved_per_s = rate * load_s * policy.weight.get(model_id, 1.0)
+    if idle_s < policy.idle_min_s:
+        why = f"idle for {idle_s:.0f} s; nobody needs its room, so it stays {policy.idle_min_s:.0f} s at least"
+        return Worth(rate=rate, saved_per_s=saved_per_s, share=share, is_kept=True, why=why)
     is_kept = saved_per_s * policy.saved_s_worth >= share
     why = (
         f"idle for {idle_s:.0f} s; a request is expected {_every(rate)}, and a load of {load_s:.1f} s "
