@@ -182,6 +182,14 @@ def composition(judge: Judge, weights: Path, name: str, count: int) -> tuple[lis
         both.append(100 * sum(right) / len(right))
         detail = ", ".join(f"{attribute} {share:.0f}" for attribute, share in shares_of(verdicts).items())
         figures.append(Figure(name=f"{name}: {kind} combinations ({detail})", value=both[-1], unit="%"))
+        for combination in HELD_OUT:
+            some = [v for v, one in zip(verdicts, unseen, strict=True) if combination_of(one) == combination]
+            share = (
+                100 * sum(verdict[part] for verdict in some for part in combination) / (len(some) * len(combination))
+            )
+            what = " ".join(combination.values())
+            other = "" if kind == "unseen" else " with something else"
+            figures.append(Figure(name=f"{name}: {what}{other}", value=share, unit="%"))
     gap = both[1] - both[0]
     figures.append(Figure(name=f"{name}: unseen below seen", value=gap, unit="points", bar=Bar(limit=10)))
     return figures, gap
@@ -217,8 +225,13 @@ def _judge_by_attribute(judge: Judge, counts: Counts) -> Iterable[Figure]:
         pictures = np.concatenate(
             [_painted([_scene_of(prompt, rng)]) for prompt in with_time_left(prompts, "painting")]
         )
-        for attribute, share in shares_of(judge.verdicts(prompts, pictures, f"painted{kind}")).items():
+        verdicts = judge.verdicts(prompts, pictures, f"painted{kind}")
+        for attribute, share in shares_of(verdicts).items():
             yield Figure(name=f"judge: painted{kind} pictures, {attribute} recognised", value=share, unit="%")
+        if kind:
+            right = [v[part] for v, one in zip(verdicts, prompts, strict=True) for part in combination_of(one)]
+            share = 100 * sum(right) / len(right)
+            yield Figure(name="judge: painted unseen combinations recognised", value=share, unit="%")
 
 
 def _scene_of(prompt: HeldOutPrompt, rng: random.Random) -> Scene:

@@ -7,14 +7,16 @@ and a caption says all of it. numpy and Pillow are enough, so that the benchmark
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from training.captions import SYNONYMS
-from training.scenes import COLOURED_OBJECTS, Scene, scene_at
+from training.scenes import COLOURED_OBJECTS, HELD_OUT, Scene, is_plausible, scene_at
 
 CALIBRATION_FIRST = 2_000_000
 """Scene numbers from here on set thresholds."""
 MEASURING_FIRST = 3_000_000
 """Scene numbers from here on are used for figures only."""
+_HELD_OUT_FIRST = 4_000_000
 
 
 def distinct_scenes(first: int, count: int) -> list[Scene]:
@@ -26,6 +28,18 @@ def distinct_scenes(first: int, count: int) -> list[Scene]:
         scenes.setdefault(_in_words(scene), scene)
         index += 1
     return list(scenes.values())
+
+
+def held_out_scenes(count: int) -> list[Scene]:
+    """Scenes of the combinations that the models which draw are never shown, all combinations equally often."""
+    scenes: list[Scene] = []
+    for k in range(count):
+        combination = HELD_OUT[k % len(HELD_OUT)]
+        index = _HELD_OUT_FIRST + 100 * k
+        while not is_plausible(scene := replace(scene_at("square", index), **combination)):
+            index += 1
+        scenes.append(scene)
+    return scenes
 
 
 def full_caption(scene: Scene, rng: random.Random) -> str:

@@ -80,10 +80,10 @@ def is_held_out(scene: Scene) -> bool:
 
 
 def is_plausible(scene: Scene) -> bool:
-    """Whether the painter could have been given the scene: boats on water only, no sun at night, nothing held out."""
+    """Whether the scene makes sense: boats on water only, no sun at night. Held-out combinations do."""
     object_odds = _SEA_OBJECT_ODDS if scene.terrain == "sea" else _LAND_OBJECT_ODDS
     celestial_odds = _CELESTIAL_ODDS[scene.time][CELESTIALS.index(scene.celestial)]
-    return object_odds[OBJECTS.index(scene.object)] > 0 and celestial_odds > 0 and not is_held_out(scene)
+    return object_odds[OBJECTS.index(scene.object)] > 0 and celestial_odds > 0
 
 
 def sample_scene(rng: random.Random, seed: int) -> Scene:

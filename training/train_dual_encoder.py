@@ -3,7 +3,8 @@
 Contrastive learning on latents and captions, with three aids. Every caption has a twin in which one attribute is
 changed and which must not be chosen: it teaches colours and positions faster than other pictures' captions do. Eight
 heads on the image tower must name the attributes; they are thrown away. Latents carry noise, and a part of them has
-been decoded and encoded again: in use the encoder looks at generated pictures, not at rendered ones.
+been decoded and encoded again: in use the encoder looks at generated pictures, not at rendered ones. It is also shown
+the combinations that are held out of the other stages: who judges a drawing of a yellow castle must know one.
 
 What the product needs beside the towers (when is a picture badly aligned? which words does it not show?) is then
 measured on scenes that no stage has seen, and written to WORK/dual_encoder.json. `coverage.py` has the second check.
@@ -35,7 +36,7 @@ from training.painting import paint
 from training.precision import fast_arithmetic
 from training.progress import StageLog, stage_parser, write_whole
 from training.render import array_path
-from training.retrieval import CALIBRATION_FIRST, distinct_scenes, full_caption
+from training.retrieval import CALIBRATION_FIRST, distinct_scenes, full_caption, held_out_scenes
 from training.scenes import ATTRIBUTES, COLOURED_OBJECTS, SIZES, Scene, is_plausible
 from training.tokenizer import Tokenizer
 from training.train_text_encoder import attribute_targets
@@ -48,6 +49,8 @@ _HEADS_WEIGHT = 0.15
 _LATENT_NOISE_MAX = 0.3
 _REDRAWN_SHARE = 0.2
 _REDRAWN_NOISE = 0.1
+_HELD_OUT_PICTURES = 1_500
+_HELD_OUT_ROWS = 24
 _CALIBRATION_PICTURES = 1_000
 _FALSE_ALARM_RATE = 0.01
 _TYPICAL_SCORE = 0.95
@@ -143,6 +146,30 @@ def _redrawn(work: Path, size_name: str, autoencoder: Autoencoder, log: StageLog
                 log.progress(len(parts) * 50, len(latents), 0, f"{size_name} latents redrawn", "", started_s)
         write_whole(path, lambda file: np.save(file, torch.cat(parts).numpy()))
     return torch.from_numpy(np.load(path))
+
+
+class HeldOutCombinations:
+    """Latents (count, 8, 16, 16) of scenes that no other stage is shown."""
+
+    def __init__(self, autoencoder: Autoencoder, log: StageLog) -> None:
+        self._scenes = held_out_scenes(_HELD_OUT_PICTURES)
+        parts: list[Tensor] = []
+        started_s = log.elapsed_s
+        with torch.no_grad():
+            for start in range(0, _HELD_OUT_PICTURES, 50):
+                painted = np.stack([paint(scene, "square").picture() for scene in self._scenes[start : start + 50]])
+                parts.append(autoencoder.encode(to_tensor(torch.from_numpy(painted))))
+                if start % 250 == 200:
+                    log.progress(start + 50, _HELD_OUT_PICTURES, 0, "held-out combinations", "", started_s)
+        self._latents = torch.cat(parts)
+
+    def mix_into(self, batch: LatentBatch, latents: Tensor, rng: random.Random) -> list[Scene]:
+        """Replace the first rows of `latents` where the pictures are square; returns the scenes of all rows."""
+        if batch.size_name != "square":
+            return batch.scenes
+        rows = [rng.randrange(len(self._scenes)) for _ in range(_HELD_OUT_ROWS)]
+        latents[:_HELD_OUT_ROWS] = self._latents[rows]
+        return [*(self._scenes[row] for row in rows), *batch.scenes[_HELD_OUT_ROWS:]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +321,7 @@ def main() -> None:
     log, data, tokenizer = StageLog(work, "train_dual_encoder"), Latents(work), Tokenizer(work / "tokenizer")
     autoencoder = load_models(work).autoencoder
     redrawn = Redrawn(work, autoencoder, log)
+    held_out = HeldOutCombinations(autoencoder, log)
     model = DualEncoder(len(tokenizer.vocabulary))
     warm = torch.load(work / "checkpoints" / "text_encoder.pt", weights_only=False)
     model.text.encoder.load_state_dict(warm["model"])
@@ -306,14 +334,15 @@ def main() -> None:
             group["lr"] = _LEARNING_RATE * warm_up * (0.01 + 0.5 * (1 + math.cos(math.pi * seen / options.total)))
         batch = data.batch(rng, _BATCH)
         latents = redrawn.mix_into(batch, rng)
+        scenes = held_out.mix_into(batch, latents, rng)
         latents += torch.randn_like(latents) * torch.rand(len(latents), 1, 1, 1) * _LATENT_NOISE_MAX
-        own, changed = captions_with_twins(batch.scenes, rng, rng.uniform(0.0, 0.4))
+        own, changed = captions_with_twins(scenes, rng, rng.uniform(0.0, 0.4))
         ids = torch.tensor([tokenizer.encode(text) for text in (*own, *changed)])
         with fast_arithmetic():
             features = model.image.features(latents)
             pictures = F.normalize(model.image.out(features).float(), dim=-1)
             texts = model.text(ids)
-            heads_loss = heads.loss(features, batch.scenes)
+            heads_loss = heads.loss(features, scenes)
         loss = contrastive_loss(pictures, *texts.split(_BATCH), model.scale(), ids)
         optimizer.zero_grad(set_to_none=True)
         (loss + _HEADS_WEIGHT * heads_loss).backward()
