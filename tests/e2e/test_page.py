@@ -137,7 +137,7 @@ def test_a_picture_is_enlarged_and_its_settings_come_back(page: Page, built_in_s
 def test_a_clip_is_asked_for_and_plays(page: Page, start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(fake='{"step_s": 0.05}')
     page.goto(server.url)
-    expect(page.locator('optgroup[label="Clips"] option')).to_have_text(["Fake clip"])
+    expect(page.locator('optgroup[label="Clips"] option')).to_have_text(["Helio motion", "Fake clip"])
     page.get_by_test_id("model-select").select_option("fake-clip")
     page.get_by_test_id("frames-input").fill("6")
     expect(page.get_by_test_id("submit")).to_have_text("Make the clip")
