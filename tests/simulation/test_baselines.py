@@ -1,8 +1,10 @@
 """The baselines of the benchmarks: they lose nobody either, and keep the relations the literature reports."""
 
 import pytest
-from benchmarks.policies.__main__ import AXES, SIMULATED, arguments_of, summary
+from benchmarks.policies.__main__ import AXES, arguments_of
+from benchmarks.policies.axes import SIMULATED
 from benchmarks.policies.baselines import Baseline, Order
+from benchmarks.policies.trials import Figure
 
 from heliograph.simulation import simulate
 from heliograph.simulation.decider import Making
@@ -43,15 +45,15 @@ def test_nobody_is_lost(order: Order, seed: int) -> None:
 
 
 def test_figures_have_a_mean_and_an_interval() -> None:
-    assert summary([2.0]) == {"mean": 2.0, "ci95": [2.0, 2.0]}
-    found = summary([1.0, 2.0, 3.0])
-    assert found["mean"] == 2.0
-    assert found["ci95"] == pytest.approx([2.0 - 4.30 / 3**0.5, 2.0 + 4.30 / 3**0.5])
+    assert Figure.of([2.0]) == Figure(mean=2.0, ci95=(2.0, 2.0))
+    found = Figure.of([1.0, 2.0, 3.0])
+    assert found.mean == 2.0
+    assert found.ci95 == pytest.approx((2.0 - 4.30 / 3**0.5, 2.0 + 4.30 / 3**0.5))
 
 
 def test_every_axis_makes_trials_of_our_policy() -> None:
     options = arguments_of(["--seeds", "1", "--scale", "2,4", "--days", "0:6"])
-    assert (options.scale, options.days, options.axes) == ([2, 4], (0.0, 6.0), list(AXES))
+    assert (options.scale, options.days, options.axes) == ((2, 4), (0.0, 6.0), AXES)
     for axis, make in SIMULATED.items():
         trials = list(make(options, 1))
         assert {trial.axis for trial in trials} == {axis}

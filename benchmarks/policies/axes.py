@@ -1,0 +1,51 @@
+"""The axes that are simulated, and one simulation of one, as a process of a pool runs it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmarks.policies import end_to_end, eta, flash_crowd, image_deadlines, image_video, spot
+from benchmarks.policies.trials import Figures, Metrics, Options, Trial
+from heliograph.cli_simulate import surroundings
+from heliograph.simulation import simulate
+
+SIMULATED: Mapping[str, Callable[[Options, int], Iterator[Trial]]] = {
+    "end_to_end": end_to_end.trials,
+    "image_deadlines": image_deadlines.trials,
+    "image_video": image_video.trials,
+    "spot": spot.trials,
+    "flash_crowd": flash_crowd.trials,
+    "eta": eta.trials,
+}
+
+FINISH: Mapping[str, Callable[[dict[str, Figures]], None]] = {"flash_crowd": flash_crowd.finish}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One trial by its place in its axis: what a process of the pool is told, since trials hold functions."""
+
+    axis: str
+    seed: int
+    number: int
+    policy: str
+
+
+@cache
+def trials_of(options: Options, axis: str, seed: int) -> tuple[Trial, ...]:
+    """The simulations of an axis with one seed, in a fixed order."""
+    return tuple(SIMULATED[axis](options, seed))
+
+
+def run(options: Options, task: Task) -> Metrics:
+    """Simulate one trial; called in a process of the pool."""
+    trial = trials_of(options, task.axis, task.seed)[task.number]
+    report = simulate(
+        trial.file,
+        surroundings(Path()),
+        policies=trial.decides.policies,
+        seed=trial.seed,
+        make_decider=trial.decides.make,
+    )
+    return trial.metrics(report)
