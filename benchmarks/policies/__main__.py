@@ -37,17 +37,17 @@ from benchmarks.policies.page import write_page
 from benchmarks.policies.trials import Figure, Figures, Metrics, Options
 
 AXES = ("end_to_end", "image_deadlines", "image_video", "warm_pool", "spot", "flash_crowd", "eta", "decision_time")
-DAY_S = 86_400.0
 
 
 def warm_pools(options: Options) -> dict[str, Metrics]:
     """`warm_pool.py` on the days that count; the days before them are what policies have learned from."""
-    requests = warm_pool.read(Path(options.gentd26 or ""))
-    first, last = options.days
-    began_s = requests[0].at_s
-    window = (began_s + first * DAY_S, min(began_s + last * DAY_S, requests[-1].at_s + 1.0))
-    rows = warm_pool.compared([request for request in requests if request.at_s < window[1]], window)
-    return {name: {"cold_share": found.cold_ratio, "idle_gpu_hours": found.idle_hours} for name, found in rows}
+    rows = warm_pool.compared_on(Path(options.gentd26 or ""), options.days)
+    figures: dict[str, Metrics] = {}
+    for name, found in rows:
+        closed = warm_pool.gap_closed(rows, found)
+        figures[name] = {"cold_share": found.cold_ratio, "idle_gpu_hours": found.idle_hours}
+        figures[name] |= {} if closed is None else {"gap_closed": closed}
+    return figures
 
 
 def decision_times(*, sizes: tuple[int, ...]) -> Metrics:
