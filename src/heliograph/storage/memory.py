@@ -273,7 +273,7 @@ class MemoryStore:
     ) -> tuple[WebhookMessage, ...]:
         """See `Store.webhook_messages`."""
         earlier = list(self._messages.values())
-        if before in self._messages:
+        if before is not None and before in self._messages:
             earlier = earlier[: list(self._messages).index(before)]
         own = [message for message in reversed(earlier) if message.tenant_id == tenant_id]
         return tuple(message for message in own if target in (None, message.target))[:limit]
