@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.policies.trials import Options, Policy, Trial, spot_tables
+from benchmarks.policies.trials import Options, Plot, Policy, Trial, spot_tables
 from heliograph.domain.ids import ModelId
 from heliograph.fleet.capacity import CapacityPolicy
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.simulation import PolicySet, parse_scenario
 from heliograph.simulation.decider import Production
+
+PLOTS = (Plot(title="Cost of 1,000 pictures on time", metric="usd_per_1000_on_time", unit="$", is_low_good=True),)
 
 
 def trials(options: Options, seed: int) -> Iterator[Trial]:
