@@ -183,15 +183,15 @@ def test_every_query_fits_the_schema(connection: sqlite3.Connection, name: str) 
     assert explain(connection, "EXPLAIN", name)
 
 
-@pytest.mark.parametrize("name", sorted(QUERIES.keys() - {"API_KEYS"}))
+@pytest.mark.parametrize("name", sorted(QUERIES.keys() - {"API_KEYS", "WEBHOOK_ENDPOINTS"}))
 def test_no_query_walks_or_sorts_a_whole_table(connection: sqlite3.Connection, name: str) -> None:
     steps = [row["detail"] for row in explain(connection, "EXPLAIN QUERY PLAN", name)]
     assert [step for step in steps if step.startswith("USE TEMP B-TREE")] == []
     assert [step for step in steps if step.startswith("SCAN") and step not in CHEAP_SCANS] == []
 
 
-CHEAP_SCANS = {"SCAN jobs USING INDEX jobs_open", "SCAN idempotency_keys", "SCAN refusals"}
-"""A partial index that holds nothing but the answer, and what is forgotten once an hour."""
+CHEAP_SCANS = {"SCAN jobs USING INDEX jobs_open", "SCAN idempotency_keys", "SCAN refusals", "SCAN targets"}
+"""A partial index that holds nothing but the answer, what is forgotten once an hour, and a query's own result."""
 
 
 @pytest.mark.parametrize("change", ["UPDATE ledger_lines SET amount_micros = 0", "DELETE FROM ledger_lines"])

@@ -16,6 +16,7 @@ from itertools import pairwise
 from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.tiers import Tier
+from heliograph.domain.webhooks import JobWebhook
 
 
 class JobState(StrEnum):
@@ -77,7 +78,7 @@ class Job:
     count. `failures` counts the attempts that failed and bounds the retries; an attempt that ended with the server is
     not the job's fault and does not count. `reseeds` counts how often other seeds were tried, after a gate's verdict
     or a NaN. `sequence` is the order of submission and breaks every tie. `timeline` has one moment per state entered,
-    oldest first. Times are seconds since the epoch.
+    oldest first. `webhook` hears of this job only. Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -95,6 +96,7 @@ class Job:
     not_before_s: float = 0.0
     timeline: tuple[Moment, ...] = ()
     failure: Failure | None = None
+    webhook: JobWebhook | None = None
 
     @property
     def finished_at_s(self) -> float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heliograph.domain.errors import Unavailable
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every migration in order. A test compares it with the scripts."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

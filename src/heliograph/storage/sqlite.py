@@ -15,10 +15,11 @@ from typing import TypeVar
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobId, OutputId, TenantId
+from heliograph.domain.ids import JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage import queries, rows
 from heliograph.storage.schema import ensure_schema
 from heliograph.storage.sqlite_connection import connect, medium_failures_as_unavailable
@@ -143,6 +144,67 @@ class SqliteStore:
         """See `Store.api_keys`."""
         return await self._read(lambda connection: _all(connection, queries.API_KEYS, rows.api_key_of_row))
 
+    async def webhook_endpoints(self) -> tuple[WebhookEndpoint, ...]:
+        """See `Store.webhook_endpoints`."""
+        return await self._read(
+            lambda connection: _all(connection, queries.WEBHOOK_ENDPOINTS, rows.webhook_endpoint_of_row)
+        )
+
+    async def webhook_targets(self) -> tuple[tuple[str, float], ...]:
+        """See `Store.webhook_targets`."""
+        return await self._read(
+            lambda connection: _all(
+                connection, queries.WEBHOOK_TARGETS, lambda row: (str(row["target"]), float(row["next_at_s"]))
+            )
+        )
+
+    async def webhook_jobs_due(self, target: str, *, now_s: float, limit: int) -> tuple[JobId, ...]:
+        """See `Store.webhook_jobs_due`."""
+        return await self._read(
+            lambda connection: _all(
+                connection,
+                queries.WEBHOOK_JOBS_DUE,
+                lambda row: JobId(row["job_id"]),
+                target=target,
+                now_s=now_s,
+                limit=limit,
+            )
+        )
+
+    async def webhook_lane(self, job_id: JobId, target: str) -> tuple[WebhookMessage, ...]:
+        """See `Store.webhook_lane`."""
+        return await self._read(
+            lambda connection: _all(
+                connection, queries.WEBHOOK_LANE, rows.webhook_message_of_row, job_id=job_id, target=target
+            )
+        )
+
+    async def webhook_message(self, message_id: MessageId) -> WebhookMessage | None:
+        """See `Store.webhook_message`."""
+        found = await self._read(
+            lambda connection: _all(
+                connection, queries.WEBHOOK_MESSAGE, rows.webhook_message_of_row, message_id=message_id
+            )
+        )
+        return found[0] if found else None
+
+    async def webhook_messages(
+        self, tenant_id: TenantId, *, limit: int, target: str | None = None, before: MessageId | None = None
+    ) -> tuple[WebhookMessage, ...]:
+        """See `Store.webhook_messages`."""
+        parameters = {"tenant_id": tenant_id, "limit": limit, "before": before or ""}
+        query = queries.WEBHOOK_MESSAGES_OF_TENANT
+        if target is not None:
+            query = queries.WEBHOOK_MESSAGES_OF_TARGET
+            parameters["target"] = target
+        return await self._read(lambda connection: _all(connection, query, rows.webhook_message_of_row, **parameters))
+
+    async def webhook_tries(self, message_id: MessageId) -> tuple[WebhookTry, ...]:
+        """See `Store.webhook_tries`."""
+        return await self._read(
+            lambda connection: _all(connection, queries.WEBHOOK_TRIES, rows.webhook_try_of_row, message_id=message_id)
+        )
+
     async def close(self) -> None:
         """See `Store.close`. Calls that began before are finished, later ones get `Unavailable`."""
         if self._is_closed:
@@ -186,6 +248,6 @@ def _stored_job(row: rows.Row, outputs: tuple[Output, ...]) -> StoredJob:
 
 
 def _all(
-    connection: sqlite3.Connection, query: str, value_of_row: Callable[[rows.Row], _Result], **parameters: str | int
+    connection: sqlite3.Connection, query: str, value_of_row: Callable[[rows.Row], _Result], **parameters: str | float
 ) -> tuple[_Result, ...]:
     return tuple(map(value_of_row, connection.execute(query, parameters)))

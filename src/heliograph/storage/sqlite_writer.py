@@ -24,11 +24,15 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import assert_never
 
+from heliograph.domain.webhooks import MessageState
 from heliograph.storage import queries, rows
 from heliograph.storage.postings import postings
 from heliograph.storage.sqlite_connection import is_medium_failure, unavailable
 from heliograph.storage.store import (
+    DropWebhookEndpoint,
     Forget,
+    ForgetWebhooks,
+    MoveWebhookMessage,
     PostLedger,
     PutApiKey,
     PutAttempt,
@@ -36,6 +40,10 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutWebhookEndpoint,
+    PutWebhookMessage,
+    ReplayWebhooks,
+    WebhookWrite,
     Write,
 )
 
@@ -175,5 +183,33 @@ class GroupCommitWriter:
             case Forget(before_s=before_s):
                 execute(queries.FORGET_IDEMPOTENCY, {"before_s": before_s})
                 execute(queries.FORGET_REFUSALS, {"before_s": before_s})
+            case _:
+                self._write_webhook(write)
+
+    def _write_webhook(self, write: WebhookWrite) -> None:
+        execute = self._connection.execute
+        match write:
+            case PutWebhookEndpoint(endpoint=endpoint):
+                execute(queries.PUT_WEBHOOK_ENDPOINT, rows.row_of_webhook_endpoint(endpoint))
+            case DropWebhookEndpoint(endpoint_id=endpoint_id):
+                execute(queries.DROP_WEBHOOK_ENDPOINT, {"endpoint_id": endpoint_id})
+                execute(queries.DROP_WEBHOOK_TRIES_OF_TARGET, {"target": endpoint_id})
+                execute(queries.DROP_WEBHOOK_MESSAGES_OF_TARGET, {"target": endpoint_id})
+            case PutWebhookMessage(message=message):
+                execute(queries.PUT_WEBHOOK_MESSAGE, rows.row_of_webhook_message(message))
+            case MoveWebhookMessage(message=message, tried=tried):
+                row = rows.row_of_webhook_message(message)
+                if execute(queries.MOVE_WEBHOOK_MESSAGE, row).rowcount == 0:
+                    return  # it was dropped meanwhile
+                if message.state is MessageState.WAITING:
+                    execute(queries.POSTPONE_WEBHOOK_LANE, row)
+                if tried is not None:
+                    execute(queries.PUT_WEBHOOK_TRY, rows.row_of_webhook_try(tried))
+            case ReplayWebhooks(tenant_id=tenant_id, target=target, since_s=since_s, now_s=now_s):
+                parameters = {"tenant_id": tenant_id, "target": target, "since_s": since_s, "now_s": now_s}
+                execute(queries.REPLAY_WEBHOOK_TARGET, parameters)
+            case ForgetWebhooks(before_s=before_s):
+                execute(queries.FORGET_WEBHOOK_TRIES, {"before_s": before_s})
+                execute(queries.FORGET_WEBHOOK_MESSAGES, {"before_s": before_s})
             case _:
                 assert_never(write)
