@@ -110,9 +110,7 @@ def route(
     """The route for a request that names a model (or None) and needs `task`."""
     router = _Router(wants or Wants(), fleet, queue)
     candidates = [
-        card
-        for card in catalogue.runnable(engines)
-        if task in card.tasks and why_not(card, engines=engines, fleet=fleet, queue=queue) is None
+        card for card in catalogue.runnable(engines) if task in card.tasks and router.why_not(card, engines) is None
     ]
     if name is None:
         unasked = [card for card in candidates if not card.is_by_name_only]
@@ -125,7 +123,7 @@ def route(
         return router.no_route(code="model_not_found", reason=f"There is no model called {name!r}.", others=candidates)
     alias = name if name != card.model_id else None
     others = [other for other in _closest(card, candidates) if other is not card]
-    problem = why_not(card, engines=engines, fleet=fleet, queue=queue)
+    problem = router.why_not(card, engines)
     if problem is None and task not in card.tasks:
         problem = f"{card.model_id} does not do {task}; it does {', '.join(sorted(card.tasks))}."
     if problem is not None:
@@ -141,8 +139,17 @@ class _Router:
     def __init__(self, wants: Wants, fleet: FleetView, queue: QueueView) -> None:
         self.wants = wants
         self._queue = queue
-        usable = fleet if not wants.is_off_spot else _without_spot(fleet)
-        self._fleet = usable
+        self._all = fleet
+        self._fleet = fleet if not wants.is_off_spot else _without_spot(fleet)
+
+    def why_not(self, card: ModelCard, engines: frozenset[EngineKind]) -> str | None:
+        """Why the request cannot run the model here, as a sentence; None when it can."""
+        problem = why_not(card, engines=engines, fleet=self._fleet, queue=self._queue)
+        if problem is None or not self.wants.is_off_spot:
+            return problem
+        if why_not(card, engines=engines, fleet=self._all, queue=self._queue) is not None:
+            return problem
+        return f"{card.model_id} fits only spot GPUs here, and jobs of this tier do not run on those."
 
     def in_time(self, card: ModelCard, alias: str | None, others: list[ModelCard]) -> Route | NoRoute:
         """The model that was asked for, if it is in time; else what can be done about it."""
