@@ -7,6 +7,7 @@ from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.ids import GpuId, ModelId, WorkerId
 from heliograph.domain.job import JobState
+from heliograph.domain.webhooks import MessageState, WebhookEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,4 +63,14 @@ class ReplicaLost:
     detail: str
 
 
-LifecycleEvent = JobMoved | JobStepped | RequestRefused | ReplicaStarted | ReplicaLoaded | ReplicaLost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTried:
+    """A message was sent, or could not be: `state` is what it is in now, after `tries` tries."""
+
+    event: WebhookEvent
+    state: MessageState
+    tries: int
+    duration_s: float
+
+
+LifecycleEvent = JobMoved | JobStepped | RequestRefused | ReplicaStarted | ReplicaLoaded | ReplicaLost | WebhookTried
