@@ -5,6 +5,7 @@ from dataclasses import MISSING, fields, replace
 import pytest
 
 from heliograph.domain.job import LEGAL_MOVES, ON_WORKER, Failure, Job, JobState, Moment
+from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook
 from tests.builders import a_job
 
 DEFAULTS = {field.name: field.default for field in fields(Job) if field.default is not MISSING}
@@ -61,7 +62,10 @@ def test_a_job_makes_legal_moves_and_no_others(state: JobState, to: JobState) ->
 
 
 def test_a_move_keeps_whatever_it_does_not_change() -> None:
-    job = replace(a_job("cat", end_user="ann"), deadline_at_s=9.0, failures=1, reseeds=2, not_before_s=3.0)
+    hook = JobWebhook(url="https://example.com", events=JOB_EVENTS)
+    job = replace(
+        a_job("cat", end_user="ann", webhook=hook), deadline_at_s=9.0, failures=1, reseeds=2, not_before_s=3.0
+    )
     job = job.moved(JobState.DISPATCHED, now_s=1.0, attempt=4)
     others = {field.name for field in fields(Job)} - {"state", "timeline"}
     as_made = {name for name, default in DEFAULTS.items() if getattr(job, name) == default}

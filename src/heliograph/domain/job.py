@@ -141,6 +141,7 @@ class Job:
             not_before_s=self.not_before_s if not_before_s is None else not_before_s,
             timeline=(*self.timeline, Moment(state=to, at_s=now_s)),
             failure=failure,
+            webhook=self.webhook,
         )
 
 
