@@ -79,11 +79,12 @@ TECHNOLOGY_FILES = frozenset(
         "inference.worker",
         "outbound.http",
         "storage.data_dir",
+        "storage.group_commit",
         "storage.memory",
         "storage.schema",
+        "storage.sql_store",
         "storage.sqlite",
         "storage.sqlite_connection",
-        "storage.sqlite_writer",
     }
 )
 """Files that do I/O, and their in-memory twins."""

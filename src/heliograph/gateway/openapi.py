@@ -468,9 +468,7 @@ _DELIVERY_EXAMPLE: _Schema = {
 }
 
 _LOGGED_EXAMPLE: _Schema = _DELIVERY_EXAMPLE | {
-    "log": [
-        {"number": 1, "at": 1790000000.25, "duration_s": 0.031, "status": 503, "error": "503 Service Unavailable"}
-    ]
+    "log": [{"number": 1, "at": 1790000000.25, "duration_s": 0.031, "status": 503, "error": "503 Service Unavailable"}]
 }
 
 _BODY_ERRORS = ("unauthenticated", "too_slow", "too_large", "not_json", "unavailable")

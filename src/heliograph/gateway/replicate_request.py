@@ -67,7 +67,9 @@ def read_prediction(fields: Mapping[str, object], *, model: str | None) -> Predi
     named = fields.get("version") if model is None else model
     if not isinstance(named, str) or not named:
         raise InvalidRequest(
-            "version must name a model: an id of GET /v1/models, or owner/name.", param="version", code="invalid_version"
+            "version must name a model: an id of GET /v1/models, or owner/name.",
+            param="version",
+            code="invalid_version",
         )
     given = fields.get("input")
     if not isinstance(given, dict):

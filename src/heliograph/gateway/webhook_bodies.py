@@ -52,6 +52,8 @@ def _body(message: WebhookMessage, stored: StoredJob, base_url: str, output_path
             "type": message.event.value,
             "timestamp": iso(message.at_s),
             "created_at": int(message.at_s),
-            "data": job_json(status, output_url=lambda output, is_thumbnail: base_url + output_path(output, is_thumbnail)),
+            "data": job_json(
+                status, output_url=lambda output, is_thumbnail: base_url + output_path(output, is_thumbnail)
+            ),
         }
     )

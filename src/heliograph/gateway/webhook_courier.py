@@ -202,9 +202,7 @@ class Courier:
             status=reply.status,
             error=reply.reason if reply.status is None else error_of(reply.status),
         )
-        after = after_try(
-            message, tried, self._retries, retry_after_s=_retry_after_s(reply.headers), luck=self._luck()
-        )
+        after = after_try(message, tried, self._retries, retry_after_s=_retry_after_s(reply.headers), luck=self._luck())
         writes: list[MoveWebhookMessage | PutWebhookEndpoint] = [MoveWebhookMessage(message=after.message, tried=tried)]
         endpoint = self._book.get(message.tenant_id, message.target)
         if after.is_gone and endpoint is not None:

@@ -1,5 +1,6 @@
 """Webhooks over HTTP: endpoints, their secrets, deliveries, sending again."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated
 
@@ -166,5 +167,5 @@ def _try_json(one: WebhookTry) -> dict[str, object]:
     }
 
 
-def _answer(body: dict[str, object], code: HTTPStatus = HTTPStatus.OK) -> Response:
+def _answer(body: Mapping[str, object], code: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(to_json(body), status_code=code, media_type="application/json")

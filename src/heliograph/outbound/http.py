@@ -23,7 +23,6 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 """Addresses of a host, best first. Raises `OSError` when there are none."""
 
 
-
 class OutboundHttp:
     """`Outbound` over real connections. `resolve` stands in for the system's resolver in tests."""
 

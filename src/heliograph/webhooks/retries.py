@@ -41,15 +41,11 @@ def after_try(
     ended_at_s = tried.at_s + tried.duration_s
     message = replace(message, tries=tried.number)
     if tried.status is not None and 200 <= tried.status < 300:
-        return AfterTry(
-            message=replace(message, state=MessageState.DELIVERED, ended_at_s=ended_at_s, last_error=None)
-        )
+        return AfterTry(message=replace(message, state=MessageState.DELIVERED, ended_at_s=ended_at_s, last_error=None))
     failed = replace(message, failures=message.failures + 1, last_error=tried.error)
     is_gone = tried.status == HTTPStatus.GONE
     if is_gone or failed.failures > len(policy.delays_s):
-        return AfterTry(
-            message=replace(failed, state=MessageState.GIVEN_UP, ended_at_s=ended_at_s), is_gone=is_gone
-        )
+        return AfterTry(message=replace(failed, state=MessageState.GIVEN_UP, ended_at_s=ended_at_s), is_gone=is_gone)
     wait_s = policy.delays_s[failed.failures - 1] * (1.0 + policy.jitter * luck)
     if retry_after_s is not None and tried.status in _SAYS_WHEN:
         wait_s = max(wait_s, min(retry_after_s, RETRY_AFTER_S_MAX))
