@@ -45,7 +45,7 @@ def test_a_secret_file_is_made_once_and_kept_private(tmp_path: Path) -> None:
 def test_a_damaged_secret_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "link.key"
     path.write_bytes(content)
-    with pytest.raises(Unavailable, match="is damaged.*all is lost"):
+    with pytest.raises(Unavailable, match=r"is damaged.*all is lost"):
         app.secret_file(path, loss="all is lost")
     assert path.read_bytes() == content, "nothing is replaced behind the operator's back"
 

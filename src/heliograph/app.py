@@ -144,7 +144,7 @@ async def installation(
         await post.warm_up()
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
         book = EndpointBook(await store.webhook_endpoints())
-        signer = Signer(secret_file(data_dir / "webhooks.key", loss="every webhook secret changes then"))
+        signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
         outbound = OutboundHttp(outbound_policy, user_agent=f"Heliograph/{__version__}")
         stack.push_async_callback(outbound.close)

@@ -2,19 +2,24 @@
 
 from dataclasses import replace
 
-from heliograph.domain.job import JobState
+from heliograph.domain.job import Job, JobState
 from heliograph.domain.money import Micros
-from heliograph.domain.views import JobStatus
+from heliograph.domain.views import JobStatus, JobView, Phase
 from heliograph.domain.webhooks import WebhookEvent, WebhookMessage
 from heliograph.gateway.predictions import prediction_json
 from heliograph.gateway.timestamps import iso
 from heliograph.gateway.wire import OutputUrl, job_json, to_json
-from heliograph.pipeline import closed_view
 from heliograph.storage.store import StoredJob
 from heliograph.webhooks import as_of
 
 BODY_BYTES_MAX = 20_000
 _PROMPT_CHARS_CUT = 1_000
+_PHASE_OF = {
+    JobState.PENDING: Phase.WAITING,
+    JobState.DISPATCHED: Phase.WAITING,
+    JobState.RUNNING: Phase.GENERATING,
+    JobState.POST_PROCESSING: Phase.FINISHING,
+}
 
 
 def body_of(message: WebhookMessage, stored: StoredJob, *, base_url: str, output_path: OutputUrl) -> bytes:
@@ -39,7 +44,7 @@ def _body(message: WebhookMessage, stored: StoredJob, base_url: str, output_path
     job = as_of(stored.job, message.event)
     has_outputs = job.state is JobState.COMPLETED or message.event is WebhookEvent.PREDICTION_OUTPUT
     status = JobStatus(
-        view=closed_view(job),
+        view=_view(job),
         outputs=stored.outputs if has_outputs else (),
         cost_micros=stored.cost_micros if job.state.is_terminal else Micros(0),
     )
@@ -57,3 +62,11 @@ def _body(message: WebhookMessage, stored: StoredJob, base_url: str, output_path
             ),
         }
     )
+
+
+def _view(job: Job) -> JobView:
+    """What can be said of a job in hindsight: nothing of its place in the queue."""
+    steps = job.request.steps
+    step = steps if job.state in (JobState.POST_PROCESSING, JobState.COMPLETED) else 0
+    phase = _PHASE_OF.get(job.state, Phase.DONE)
+    return JobView(job=job, phase=phase, queue_position=None, eta_s=None, step=step, steps=steps)

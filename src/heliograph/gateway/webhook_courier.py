@@ -97,7 +97,7 @@ class Courier:
 
     async def run(self, *, render: Render) -> None:
         """Deliver until cancelled; `render` makes the body of a message."""
-        forgotten_at_s = 0.0
+        forgotten_at_s = float("-inf")
         async with asyncio.TaskGroup() as lanes:
             while True:
                 self._news.clear()

@@ -113,7 +113,7 @@ def refuse_address(address: Address, *, scheme: str, policy: OutboundPolicy) -> 
 
 
 def parsed_networks(names: tuple[str, ...]) -> tuple[Network, ...]:
-    """The networks of a setting, such as `10.1.0.0/16`. Raises `ValueError`."""
+    """The networks of a setting, such as `192.0.2.0/24`. Raises `ValueError`."""
     return tuple(ip_network(name) for name in names)
 
 
