@@ -24,7 +24,6 @@ mean of the line stands in for each estimate."""
 TURN_EVERY = 4
 
 
-
 class PendingLine:
     """Jobs in line. `price` is how many seconds of waiting one GPU-second of lead over others costs.
 
