@@ -48,7 +48,7 @@ class Plan:
     jobs: int
     seed: int
     store: str = "sqlite"
-    every_s: float = 1.2
+    every_s: float = 2.0
     gap_s: float = 0.12
 
 
@@ -65,7 +65,6 @@ class Chaos:
         self.server = ChaosServer(folder / "data", folder / "server.log", run=self.run_id, env=SETTINGS)
         self.tenants: list[Tenant] = []
         self._is_calm = asyncio.Event()
-        self._restart: asyncio.Task[None] | None = None
 
     async def play(self) -> dict[str, Any]:
         """Submit, break, wait, audit. The figures, with those that have to be zero."""
@@ -73,7 +72,16 @@ class Chaos:
         self.server.start()
         await self._serves()
         began_s = time.monotonic()
-        breaking = asyncio.create_task(self._break())
+        async with asyncio.TaskGroup() as until_calm:
+            until_calm.create_task(self._break())
+            until_calm.create_task(self._supervise())
+            await self._submit(began_s)
+            self._is_calm.set()
+        self.say(f"calm after {time.monotonic() - began_s:.0f} s; waiting for the rest")
+        await self._settle()
+        return await self._audit()
+
+    async def _submit(self, began_s: float) -> None:
         share = self.plan.jobs // len(self.tenants)
         async with asyncio.TaskGroup() as submitting:
             for index, tenant in enumerate(self.tenants):
@@ -81,11 +89,6 @@ class Chaos:
                 chance = random.Random(f"{self.plan.seed}/{tenant.name}")
                 submitting.create_task(tenant.submit(range(share + more), chance, gap_s=self.plan.gap_s * 3))
             submitting.create_task(self._tell(began_s))
-        self._is_calm.set()
-        await breaking
-        self.say(f"calm after {time.monotonic() - began_s:.0f} s; waiting for the rest")
-        await self._settle()
-        return await self._audit()
 
     # --- set-up ------------------------------------------------------------------------------------------------------
 
@@ -118,6 +121,14 @@ class Chaos:
 
     # --- faults ------------------------------------------------------------------------------------------------------
 
+    async def _supervise(self) -> None:
+        """Start the server again when it ends, as a service manager does."""
+        while not self._is_calm.is_set():
+            if self.server.has_ended():
+                await asyncio.sleep(0.5)
+                self.server.start()
+            await asyncio.sleep(0.1)
+
     async def _break(self) -> None:
         kinds = frozenset(FaultKind) - {FaultKind.STOP_DATABASE, FaultKind.DROP_RECEIVER}
         async with asyncio.TaskGroup() as holding:
@@ -140,11 +151,7 @@ class Chaos:
                     send(pid, signal.SIGCONT)
             case FaultKind.KILL_SERVER:
                 happened = not self.server.has_ended()
-                if happened:
-                    self.server.kill()
-                    await asyncio.sleep(fault.hold_s / 3)
-                    if self.server.has_ended():
-                        self.server.start()
+                self.server.kill()
             case FaultKind.FILL_DISK:
                 full = self.server.fill_disk()
                 await asyncio.sleep(fault.hold_s)
