@@ -19,7 +19,10 @@ SIMULATED: Mapping[str, Callable[[Options, int], Iterator[Trial]]] = {
     "eta": eta.trials,
 }
 
-FINISH: Mapping[str, Callable[[dict[str, Figures]], None]] = {"flash_crowd": flash_crowd.finish}
+FINISH: Mapping[str, Callable[[dict[str, Figures]], None]] = {
+    "spot": spot.finish,
+    "flash_crowd": flash_crowd.finish,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
