@@ -9,8 +9,11 @@ STAMPS := $(VENV)/stamps
 PAGE   := src/heliograph/gateway/page/index.html
 PROMPT ?= a lone tree in the desert at sunset
 PYTEST_ARGS ?=
+SEEDS  ?= 10
+SCALE  ?= 10,20,40
+DAYS   ?= 0:7
 
-.PHONY: help demo test check fix bench bench-model web lock clean
+.PHONY: help demo test check fix bench bench-model bench-policies sim-faults web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +38,14 @@ bench: $(STAMPS)/dev  ## Measure what the README promises; ratios within one run
 
 bench-model: $(STAMPS)/dev  ## Measure the built-in models: adherence, judge, times, determinism, sizes
 	@$(PYTHON) -m benchmarks.model
+
+bench-policies: $(STAMPS)/dev  ## Our policies against the literature's, simulated; GENTD26=FILE SPOT_DIR=DIR for real traces
+	@$(PYTHON) -m benchmarks.policies --seeds $(SEEDS) --scale $(SCALE) --days $(DAYS) --json build/policies.json --docs \
+	  $(if $(GENTD26),--gentd26 $(GENTD26)) $(if $(SPOT_DIR),--spot-dir $(SPOT_DIR))
+
+sim-faults: SEEDS = 10000
+sim-faults: $(STAMPS)/dev  ## Thousands of simulated worlds full of faults; goes on where it stopped
+	@$(PYTHON) -m benchmarks.sim_faults --seeds $(SEEDS)
 
 web:  ## Build the page; without Node everything else works and / says what to do
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PAGE); \

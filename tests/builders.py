@@ -75,6 +75,7 @@ from heliograph.domain.views import (
     ReplicaState,
     ReplicaView,
 )
+from heliograph.domain.webhooks import JobWebhook
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.fairness import Place
 
@@ -154,6 +155,7 @@ def a_job(
     not_before_s: float = 0.0,
     timeline: tuple[Moment, ...] | None = None,
     failure: Failure | None = None,
+    webhook: JobWebhook | None = None,
 ) -> Job:
     """A job called `name`; `model` is used when no `request` is given, the timeline leads to `state` in no time."""
     path = _PATH[: _PATH.index(state) + 1] if state in _PATH else (JobState.PENDING, state)
@@ -174,6 +176,7 @@ def a_job(
         not_before_s=not_before_s,
         timeline=entered if timeline is None else timeline,
         failure=failure,
+        webhook=webhook,
     )
 
 

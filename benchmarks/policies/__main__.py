@@ -11,8 +11,9 @@ Requests that were refused, failed, expired or late count as misses for everybod
 Without `--gentd26` the end-to-end axis runs on synthetic traffic with that trace's popularity and mix, and `warm_pool`
 is left out; without `--spot-dir` spot GPUs come and go at random.
 
-Each axis is a module with `trials(options, seed)`, the simulations to run, and, where figures are made of several
-simulations, `finish(policies)`. Simulations run in one process per core; decisions are timed afterwards, alone.
+Each axis is a module with `trials(options, seed)`, the simulations to run; `finish(policies)`, where figures are made
+of several simulations of a seed; `PROMISES` and `PLOTS`. Simulations run in one process per core; decisions are timed
+afterwards, alone. `--docs` writes the figures and plots into docs/benchmarks.md.
 """
 
 import argparse
@@ -32,20 +33,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.decisions import measured
 from benchmarks.policies import warm_pool
 from benchmarks.policies.axes import FINISH, SIMULATED, Task, run, trials_of
+from benchmarks.policies.page import write_page
 from benchmarks.policies.trials import Figure, Figures, Metrics, Options
 
 AXES = ("end_to_end", "image_deadlines", "image_video", "warm_pool", "spot", "flash_crowd", "eta", "decision_time")
-DAY_S = 86_400.0
 
 
 def warm_pools(options: Options) -> dict[str, Metrics]:
     """`warm_pool.py` on the days that count; the days before them are what policies have learned from."""
-    requests = warm_pool.read(Path(options.gentd26 or ""))
-    first, last = options.days
-    began_s = requests[0].at_s
-    window = (began_s + first * DAY_S, min(began_s + last * DAY_S, requests[-1].at_s + 1.0))
-    rows = warm_pool.compared([request for request in requests if request.at_s < window[1]], window)
-    return {name: {"cold_share": found.cold_ratio, "idle_gpu_hours": found.idle_hours} for name, found in rows}
+    rows = warm_pool.compared_on(Path(options.gentd26 or ""), options.days)
+    figures: dict[str, Metrics] = {}
+    for name, found in rows:
+        closed = warm_pool.gap_closed(rows, found)
+        figures[name] = {"cold_share": found.cold_ratio, "idle_gpu_hours": found.idle_hours}
+        figures[name] |= {} if closed is None else {"gap_closed": closed}
+    return figures
 
 
 def decision_times(*, sizes: tuple[int, ...]) -> Metrics:
@@ -68,6 +70,7 @@ def arguments_of(words: list[str] | None = None) -> Options:
     parser.add_argument("--axes", default=",".join(AXES))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="simulations at once")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--docs", action="store_true", help="write them into docs/benchmarks.md, with plots")
     words_found = parser.parse_args(words)
     axes = tuple(words_found.axes.split(","))
     if set(axes) - set(AXES):
@@ -87,12 +90,12 @@ def arguments_of(words: list[str] | None = None) -> Options:
         axes=axes,
         jobs=words_found.jobs,
         json=words_found.json,
+        docs=words_found.docs,
     )
 
 
 def figures_of(options: Options) -> dict[str, dict[str, Figures]]:
     """All axes that were asked for, with progress and the time that is left on the terminal."""
-    values: dict[tuple[str, str, str], dict[int, float]] = {}
     tasks = [
         Task(axis=axis, seed=seed, number=number, policy=trial.policy)
         for seed in range(1, options.seeds + 1)
@@ -100,6 +103,9 @@ def figures_of(options: Options) -> dict[str, dict[str, Figures]]:
         if axis in options.axes
         for number, trial in enumerate(trials_of(options, axis, seed))
     ]
+    seen: dict[tuple[str, int], dict[str, Metrics]] = {}
+    for task in tasks:
+        seen.setdefault((task.axis, task.seed), {})[task.policy] = {}
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     began_s = time.monotonic()
@@ -111,19 +117,12 @@ def figures_of(options: Options) -> dict[str, dict[str, Figures]]:
         running = {pool.submit(run, options, task): task for task in tasks}
         for count, done in enumerate(as_completed(running), start=1):
             task = running[done]
-            for metric, value in done.result().items():
-                values.setdefault((task.axis, task.policy, metric), {})[task.seed] = value
+            seen[task.axis, task.seed][task.policy].update(done.result())
             bar.update(shown, advance=1, description=f"{task.axis}: {task.policy}, seed {task.seed}")
             if not console.is_terminal and count % 10 == 0:
                 left_s = (time.monotonic() - began_s) / count * (len(tasks) - count)
                 print(f"{count} of {len(tasks)} simulations, about {left_s:.0f} s left", file=sys.stderr, flush=True)
-    figures: dict[str, dict[str, Figures]] = {}
-    for axis, policy, metric in sorted(values):
-        seen = values[axis, policy, metric]
-        figures.setdefault(axis, {}).setdefault(policy, {})[metric] = Figure.of([seen[seed] for seed in sorted(seen)])
-    for axis, finish in FINISH.items():
-        if axis in figures:
-            finish(figures[axis])
+    figures = {axis: _over_seeds(axis, seen) for axis in SIMULATED if axis in options.axes}
     if "warm_pool" in options.axes and options.gentd26:
         for policy, metrics in warm_pools(options).items():
             figures.setdefault("warm_pool", {})[policy] = {name: Figure.of([value]) for name, value in metrics.items()}
@@ -131,6 +130,22 @@ def figures_of(options: Options) -> dict[str, dict[str, Figures]]:
         times = decision_times(sizes=(10_000, 100_000))
         figures["decision_time"] = {"heliograph": {name: Figure.of([value]) for name, value in times.items()}}
     return {axis: figures[axis] for axis in AXES if axis in figures}
+
+
+def _over_seeds(axis: str, seen: Mapping[tuple[str, int], dict[str, Metrics]]) -> dict[str, Figures]:
+    """Means and intervals of an axis; what `finish` derives, it derives seed by seed: differences are paired."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for (of_axis, _), policies in sorted(seen.items(), key=lambda each: each[0]):
+        if of_axis != axis:
+            continue
+        if axis in FINISH:
+            FINISH[axis](policies)
+        for policy, metrics in policies.items():
+            for metric, value in metrics.items():
+                values.setdefault(policy, {}).setdefault(metric, []).append(value)
+    return {
+        policy: {metric: Figure.of(found) for metric, found in metrics.items()} for policy, metrics in values.items()
+    }
 
 
 def table_of(figures: Mapping[str, Mapping[str, Figures]]) -> str:
@@ -159,6 +174,8 @@ def main() -> None:
     options = arguments_of()
     figures = figures_of(options)
     print(table_of(figures))
+    if options.docs:
+        write_page(figures, options)
     if options.json is not None:
         options.json.write_text(json.dumps(as_data(figures), indent=1) + "\n", encoding="utf-8")
 

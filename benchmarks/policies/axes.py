@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.policies import end_to_end, eta, flash_crowd, image_deadlines, image_video, spot
-from benchmarks.policies.trials import Figures, Metrics, Options, Trial
+from benchmarks.policies.trials import Metrics, Options, Plot, Promise, Trial
 from heliograph.cli_simulate import surroundings
 from heliograph.simulation import simulate
 
@@ -19,9 +19,25 @@ SIMULATED: Mapping[str, Callable[[Options, int], Iterator[Trial]]] = {
     "eta": eta.trials,
 }
 
-FINISH: Mapping[str, Callable[[dict[str, Figures]], None]] = {
-    "spot": spot.finish,
+FINISH: Mapping[str, Callable[[dict[str, Metrics]], None]] = {
     "flash_crowd": flash_crowd.finish,
+    "image_deadlines": image_deadlines.finish,
+    "spot": spot.finish,
+}
+"""What is made of several simulations with one seed: adds to the metrics of its policies."""
+
+PROMISES: Mapping[str, tuple[Promise, ...]] = {
+    "image_deadlines": image_deadlines.PROMISES,
+    "spot": spot.PROMISES,
+    "flash_crowd": flash_crowd.PROMISES,
+    "eta": eta.PROMISES,
+}
+
+PLOTS: Mapping[str, tuple[Plot, ...]] = {
+    "image_deadlines": image_deadlines.PLOTS,
+    "image_video": image_video.PLOTS,
+    "spot": spot.PLOTS,
+    "flash_crowd": flash_crowd.PLOTS,
 }
 
 

@@ -60,6 +60,7 @@ from heliograph.domain.events import (
 )
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu, Interval
 from heliograph.scheduling import Profiles
 from heliograph.scheduling.scheduler import run_order
@@ -122,8 +123,9 @@ class Baseline:
 
     # --- what a decider answers --------------------------------------------------------------------------------------
 
-    def why_not(self, model_id: ModelId) -> str | None:
+    def why_not(self, model_id: ModelId, tier: Tier) -> str | None:
         """Only what fits no GPU is refused."""
+        del tier
         return "model_unavailable" if (self._cards[model_id].vram_bytes or 0) > self._largest else None
 
     def pending_jobs(self) -> int:

@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from benchmarks.policies import image_deadlines
-from benchmarks.policies.trials import Options, Trial
+from benchmarks.policies.trials import Options, Promise, Trial
+from benchmarks.report import Bar
+
+PROMISES = (
+    Promise(
+        text="80% intervals that held the truth, at least",
+        metric="interval_holds",
+        bar=Bar(limit=0.75, is_floor=True),
+        unit="%",
+    ),
+    Promise(text="80% intervals that held the truth, at most", metric="interval_holds", bar=Bar(limit=0.85), unit="%"),
+    Promise(text="median error of the expected time", metric="median_error", bar=Bar(limit=0.2), unit="%"),
+)
 
 
 def trials(options: Options, seed: int) -> Iterator[Trial]:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from benchmarks.policies.trials import Options, Trial, share, the_policies
+from benchmarks.policies.trials import Options, Plot, Trial, share, the_policies
 from heliograph.simulation import parse_scenario
+
+PLOTS = (Plot(title="Pictures and clips within their targets", metric="attainment", unit="%"),)
 
 
 def trials(options: Options, seed: int) -> Iterator[Trial]:

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Self
 
 from benchmarks.policies.baselines import Baseline, Order
+from benchmarks.report import Bar
 from heliograph.domain.ids import ModelId
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.scheduling import SchedulerPolicy
@@ -35,6 +36,7 @@ class Options:
     axes: tuple[str, ...]
     jobs: int
     json: Path | None
+    docs: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,30 @@ class Figure:
 
 Figures = dict[str, Figure]
 """By metric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A bar that one of our policy's metrics has to reach.
+
+    `unit` says how figures are written: `%` for shares, `points` for differences of shares, `x` for ratios; anything
+    else stands behind the number.
+    """
+
+    text: str
+    metric: str
+    bar: Bar
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """One picture of an axis: a metric of every policy side by side. `is_low_good` says which end is the better one."""
+
+    title: str
+    metric: str
+    unit: str
+    is_low_good: bool = False
 
 
 def baseline(order: Order) -> Policy:

@@ -12,15 +12,15 @@ comes within T, which is the least idling at its cold-start rate. The gap closed
 """
 
 import argparse
-import bisect
 import csv
 import heapq
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.policies.keep_alive import GreedyDual, HybridHistogram, KeepAlive
 from heliograph.domain.ids import ModelId
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.residency import FleetPolicy, worth_keeping
@@ -31,8 +31,8 @@ LOAD_S = 22.0
 """Every load, in seconds: the median of the trace's production loads."""
 
 TTL_S = 900.0
-REGULAR_CV_MIN, HISTOGRAM_S, HEAD, TAIL, MARGIN = 2.0, 4 * HOUR_S, 0.05, 0.99, 0.1
-"""Hybrid histogram (Shahrad et al., 2020): one-minute bins over four hours, used where their counts vary enough."""
+TEXTBOOK, TTL_AS_TEXTBOOK = "textbook: top 5 + 5 min", "fixed TTL at the textbook's cold starts"
+TTL, CLAIRVOYANT = f"fixed TTL {TTL_S / 60:.0f} min", f"clairvoyant {TTL_S / 60:.0f} min"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,48 +143,33 @@ def textbook(requests: Sequence[Request], gaps: Sequence[Gap], ttl_s: float, alw
     return [[(0.0, float("inf") if gap.model_id in top else ttl_s)] for gap in gaps]
 
 
-def hybrid_histogram(gaps: Sequence[Gap], fallback_s: float = 600.0) -> list[Spans]:
-    """Unload, load again just before the head of the inter-arrival times, keep until their tail."""
-    seen: dict[ModelId, list[float]] = defaultdict(list)
-    spans: list[Spans] = []
-    for gap in gaps:
-        known = seen[gap.model_id]
-        inside = [length_s for length_s in known if length_s < HISTOGRAM_S]
-        if len(inside) >= max(10, len(known) // 2) and _cv_of_bins(inside) > REGULAR_CV_MIN:
-            head_s = _quantile(inside, HEAD) // 60 * 60 * (1 - MARGIN)
-            tail_s = (_quantile(inside, TAIL) // 60 + 1) * 60 * (1 + MARGIN)
-            spans.append([(0.0 if head_s < 60 else head_s, tail_s)])
+def kept_by(keep_alive: KeepAlive, requests: Sequence[Request], gaps: Sequence[Gap]) -> list[Spans]:
+    """When a policy of `keep_alive.py` has each model loaded, with room for all of them."""
+    happened = [(request.at_s, 0, number) for number, request in enumerate(requests)]
+    happened += [(gap.from_s, 1, number) for number, gap in enumerate(gaps)]
+    spans: list[Spans] = [[] for _ in gaps]
+    for at_s, is_over, number in sorted(happened):
+        model_id = gaps[number].model_id
+        if is_over:
+            keep_alive.became_idle(model_id, at_s)
+            window = keep_alive.window(model_id)
+            spans[number] = [(window.from_s, window.to_s)]
         else:
-            spans.append([(0.0, fallback_s)])
-        if gap.until_s is not None:
-            bisect.insort(known, gap.length_s)
+            keep_alive.asked(model_id, at_s)
     return spans
 
 
-def _cv_of_bins(lengths_s: Sequence[float]) -> float:
-    counts = [0] * int(HISTOGRAM_S / 60)
-    for length_s in lengths_s:
-        counts[int(length_s // 60)] += 1
-    mean = sum(counts) / len(counts)
-    return (sum((count - mean) ** 2 for count in counts) / len(counts)) ** 0.5 / mean
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    return values[min(int(share * len(values)), len(values) - 1)]
-
-
 def greedy_dual(requests: Sequence[Request], gaps: Sequence[Gap], slots: int) -> list[Spans]:
-    """`slots` models are loaded at any time; priority is clock + frequency x load cost, all of one size."""
-    clock, priority, frequency = 0.0, OrderedDict[ModelId, float](), Counter[ModelId]()
+    """`slots` models are loaded at any time, all of one size and load time."""
+    keep_alive = GreedyDual()
     evicted_at_s: dict[int, float] = {}
     last_gap: dict[ModelId, int] = {}
     for number, request in enumerate(requests):
-        frequency[request.model_id] += 1
-        if request.model_id not in priority and len(priority) >= slots:
-            victim = min(priority, key=lambda model_id: priority[model_id])
-            clock = priority.pop(victim)
-            evicted_at_s[last_gap[victim]] = request.at_s
-        priority[request.model_id] = clock + frequency[request.model_id] * LOAD_S
+        keep_alive.asked(request.model_id, request.at_s)
+        if request.model_id not in last_gap and len(last_gap) >= slots:
+            victim = min(last_gap, key=keep_alive.priority)
+            keep_alive.made_room(victim)
+            evicted_at_s[last_gap.pop(victim)] = request.at_s
         last_gap[request.model_id] = number
     return [
         [(0.0, max(evicted_at_s[number] - gap.from_s, 0.0) if number in evicted_at_s else float("inf"))]
@@ -248,20 +233,48 @@ def compared(requests: Sequence[Request], window: Window) -> list[tuple[str, Sco
         return score(requests, gaps, spans, window)
 
     rows = [(f"fixed TTL {minutes} min", scored(fixed_ttl(gaps, minutes * 60.0))) for minutes in (5, 10, 15, 30, 60)]
-    rows += [
-        ("textbook: top 5 + 5 min", scored(textbook(requests, gaps, 300.0))),
-        ("hybrid histogram", scored(hybrid_histogram(gaps))),
-    ]
+    rows += with_textbook(requests, gaps, window)
+    rows.append(("hybrid histogram", scored(kept_by(HybridHistogram(), requests, gaps))))
     rows += [(f"Greedy-Dual, {slots} slots", scored(greedy_dual(requests, gaps, slots))) for slots in (4, 6, 8)]
-    rows.append((f"clairvoyant {TTL_S / 60:.0f} min", scored(clairvoyant(gaps, TTL_S))))
-    default = FleetPolicy().saved_s_worth
-    rows.append((f"heliograph, worth {default:g}", scored(heliograph(requests, gaps, default))))
+    rows.append((CLAIRVOYANT, scored(clairvoyant(gaps, TTL_S))))
+    rows.append(("heliograph, as it comes", scored(heliograph(requests, gaps, FleetPolicy().saved_s_worth))))
     cold_max = scored(fixed_ttl(gaps, TTL_S)).cold
-    worth, found = at_cold_starts(
-        lambda worth: scored(heliograph(requests, gaps, worth)), cold_max, low=10.0, high=1_000.0
-    )
-    rows.append((f"heliograph at the TTL's cold starts, worth {worth:.0f}", found))
+    _, found = at_cold_starts(lambda worth: scored(heliograph(requests, gaps, worth)), cold_max, low=10.0, high=1_000.0)
+    rows.append(("heliograph", found))
     return rows
+
+
+def with_textbook(requests: Sequence[Request], gaps: Sequence[Gap], window: Window) -> list[tuple[str, Score]]:
+    """The textbook policy, and the fixed TTL with its cold starts."""
+    found = score(requests, gaps, textbook(requests, gaps, 300.0), window)
+    _, as_cold = at_cold_starts(
+        lambda ttl_s: score(requests, gaps, fixed_ttl(gaps, ttl_s), window), found.cold, low=60.0, high=DAY_S
+    )
+    return [(TEXTBOOK, found), (TTL_AS_TEXTBOOK, as_cold)]
+
+
+def ttl_over_textbook(rows: Sequence[tuple[str, Score]]) -> float:
+    """Idle GPU-hours of a fixed TTL over those of the textbook policy, at the textbook's cold starts.
+
+    About one half on the whole trace (12.0% cold, 2,932 hours, against 12.3%, 1,425 hours).
+    """
+    named = dict(rows)
+    return named[TTL_AS_TEXTBOOK].idle_s / named[TEXTBOOK].idle_s
+
+
+def gap_closed(rows: Sequence[tuple[str, Score]], found: Score) -> float | None:
+    """How much of the way from the 15-minute TTL to clairvoyance; None with more cold starts than that TTL has."""
+    named = dict(rows)
+    ttl, bound = named[TTL], named[CLAIRVOYANT]
+    return (ttl.idle_s - found.idle_s) / (ttl.idle_s - bound.idle_s) if found.cold <= ttl.cold else None
+
+
+def compared_on(file: Path, days: tuple[float, float]) -> list[tuple[str, Score]]:
+    """The table of the days that count, FROM:TO from the first request; policies have learned from those before."""
+    requests = read(file)
+    began_s = requests[0].at_s
+    window = (began_s + days[0] * DAY_S, min(began_s + days[1] * DAY_S, requests[-1].at_s + 1.0))
+    return compared([request for request in requests if request.at_s < window[1]], window)
 
 
 def main() -> None:
@@ -270,20 +283,15 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--days", default="0:1000", help="days that count, FROM:TO, from the first request")
     arguments = parser.parse_args()
-    requests = read(arguments.file)
     first, last = (float(day) for day in arguments.days.split(":"))
-    began_s = requests[0].at_s
-    window = (began_s + first * DAY_S, min(began_s + last * DAY_S, requests[-1].at_s + 1.0))
-    requests = [request for request in requests if request.at_s < window[1]]
-    rows = compared(requests, window)
-    named = dict(rows)
-    ttl, bound = named["fixed TTL 15 min"], named[f"clairvoyant {TTL_S / 60:.0f} min"]
+    rows = compared_on(arguments.file, (first, last))
     print(f"Days {arguments.days}: {rows[0][1].requests} requests")
     print(f"{'policy':52}{'cold starts':>12}{'idle GPU-hours':>16}{'of the gap':>12}")
     for name, found in rows:
-        closed = (ttl.idle_s - found.idle_s) / (ttl.idle_s - bound.idle_s)
-        share = f"{closed:.0%}" if found.cold <= ttl.cold else ""
+        closed = gap_closed(rows, found)
+        share = "" if closed is None else f"{closed:.0%}"
         print(f"{name:52}{found.cold_ratio:>11.1%} {found.idle_hours:>15.1f} {share:>11}")
+    print(f"At the textbook's cold starts a fixed TTL needs {ttl_over_textbook(rows):.0%} of its idle GPU-hours.")
 
 
 if __name__ == "__main__":

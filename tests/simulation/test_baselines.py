@@ -1,10 +1,14 @@
 """The baselines of the benchmarks: they lose nobody either, and keep the relations the literature reports."""
 
+from xml.etree import ElementTree
+
 import pytest
 from benchmarks.policies.__main__ import AXES, arguments_of
 from benchmarks.policies.axes import SIMULATED
 from benchmarks.policies.baselines import Baseline, Order
-from benchmarks.policies.trials import Figure
+from benchmarks.policies.page import drawing, promise_row
+from benchmarks.policies.trials import Figure, Plot, Promise
+from benchmarks.report import Bar
 
 from heliograph.simulation import simulate
 from heliograph.simulation.decider import Making
@@ -78,3 +82,13 @@ def test_admission_keeps_more_deadlines_and_says_no_to_the_rest() -> None:
     assert edf.attainment > fcfs.attainment
     assert edf.refused > 0
     assert edf.expired + edf.late < fcfs.expired + fcfs.late
+
+
+def test_the_page_says_what_was_missed_and_draws_every_policy() -> None:
+    promise = Promise(text="late", metric="late_share", bar=Bar(limit=0.1), unit="%")
+    assert promise_row("flash_crowd", promise, Figure.of([0.05])).endswith("5.0% (5.0% to 5.0%) | ≤ 10.0% | met |")
+    assert promise_row("flash_crowd", promise, Figure.of([0.2])).endswith("| **missed** |")
+    plot = Plot(title="P95", metric="p95_s", unit="s", is_low_good=True)
+    picture = drawing((plot,), {"fcfs": {"p95_s": Figure.of([9.0, 11.0])}, "heliograph": {"p95_s": Figure.of([3.0])}})
+    words = [each.text for each in ElementTree.fromstring(picture).iter("{http://www.w3.org/2000/svg}text")]
+    assert words == ["P95 (less is better)", "heliograph", "3 s", "fcfs", "10 s"]

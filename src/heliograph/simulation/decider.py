@@ -8,11 +8,12 @@ from heliograph.domain.commands import CapacityCommand, Command, FleetCommand
 from heliograph.domain.events import Event, JobSubmitted
 from heliograph.domain.ids import GpuId, JobId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu, Interval, Market, QueueView, ReplicaState
 from heliograph.fleet.capacity import Arriving, CapacityDemand, CapacityState, CapacityView, Offer, plan_capacity
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import plan
-from heliograph.routing.route import NoRoute, Route, route
+from heliograph.routing.route import NoRoute, Route, Wants, route
 from heliograph.scheduling import Profiles, Scheduler
 from heliograph.simulation.scenario import PolicySet
 
@@ -53,8 +54,8 @@ class Decider(Protocol):
         """What to buy and to give back now; asked only where the policies have a capacity plan."""
         ...
 
-    def why_not(self, model_id: ModelId) -> str | None:
-        """Code of the reason why a request for the model cannot be taken, or None."""
+    def why_not(self, model_id: ModelId, tier: Tier) -> str | None:
+        """Code of the reason why a request of this tier for the model cannot be taken, or None."""
         ...
 
     def pending_jobs(self) -> int:
@@ -97,7 +98,8 @@ class Production:
     """The code that runs the live pipeline, asked in the same order.
 
     The pipeline takes fresh views in every turn; here they are taken once per `wishes`, so that routes between two
-    plans see the fleet as of the last one. A route is a function of the model and those views and remembered with them.
+    plans see the fleet as of the last one. A route is a function of the model, of whether the tier may run on spot, and
+    of those views, and is remembered with them.
     """
 
     def __init__(self, making: Making) -> None:
@@ -122,7 +124,8 @@ class Production:
         self._asked_s = 0.0
         self._fleet = self.scheduler.fleet_view()
         self._queue = QueueView(models={})
-        self._routes: dict[ModelId, Route | NoRoute] = {}
+        self._routes: dict[tuple[ModelId, bool], Route | NoRoute] = {}
+        self._spot_tiers = policies.scheduler.spot_tiers
 
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
         """As in a turn of the pipeline: the forecast learns of a submission, then the scheduler decides."""
@@ -177,18 +180,20 @@ class Production:
         )
         return commands
 
-    def why_not(self, model_id: ModelId) -> str | None:
+    def why_not(self, model_id: ModelId, tier: Tier) -> str | None:
         """What the production router says of a request for the model. Spot GPUs that are away count: they come back."""
-        found = self._routes.get(model_id)
+        key = (model_id, tier not in self._spot_tiers)
+        found = self._routes.get(key)
         if found is None:
             task = min(self._cards[model_id].tasks)
-            found = self._routes[model_id] = route(
+            found = self._routes[key] = route(
                 model_id,
                 task=task,
                 catalogue=self._catalogue,
                 engines=ENGINES,
                 fleet=replace(self._fleet, gpus=self._possible),
                 queue=self._queue,
+                wants=Wants(is_off_spot=key[1]),
             )
         return found.code if isinstance(found, NoRoute) else None
 

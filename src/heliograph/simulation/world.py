@@ -328,7 +328,7 @@ class World:
         self.measures.arrive(self.now_s)
         self.books.submit(job_id, asked)
         decider = self._decider
-        refusal = "server_down" if decider is None else decider.why_not(arrival.model_id)
+        refusal = "server_down" if decider is None else decider.why_not(arrival.model_id, arrival.tier)
         if decider is None or refusal is not None:
             self.books.refuse(job_id, refusal or "")
             self._miss(asked, "refused")
