@@ -13,7 +13,7 @@ SEEDS  ?= 10
 SCALE  ?= 10,20,40
 DAYS   ?= 0:7
 
-.PHONY: help demo test check fix bench bench-model bench-policies web lock clean
+.PHONY: help demo test check fix bench bench-model bench-policies sim-faults web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ bench-model: $(STAMPS)/dev  ## Measure the built-in models: adherence, judge, ti
 bench-policies: $(STAMPS)/dev  ## Our policies against the literature's, simulated; GENTD26=FILE SPOT_DIR=DIR for real traces
 	@$(PYTHON) -m benchmarks.policies --seeds $(SEEDS) --scale $(SCALE) --days $(DAYS) --json build/policies.json --docs \
 	  $(if $(GENTD26),--gentd26 $(GENTD26)) $(if $(SPOT_DIR),--spot-dir $(SPOT_DIR))
+
+sim-faults: SEEDS = 10000
+sim-faults: $(STAMPS)/dev  ## Thousands of simulated worlds full of faults; goes on where it stopped
+	@$(PYTHON) -m benchmarks.sim_faults --seeds $(SEEDS)
 
 web:  ## Build the page; without Node everything else works and / says what to do
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PAGE); \

@@ -16,12 +16,14 @@ from heliograph.domain.commands import (
     PostProcess,
     RecordJob,
     RefuseJob,
+    SaveJob,
     StartReplica,
     StopReplica,
 )
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
+    CheckpointKept,
     ClockTicked,
     DrainRequested,
     Event,
@@ -75,6 +77,7 @@ from heliograph.domain.views import (
     ReplicaState,
     ReplicaView,
 )
+from heliograph.domain.webhooks import JobWebhook
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.fairness import Place
 
@@ -154,6 +157,7 @@ def a_job(
     not_before_s: float = 0.0,
     timeline: tuple[Moment, ...] | None = None,
     failure: Failure | None = None,
+    webhook: JobWebhook | None = None,
 ) -> Job:
     """A job called `name`; `model` is used when no `request` is given, the timeline leads to `state` in no time."""
     path = _PATH[: _PATH.index(state) + 1] if state in _PATH else (JobState.PENDING, state)
@@ -174,6 +178,7 @@ def a_job(
         not_before_s=not_before_s,
         timeline=entered if timeline is None else timeline,
         failure=failure,
+        webhook=webhook,
     )
 
 
@@ -539,6 +544,10 @@ def run_paused(job: str = "cat", step: int = 5, *, attempt: int = 1, checkpoint:
     return RunPaused(job_id=JobId(job), attempt=attempt, step=step, checkpoint=kept)
 
 
+def checkpoint_kept(job: str = "cat", step: int = 5, *, attempt: int = 1) -> CheckpointKept:
+    return CheckpointKept(job_id=JobId(job), attempt=attempt, step=step, checkpoint=f"{job} after {step}")
+
+
 def outputs_stored(job: str = "cat", *, attempt: int = 1, outputs: tuple[Output, ...] | None = None) -> OutputsStored:
     delivered = (an_output(job=job),) if outputs is None else outputs
     return OutputsStored(job_id=JobId(job), attempt=attempt, outputs=delivered)
@@ -624,6 +633,8 @@ def _in_words(command: Command) -> str:
     match command:
         case RecordJob(job=job, cause=cause):
             return f"{job.job_id} {job.state} ({cause})"
+        case SaveJob(job=job):
+            return f"keep {job.checkpoint}"
         case RefuseJob(job_id=job_id, error=error):
             return f"refuse {job_id} ({error.code})"
         case Dispatch(worker_id=worker_id, order=order):

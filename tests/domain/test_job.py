@@ -1,10 +1,14 @@
 """The table of legal moves, and the record that moves."""
 
+from dataclasses import MISSING, fields, replace
+
 import pytest
 
-from heliograph.domain.job import LEGAL_MOVES, ON_WORKER, Failure, JobState, Moment
+from heliograph.domain.job import LEGAL_MOVES, ON_WORKER, Failure, Job, JobState, Moment
+from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook
 from tests.builders import a_job
 
+DEFAULTS = {field.name: field.default for field in fields(Job) if field.default is not MISSING}
 TERMINAL = {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
 
 
@@ -55,6 +59,21 @@ def test_a_job_makes_legal_moves_and_no_others(state: JobState, to: JobState) ->
     else:
         with pytest.raises(AssertionError, match=f"job cat: {state} -> {to} is not a legal move"):
             job.moved(to, now_s=5.0)
+
+
+def test_a_move_keeps_whatever_it_does_not_change() -> None:
+    hook = JobWebhook(url="https://example.com", events=JOB_EVENTS)
+    job = replace(
+        a_job("cat", end_user="ann", webhook=hook), deadline_at_s=9.0, failures=1, reseeds=2, not_before_s=3.0
+    )
+    job = replace(job, checkpoint="kept", steps_done=5)
+    job = job.moved(JobState.DISPATCHED, now_s=1.0, attempt=4)
+    others = {field.name for field in fields(Job)} - {"state", "timeline"}
+    as_made = {name for name, default in DEFAULTS.items() if getattr(job, name) == default}
+    assert as_made == {"failure"}, "give the job above a value of its own for every field"
+    back = job.moved(JobState.PENDING, now_s=2.0)
+    assert {name: getattr(back, name) for name in others} == {name: getattr(job, name) for name in others}
+    assert job.moved(JobState.PENDING, now_s=2.0, not_before_s=7.0) == replace(back, not_before_s=7.0)
 
 
 def test_an_ended_job_knows_when_and_why() -> None:

@@ -359,3 +359,30 @@ def test_whoever_may_not_run_on_spot_waits_for_another_replica() -> None:
 
 def test_what_nothing_here_can_do_is_impossible() -> None:
     assert refused(answered("quick", fleet=a_fleet(gpus=0))).answer is Answer.IMPOSSIBLE
+
+
+# --- spot -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_tier_that_may_not_run_on_spot_hears_at_once_that_nothing_else_fits() -> None:
+    """Found by a simulated seed: such a job used to wait for ever."""
+    fleet = a_fleet(
+        gpus=[
+            a_gpu("gpu0"),
+            a_gpu("gpu1", memory_bytes=20_000, market=Market.SPOT),
+            a_gpu("gpu2", memory_bytes=20_000, market=Market.SPOT),
+        ]
+    )
+    assert chosen(routed("huge", fleet=fleet)) == "huge"
+    wants = Wants(is_off_spot=True)
+    found = refused(
+        route("huge", task="t2i", catalogue=CATALOGUE, engines=FAKE, fleet=fleet, queue=EMPTY_QUEUE, wants=wants)
+    )
+    assert found.code == "model_unavailable"
+    assert "fits only spot GPUs" in found.reason
+    assert "slow" in found.alternatives
+    assert "huge" not in found.alternatives
+    listed = route("listed", task="t2i", catalogue=CATALOGUE, engines=FAKE, fleet=fleet, queue=EMPTY_QUEUE, wants=wants)
+    assert "no engine" in refused(listed).reason, "what is wrong anyhow is said as ever"
+    anything = route(None, task="t2i", catalogue=CATALOGUE, engines=FAKE, fleet=fleet, queue=EMPTY_QUEUE, wants=wants)
+    assert chosen(anything) != "huge"

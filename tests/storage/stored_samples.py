@@ -2,13 +2,16 @@
 
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
-from heliograph.domain.ids import TenantId
+from heliograph.domain.ids import EndpointId, JobId, MessageId, TenantId
 from heliograph.domain.job import Attempt, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
 from heliograph.domain.request import Adjustment, OutputFormat
+from heliograph.domain.webhooks import JobWebhook, WebhookEndpoint, WebhookEvent, WebhookMessage, WebhookTry
 from heliograph.storage.store import IdempotencyRecord, PostLedger
 from tests import builders
+
+HOOK = JobWebhook(url="https://example.com/hook?order=17", events=(WebhookEvent.JOB_COMPLETED, WebhookEvent.JOB_FAILED))
 
 
 def a_job(
@@ -40,6 +43,7 @@ def a_job(
         not_before_s=1002.5,
         timeline=(Moment(state=JobState.PENDING, at_s=1000.25), Moment(state=state, at_s=1001.125)),
         failure=Failure(code="worker_lost", message="Try again.") if state is JobState.FAILED else None,
+        webhook=HOOK,
     )
 
 
@@ -101,4 +105,47 @@ def a_refusal(refusal_id: str = "r1", *, category: str = "violence") -> Refusal:
         category=category,
         param="prompt",
         at_s=1.0,
+    )
+
+
+def an_endpoint(endpoint_id: str = "we_1", *, tenant: str = "ada", created_at_s: float = 1.0) -> WebhookEndpoint:
+    return WebhookEndpoint(
+        endpoint_id=EndpointId(endpoint_id),
+        tenant_id=TenantId(tenant),
+        url="https://example.com/hook",
+        events=(WebhookEvent.JOB_COMPLETED,),
+        description="orders",
+        created_at_s=created_at_s,
+        secret_generation=2,
+        old_secret_until_s=9.5,
+        disabled_at_s=3.5,
+        disabled_reason="410 Gone",
+    )
+
+
+def a_message(
+    name: str = "m1",
+    *,
+    job: str = "job-1",
+    target: str = "we_1",
+    tenant: str = "ada",
+    event: WebhookEvent = WebhookEvent.JOB_COMPLETED,
+    at_s: float = 10.0,
+    next_at_s: float = 10.0,
+) -> WebhookMessage:
+    return WebhookMessage(
+        message_id=MessageId(name),
+        event_id=f"evt-{job}-{event}",
+        tenant_id=TenantId(tenant),
+        job_id=JobId(job),
+        target=target,
+        event=event,
+        at_s=at_s,
+        next_at_s=next_at_s,
+    )
+
+
+def a_try(message: str = "m1", number: int = 1, *, status: int | None = 500) -> WebhookTry:
+    return WebhookTry(
+        message_id=MessageId(message), number=number, at_s=11.0, duration_s=0.25, status=status, error="it broke"
     )

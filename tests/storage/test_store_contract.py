@@ -7,24 +7,41 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.domain.ids import JobId, OutputId, TenantId
+from heliograph.domain.ids import EndpointId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.pictures import Alignment
+from heliograph.domain.webhooks import MessageState, WebhookEvent
 from heliograph.storage import Store, StoredJob
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import (
+    DropWebhookEndpoint,
     Forget,
+    ForgetWebhooks,
+    MoveWebhookMessage,
     PutApiKey,
     PutAttempt,
     PutIdempotency,
     PutJob,
     PutOutput,
     PutRefusal,
+    PutWebhookEndpoint,
+    PutWebhookMessage,
+    ReplayWebhooks,
     Write,
 )
 from tests.builders import an_api_key
-from tests.storage.stored_samples import a_job, a_posting, a_record, a_refusal, an_attempt, an_output
+from tests.storage.stored_samples import (
+    a_job,
+    a_message,
+    a_posting,
+    a_record,
+    a_refusal,
+    a_try,
+    an_attempt,
+    an_endpoint,
+    an_output,
+)
 
 ADA, BOB = TenantId("ada"), TenantId("bob")
 
@@ -211,6 +228,113 @@ async def test_a_refusal_may_be_put_twice(store: Store) -> None:
     await store.commit([PutRefusal(refusal=a_refusal()), PutRefusal(refusal=a_refusal(category="other"))])
 
 
+async def test_webhook_endpoints_are_put_replaced_and_dropped_with_their_messages(store: Store) -> None:
+    younger, older = an_endpoint("we_2", created_at_s=5.0), an_endpoint("we_1", tenant="bob")
+    await store.commit([PutWebhookEndpoint(endpoint=younger), PutWebhookEndpoint(endpoint=older)])
+    assert await store.webhook_endpoints() == (older, younger)
+    moved = replace(younger, url="https://example.com/new", disabled_at_s=None, disabled_reason=None)
+    await store.commit([PutWebhookEndpoint(endpoint=moved)])
+    assert await store.webhook_endpoints() == (older, moved)
+
+    kept = a_message("m2", target="we_1")
+    await store.commit([PutWebhookMessage(message=a_message("m1", target="we_2")), PutWebhookMessage(message=kept)])
+    await store.commit([MoveWebhookMessage(message=a_message("m1", target="we_2"), tried=a_try("m1"))])
+    await store.commit([DropWebhookEndpoint(endpoint_id=EndpointId("we_2"))])
+    assert await store.webhook_endpoints() == (older,)
+    assert await store.webhook_message(MessageId("m1")) is None
+    assert await store.webhook_tries(MessageId("m1")) == ()
+    assert await store.webhook_message(MessageId("m2")) == kept
+
+
+async def test_a_webhook_message_is_put_once(store: Store) -> None:
+    message = a_message()
+    await store.commit([PutWebhookMessage(message=message)])
+    await store.commit([PutWebhookMessage(message=replace(message, at_s=99.0, next_at_s=99.0))])
+    assert await store.webhook_messages(ADA, limit=9) == (message,)
+
+
+async def test_what_is_due_is_found_by_target_and_job(store: Store) -> None:
+    messages = (
+        a_message("m1", job="job-1", next_at_s=30.0),
+        a_message("m2", job="job-2", next_at_s=20.0),
+        a_message("m3", job="job-2", next_at_s=20.5, event=WebhookEvent.JOB_STARTED),
+        a_message("m4", job="job-1", target="https://example.com:8443", next_at_s=5.0),
+        replace(a_message("m5", job="job-3", next_at_s=1.0), state=MessageState.DELIVERED),
+    )
+    await store.commit([PutWebhookMessage(message=message) for message in messages])
+    assert sorted(await store.webhook_targets()) == [("https://example.com:8443", 5.0), ("we_1", 20.0)]
+    assert await store.webhook_jobs_due("we_1", now_s=25.0, limit=9) == (JobId("job-2"), JobId("job-2"))
+    assert await store.webhook_jobs_due("we_1", now_s=30.0, limit=1) == (JobId("job-2"),)
+    assert await store.webhook_jobs_due("nobody", now_s=99.0, limit=9) == ()
+    assert await store.webhook_lane(JobId("job-2"), "we_1") == messages[1:3]
+    assert await store.webhook_lane(JobId("job-3"), "we_1") == ()
+
+
+async def test_a_try_is_logged_and_holds_back_what_comes_later_in_its_lane(store: Store) -> None:
+    first, second = a_message("m1", event=WebhookEvent.JOB_STARTED), a_message("m2")
+    elsewhere = a_message("m3", target="we_2")
+    await store.commit([PutWebhookMessage(message=message) for message in (first, second, elsewhere)])
+    later = replace(first, tries=1, failures=1, next_at_s=70.0, last_error="500")
+    await store.commit([MoveWebhookMessage(message=later, tried=a_try("m1"))])
+    assert await store.webhook_lane(first.job_id, "we_1") == (later, replace(second, next_at_s=70.0))
+    assert await store.webhook_message(elsewhere.message_id) == elsewhere
+    done = replace(later, state=MessageState.DELIVERED, tries=2, ended_at_s=71.0, last_error=None)
+    await store.commit([MoveWebhookMessage(message=done, tried=a_try("m1", 2, status=None))])
+    assert await store.webhook_lane(first.job_id, "we_1") == (replace(second, next_at_s=70.0),)
+    assert await store.webhook_tries(first.message_id) == (a_try("m1"), a_try("m1", 2, status=None))
+
+
+async def test_a_try_of_a_dropped_message_leaves_nothing(store: Store) -> None:
+    await store.commit([MoveWebhookMessage(message=a_message("gone"), tried=a_try("gone"))])
+    assert await store.webhook_tries(MessageId("gone")) == ()
+    assert await store.webhook_message(MessageId("gone")) is None
+    assert await store.webhook_messages(ADA, limit=9) == ()
+
+
+async def test_webhook_messages_are_paged_newest_first_within_their_tenant(store: Store) -> None:
+    messages = [a_message(f"m{number}", target=f"we_{number % 2}") for number in range(1, 6)]
+    others = a_message("x", tenant="bob", target="we_1")
+    await store.commit([PutWebhookMessage(message=message) for message in (*messages, others)])
+
+    async def names(**arguments: object) -> list[str]:
+        found = await store.webhook_messages(ADA, **{"limit": 9, **arguments})  # pyright: ignore[reportArgumentType]
+        return [message.message_id for message in found]
+
+    assert await names(limit=2) == ["m5", "m4"]
+    assert await names(limit=2, before=MessageId("m4")) == ["m3", "m2"]
+    assert await names(target="we_1") == ["m5", "m3", "m1"]
+    assert await names(target="we_1", before=MessageId("m3")) == ["m1"]
+    assert await names(target="nobody") == []
+
+
+async def test_what_was_not_delivered_is_replayed(store: Store) -> None:
+    waiting = replace(a_message("m1"), failures=3, next_at_s=900.0)
+    given_up = replace(a_message("m2"), state=MessageState.GIVEN_UP, failures=9, ended_at_s=50.0, last_error="500")
+    delivered = replace(a_message("m3"), state=MessageState.DELIVERED, ended_at_s=50.0)
+    old = replace(given_up, message_id=MessageId("m4"), at_s=1.0)
+    not_hers = replace(given_up, message_id=MessageId("m5"), tenant_id=BOB)
+    everything = (waiting, given_up, delivered, old, not_hers)
+    await store.commit([PutWebhookMessage(message=message) for message in everything])
+    await store.commit([ReplayWebhooks(tenant_id=ADA, target="we_1", since_s=5.0, now_s=100.0)])
+    assert [await store.webhook_message(message.message_id) for message in everything] == [
+        replace(waiting, failures=0, next_at_s=100.0),
+        replace(given_up, state=MessageState.WAITING, failures=0, next_at_s=100.0, ended_at_s=None),
+        delivered,
+        old,
+        not_hers,
+    ]
+
+
+async def test_old_webhook_messages_are_forgotten_with_their_tries(store: Store) -> None:
+    old, new = a_message("m1", at_s=1.0), a_message("m2", at_s=2.0)
+    await store.commit([PutWebhookMessage(message=message) for message in (old, new)])
+    await store.commit([MoveWebhookMessage(message=message, tried=a_try(message.message_id)) for message in (old, new)])
+    await store.commit([ForgetWebhooks(before_s=2.0)])
+    assert await store.webhook_messages(ADA, limit=9) == (new,)
+    assert await store.webhook_tries(old.message_id) == ()
+    assert await store.webhook_tries(new.message_id) == (a_try("m2"),)
+
+
 BAD_WRITES: dict[str, tuple[Write, ...]] = {
     "a posting that does not sum to zero": (a_posting(a_job(1), "p1", 700, off_by_micros=1),),
     "a posting with two lines of one number": (
@@ -237,6 +361,8 @@ async def test_one_bad_write_undoes_its_whole_group_and_no_other(store: Store, b
         a_posting(before, "p0", 5),
         PutIdempotency(record=a_record(before)),
         PutApiKey(key=replace(key, revoked_at_s=9.0)),
+        PutWebhookEndpoint(endpoint=an_endpoint()),
+        PutWebhookMessage(message=a_message()),
         *bad,
         PutJob(job=a_job(3)),
     ]
@@ -255,6 +381,8 @@ async def test_one_bad_write_undoes_its_whole_group_and_no_other(store: Store, b
     assert await store.output(an_output(before).output_id) is None
     assert await store.idempotency(ADA, "/v1/jobs", "k1") is None
     assert await store.api_keys() == (key,)
+    assert await store.webhook_endpoints() == ()
+    assert await store.webhook_messages(ADA, limit=9) == ()
 
 
 async def test_a_returned_commit_is_seen_by_the_next_read(store: Store) -> None:

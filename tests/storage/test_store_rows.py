@@ -19,11 +19,22 @@ from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.pictures import Output
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage import queries, rows
 from heliograph.storage.sqlite_connection import connect
 from heliograph.storage.store import IdempotencyRecord
 from tests.builders import an_api_key
-from tests.storage.stored_samples import a_job, a_posting, a_record, a_refusal, an_attempt, an_output
+from tests.storage.stored_samples import (
+    a_job,
+    a_message,
+    a_posting,
+    a_record,
+    a_refusal,
+    a_try,
+    an_attempt,
+    an_endpoint,
+    an_output,
+)
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
@@ -55,7 +66,7 @@ KINDS: dict[type, tuple[str, Callable[[Any], rows.Parameters], str, Callable[[ro
     Job: (queries.PUT_JOB, rows.row_of_job, "jobs", rows.job_of_row),
     Attempt: (queries.PUT_ATTEMPT, rows.row_of_attempt, "attempts", rows.attempt_of_row),
     Output: (queries.PUT_OUTPUT, rows.row_of_output, "outputs", rows.output_of_row),
-    LedgerLine: (queries.POST_LEDGER_LINE, rows.row_of_ledger_line, "ledger_lines", rows.ledger_line_of_row),
+    LedgerLine: (queries.post_ledger(1), rows.row_of_ledger_line, "ledger_lines", rows.ledger_line_of_row),
     IdempotencyRecord: (
         queries.PUT_IDEMPOTENCY,
         rows.row_of_idempotency,
@@ -64,6 +75,19 @@ KINDS: dict[type, tuple[str, Callable[[Any], rows.Parameters], str, Callable[[ro
     ),
     ApiKey: (queries.PUT_API_KEY, rows.row_of_api_key, "api_keys", rows.api_key_of_row),
     Refusal: (queries.PUT_REFUSAL, rows.row_of_refusal, "refusals", rows.refusal_of_row),
+    WebhookEndpoint: (
+        queries.PUT_WEBHOOK_ENDPOINT,
+        rows.row_of_webhook_endpoint,
+        "webhook_endpoints",
+        rows.webhook_endpoint_of_row,
+    ),
+    WebhookMessage: (
+        queries.PUT_WEBHOOK_MESSAGE,
+        rows.row_of_webhook_message,
+        "webhook_messages",
+        rows.webhook_message_of_row,
+    ),
+    WebhookTry: (queries.PUT_WEBHOOK_TRY, rows.row_of_webhook_try, "webhook_tries", rows.webhook_try_of_row),
 }
 
 
@@ -80,7 +104,9 @@ def through_the_table(connection: sqlite3.Connection, value: object) -> object:
     write, row_of, table, of_row = KINDS[type(value)]
     connection.execute("BEGIN")
     try:
-        connection.execute(write, row_of(value))
+        if isinstance(value, WebhookTry):  # a try is only written beside its message
+            connection.execute(queries.PUT_WEBHOOK_MESSAGE, rows.row_of_webhook_message(a_message(value.message_id)))
+        connection.execute(write, rows.row_of_posting([value]) if isinstance(value, LedgerLine) else row_of(value))
         return of_row(connection.execute(f"SELECT * FROM {table}").fetchone())
     finally:
         connection.execute("ROLLBACK")
@@ -103,6 +129,9 @@ SAMPLES = [
     a_record(JOB),
     an_api_key("k"),
     a_refusal(),
+    an_endpoint(),
+    a_message(),
+    a_try(),
 ]
 
 

@@ -1,5 +1,6 @@
 """Who is turned away, with the reason and when to try again: better said at once than after a long wait for nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from heliograph.domain.errors import Overloaded
@@ -27,22 +28,30 @@ class Forecast:
 
 
 def refusal(
-    job: Job, *, pending: Count, forecast: Forecast, policy: SchedulerPolicy, now_s: float
+    job: Job, *, pending: Count, forecast: Callable[[], Forecast], policy: SchedulerPolicy, now_s: float
 ) -> Overloaded | None:
-    """The bound that the new job would exceed, or None. Full queues come before long waits."""
+    """The bound that the new job would exceed, or None. Full queues come before long waits.
+
+    `forecast` is asked only where the answer depends on it.
+    """
     of_tenant = pending.by_tenant[job.tenant_id]
     of_user = pending.of_user(job.tenant_id, job.end_user)
-    tenth_s = forecast.backlog_s / 10
     if pending.total >= policy.pending_max:
-        return _overloaded(
-            f"{pending.total} jobs are waiting already; try again later", code="queue_full", retry_after_s=tenth_s
-        )
+        message = f"{pending.total} jobs are waiting already; try again later"
+        return _full(message, code="queue_full", forecast=forecast())
     if of_tenant >= policy.pending_max_per_tenant:
         message = f"you have {of_tenant} jobs waiting already; wait for some to finish"
-        return _overloaded(message, code="tenant_queue_full", retry_after_s=tenth_s)
+        return _full(message, code="tenant_queue_full", forecast=forecast())
     if of_user >= policy.pending_max_per_user:
         message = f"the end user {job.end_user!r} has {of_user} jobs waiting already; wait for some to finish"
-        return _overloaded(message, code="user_queue_full", retry_after_s=tenth_s)
+        return _full(message, code="user_queue_full", forecast=forecast())
+    wait_s_max = policy.wait_s_max.get(job.tier)
+    if job.deadline_at_s is None and wait_s_max is None:
+        return None
+    return _too_late(job, forecast(), wait_s_max=wait_s_max, now_s=now_s)
+
+
+def _too_late(job: Job, forecast: Forecast, *, wait_s_max: float | None, now_s: float) -> Overloaded | None:
     if forecast.shortest_run_s is None:
         return None
     needed_s = forecast.earliest_start_s + forecast.shortest_run_s
@@ -50,11 +59,14 @@ def refusal(
         left_s = max(job.deadline_at_s - now_s, 0.0)
         message = f"the job needs at least {needed_s:.1f} s from now, its deadline is in {left_s:.1f} s"
         return _overloaded(message, code="deadline_unreachable", retry_after_s=forecast.earliest_start_s)
-    wait_s_max = policy.wait_s_max.get(job.tier)
     if wait_s_max is not None and forecast.wait_s > wait_s_max:
         message = f"a job of the tier {job.tier} would wait {forecast.wait_s:.0f} s now; the limit is {wait_s_max:g} s"
         return _overloaded(message, code="wait_too_long", retry_after_s=forecast.wait_s - wait_s_max)
     return None
+
+
+def _full(message: str, *, code: str, forecast: Forecast) -> Overloaded:
+    return _overloaded(message, code=code, retry_after_s=forecast.backlog_s / 10)
 
 
 def _overloaded(message: str, *, code: str, retry_after_s: float) -> Overloaded:

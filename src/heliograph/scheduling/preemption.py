@@ -31,13 +31,18 @@ def makes_way(newcomer: Place, runs: Iterable[Pausable], *, policy: SchedulerPol
     return max(may, key=lambda run: (_slack_s(run.rest, now_s), run.rest.estimate_s, run.worker_id)).worker_id
 
 
+def rest_s_min(estimate_s: float, policy: SchedulerPolicy) -> float:
+    """What a run must have left at least to make way for a job of `estimate_s`."""
+    return policy.preempt_ratio * (estimate_s + policy.pause_s)
+
+
 def _may_pause(newcomer: Place, run: Pausable, policy: SchedulerPolicy, now_s: float) -> bool:
     rest = run.rest
     held_s = newcomer.estimate_s + policy.pause_s
     return (
         run.pauses < policy.preemptions_max
         and rest.weight <= newcomer.weight
-        and rest.estimate_s >= policy.preempt_ratio * held_s
+        and rest.estimate_s >= rest_s_min(newcomer.estimate_s, policy)
         and _slack_s(rest, now_s) >= held_s
         and (_slack_s(newcomer, now_s) < rest.estimate_s or newcomer.virtual_arrival < rest.virtual_arrival)
     )

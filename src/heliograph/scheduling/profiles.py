@@ -126,7 +126,10 @@ class Profiles:
         self._of(model_id).finish_s.observe(finish_s)
 
     def _of(self, model_id: ModelId) -> _Profile:
-        return self._profiles.setdefault(model_id, _Profile())
+        profile = self._profiles.get(model_id)
+        if profile is None:
+            profile = self._profiles[model_id] = _Profile()
+        return profile
 
 
 def _work_units(request: GenerationRequest) -> float:

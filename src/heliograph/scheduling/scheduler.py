@@ -29,11 +29,13 @@ from heliograph.domain.commands import (
     PostProcess,
     RecordJob,
     RefuseJob,
+    SaveJob,
     StopReplica,
 )
 from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
+    CheckpointKept,
     ClockTicked,
     DrainRequested,
     Event,
@@ -77,12 +79,12 @@ from heliograph.domain.views import (
     ReplicaView,
 )
 from heliograph.scheduling.admission import Forecast, refusal
-from heliograph.scheduling.census import Count, is_held
+from heliograph.scheduling.census import Count, held_back
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
-from heliograph.scheduling.fairness import Place
+from heliograph.scheduling.fairness import Held, Place
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
-from heliograph.scheduling.preemption import Pausable, makes_way
+from heliograph.scheduling.preemption import Pausable, makes_way, rest_s_min
 from heliograph.scheduling.priority import place_of
 from heliograph.scheduling.profiles import RUN_S_UNKNOWN, Profiles
 
@@ -94,6 +96,9 @@ DEADLINES_KEPT = 1_000
 
 PROMISES_EVERY = 8
 """While many wait, the promise to every eighth newcomer is enough to learn from."""
+
+SERVING = frozenset({ReplicaState.READY, ReplicaState.BUSY})
+"""A worker in one of these holds its model."""
 
 Run = tuple[JobId, int]
 
@@ -110,8 +115,7 @@ class _Open:
     step: int = 0
     steps: int = 0
     step_at_s: float = 0.0
-    checkpoint: str | None = None
-    steps_done: int = 0
+    first_step: int = 0
     pauses: int = 0
     promises: tuple[Promise, ...] = ()
 
@@ -148,6 +152,7 @@ class Scheduler:
         self._leaving: dict[GpuId, float] = {}
         self._off_spot = frozenset(Tier) - policy.spot_tiers
         self._on_gpu: dict[GpuId, list[_Worker]] = {}
+        self._of_model: dict[ModelId, list[_Worker]] = {}
         self._runs: dict[Run, WorkerId] = {}
         self._lines: dict[ModelId, PendingLine] = {}
         self._delayed: list[tuple[float, int, JobId]] = []
@@ -195,6 +200,8 @@ class Scheduler:
                 return self._start_running(job_id, attempt, now_s)
             case StepDone():
                 return self._note_step(event, now_s)
+            case CheckpointKept():
+                return self._checkpoint_kept(event)
             case ImagesReady():
                 return self._images_ready(event, now_s)
             case RunFailed():
@@ -228,7 +235,11 @@ class Scheduler:
         if job.job_id in self._open:
             return []
         overload = refusal(
-            job, pending=self._pending, forecast=self._forecast(job, now_s), policy=self._policy, now_s=now_s
+            job,
+            pending=self._pending,
+            forecast=lambda: self._forecast(job, now_s),
+            policy=self._policy,
+            now_s=now_s,
         )
         if overload is not None:
             return [RefuseJob(job_id=job.job_id, error=overload)]
@@ -248,9 +259,10 @@ class Scheduler:
     def _forecast(self, job: Job, now_s: float) -> Forecast:
         """What awaits the new job."""
         model_id, request = job.request.model_id, job.request
-        queue, line = self.queue_of(model_id), self._lines.get(model_id)
-        servers = max(queue.replicas, 1)
-        backlog_s = (queue.pending_s + queue.running_s) / servers
+        line = self._lines.get(model_id)
+        running_s, replicas = self._running_work(model_id)
+        servers = max(replicas, 1)
+        backlog_s = ((line.total_s if line is not None else 0.0) + running_s) / servers
         if not self._profiles.is_known(request):
             return Forecast(backlog_s=backlog_s)
         place = self._place_in_line(job, self._profiles.run_s(request))
@@ -259,7 +271,7 @@ class Scheduler:
         firm_s = line.firm_s(place) if line is not None else 0.0
         return Forecast(
             backlog_s=backlog_s,
-            wait_s=(ahead_s + queue.running_s) / servers + (0.0 if self._is_loaded(model_id) else begins_s),
+            wait_s=(ahead_s + running_s) / servers + (0.0 if self._is_loaded(model_id) else begins_s),
             earliest_start_s=begins_s + firm_s / servers,
             shortest_run_s=self._policy.doomed_fraction * place.estimate_s + self._profiles.finish_s(model_id),
         )
@@ -269,8 +281,8 @@ class Scheduler:
         load_s = self._profiles.load_s(model_id)
         free_in_s = [
             self._free_in_s(worker, load_s, now_s)
-            for worker in self._workers.values()
-            if worker.model_id == model_id and worker.state is not ReplicaState.STOPPING
+            for worker in self._of_model.get(model_id, ())
+            if worker.state is not ReplicaState.STOPPING
         ]
         return min(free_in_s, default=load_s)
 
@@ -327,6 +339,7 @@ class Scheduler:
                 more_gpu_ids=event.more_gpu_ids,
             )
             self._workers[event.worker_id] = worker
+            self._of_model.setdefault(worker.model_id, []).append(worker)
             for gpu_id in worker.gpu_ids:
                 self._on_gpu.setdefault(gpu_id, []).append(worker)
         return []
@@ -352,6 +365,7 @@ class Scheduler:
         worker = self._workers.pop(event.worker_id, None)
         if worker is None:
             return []
+        self._of_model[worker.model_id].remove(worker)
         for gpu_id in worker.gpu_ids:
             self._on_gpu[gpu_id].remove(worker)
         return [*self._lose_worker(worker, event, now_s), *self._fill_gpus(worker, now_s)]
@@ -373,6 +387,9 @@ class Scheduler:
         ended = self._ended_attempt(entry, worker, AttemptOutcome.WORKER_LOST, now_s)
         if event.reason is LossReason.RECLAIMED:
             return self._requeue(entry, "gpu_reclaimed", now_s, ended, delay_s=0.0)
+        is_stuck = entry.first_step > 0 and entry.step <= entry.first_step
+        if is_stuck and entry.job.failures + 2 >= self._policy.attempts_max:
+            entry.job = entry.job.starting_afresh()  # the last attempt does not rely on what no run got past
         cause = "out_of_memory" if event.reason is LossReason.OUT_OF_MEMORY else "worker_lost"
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
 
@@ -436,6 +453,13 @@ class Scheduler:
             entry.step, entry.steps, entry.step_at_s = event.step, event.steps, now_s
         return []
 
+    def _checkpoint_kept(self, event: CheckpointKept) -> list[Command]:
+        entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
+        if entry is None or event.step <= entry.job.steps_done:
+            return []
+        entry.job = replace(entry.job, checkpoint=event.checkpoint, steps_done=event.step)
+        return [SaveJob(job=entry.job)]
+
     def _images_ready(self, event: ImagesReady, now_s: float) -> list[Command]:
         run = (event.job_id, event.attempt)
         worker = self._worker_of(run)
@@ -443,7 +467,7 @@ class Scheduler:
         entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
         if entry is None or worker is None:
             return self._free(run, now_s)
-        if not entry.steps_done:
+        if not entry.first_step:
             self._profiles.observe_run(entry.job.request, event.run_s, worker.gpu.gpu_class)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
@@ -462,9 +486,12 @@ class Scheduler:
             return freed
         ended = self._ended_attempt(entry, worker, AttemptOutcome.ENGINE_FAILED, now_s)
         cause = f"engine_{event.kind.value}"
-        entry.checkpoint, entry.steps_done = None, 0  # what it resumed from may be at fault: start afresh
+        if event.kind not in _KEEPS_CHECKPOINT:
+            entry.job = entry.job.starting_afresh()
         if event.kind not in RETRYABLE_ENGINE_ERRORS:
             return [*self._end(entry, JobState.FAILED, cause, event.message, now_s, ended), *freed]
+        if event.kind is EngineErrorKind.BAD_CHECKPOINT and entry.first_step:
+            return [*self._requeue(entry, cause, now_s, ended, delay_s=0.0), *freed]
         if event.kind is EngineErrorKind.NAN:
             entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
         return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
@@ -489,7 +516,8 @@ class Scheduler:
         if worker is None or entry is None:
             return self._free(run, now_s)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
-        entry.checkpoint, entry.steps_done = event.checkpoint or None, event.step if event.checkpoint else 0
+        if event.checkpoint:
+            entry.job = replace(entry.job, checkpoint=event.checkpoint, steps_done=event.step)
         entry.pauses += 1
         favoured = worker.pauses_for
         stopped = self._let_go(worker, run, now_s)
@@ -503,7 +531,7 @@ class Scheduler:
         if entry is None or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
         line = self._lines.get(entry.job.request.model_id)
-        if line is None or job_id not in line or self._is_held(self._place_of(entry)):
+        if line is None or job_id not in line or self._held().holds(self._place_of(entry)):
             return []
         mates = [mate for gpu_id in paused.gpu_ids for mate in self._on_gpu.get(gpu_id, ())]
         for worker in mates:
@@ -519,27 +547,31 @@ class Scheduler:
         line = self._lines.get(model_id)
         if not line or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
-        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
-        serving = [worker for worker in workers if worker.state in (ReplicaState.READY, ReplicaState.BUSY)]
-        gpus = {worker.gpu.gpu_id for worker in serving if not worker.more_gpu_ids}
+        gpus = {
+            worker.gpu.gpu_id
+            for worker in self._of_model.get(model_id, ())
+            if worker.state in SERVING and not worker.more_gpu_ids
+        }
+        mates = {mate.worker_id: mate for gpu_id in gpus for mate in self._on_gpu[gpu_id]}
         runs = [
             (mate, entry)
-            for mate in self._workers.values()
-            if not gpus.isdisjoint(mate.gpu_ids) and mate.can_resume and mate.run is not None
+            for mate in mates.values()
+            if mate.can_resume and mate.run is not None and mate.state is ReplicaState.BUSY
             for entry in [self._current(*mate.run, *ON_WORKER)]
-            if entry is not None and mate.state is ReplicaState.BUSY
+            if entry is not None
         ]
-        if not runs:
+        if not any(self._rest_s(entry, now_s) >= rest_s_min(0.0, self._policy) for _, entry in runs):
             return []
-        job_id = line.choose(servers=len(gpus), now_s=now_s, is_held=self._is_held)
+        job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
             return []
+        newcomer = self._place_of(self._open[job_id])
+        long_s = rest_s_min(newcomer.estimate_s, self._policy)
         pausable = [
             Pausable(worker_id=mate.worker_id, rest=self._rest_of(entry, now_s), pauses=entry.pauses)
             for mate, entry in runs
-            if not mate.is_pausing
+            if not mate.is_pausing and self._rest_s(entry, now_s) >= long_s
         ]
-        newcomer = self._place_of(self._open[job_id])
         chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
         return [] if chosen is None else self._pause(self._workers[chosen], job_id)
 
@@ -567,8 +599,7 @@ class Scheduler:
             return []
         reasons = ", ".join(event.verdict.reasons)
         if event.verdict.decision is Decision.REGENERATE and entry.job.reseeds < self._policy.reseeds_max:
-            entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
-            entry.checkpoint, entry.steps_done = None, 0
+            entry.job = replace(entry.job.starting_afresh(), reseeds=entry.job.reseeds + 1)
             return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
         message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
         return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
@@ -578,7 +609,7 @@ class Scheduler:
         if entry is None:
             return []
         if event.is_retryable:
-            entry.checkpoint, entry.steps_done = None, 0
+            entry.job = entry.job.starting_afresh()
             return self._retry_or_fail(entry, "post_processing_failed", event.message, now_s)
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
@@ -608,7 +639,8 @@ class Scheduler:
     # --- moves of a job ----------------------------------------------------------------------------------------------
 
     def _enter(self, job: Job) -> _Open:
-        entry = _Open(job=job, estimate_s=self._profiles.run_s(job.request), steps=job.request.steps)
+        estimate_s = self._profiles.run_s(job.request)
+        entry = _Open(job=job, estimate_s=estimate_s, step=job.steps_done, steps=job.request.steps)
         self._open[job.job_id] = entry
         if job.deadline_at_s is not None:
             self._remind(self._deadlines, job.deadline_at_s, job)
@@ -672,11 +704,9 @@ class Scheduler:
     def _tenant_weight(self, place: Place) -> float:
         return self._policy.tenant_weight.get(place.tenant_id, 1.0)
 
-    def _is_held(self, place: Place) -> bool:
-        return is_held(place, self._running, self._policy)
-
-    def _is_barred_from_spot(self, place: Place) -> bool:
-        return place.tier in self._off_spot or self._is_held(place)
+    def _held(self, *, is_spot: bool = False) -> Held:
+        """Who may not run now, on a spot GPU or elsewhere."""
+        return held_back(self._running, self._policy, tiers=self._off_spot if is_spot else ())
 
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
@@ -684,17 +714,17 @@ class Scheduler:
         if not line or self._is_draining:
             return []
         commands: list[Command] = []
-        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
-        servers = sum(worker.state in (ReplicaState.READY, ReplicaState.BUSY) for worker in workers)
-        for worker in workers:
+        workers = self._of_model.get(model_id, ())
+        ready = [worker for worker in workers if worker.state is ReplicaState.READY]
+        servers = sum(worker.state in SERVING for worker in workers) if ready else 0
+        for worker in ready:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if worker.state is ReplicaState.READY and not self._is_taken(worker):
-                is_spot = worker.gpu.market is Market.SPOT
-                is_barred = self._is_barred_from_spot if is_spot else self._is_held
-                job_id = line.choose(servers=servers, now_s=now_s, is_held=is_barred)
-                if job_id is None:
-                    continue
+            if self._is_taken(worker):
+                continue
+            held = self._held(is_spot=worker.gpu.market is Market.SPOT)
+            job_id = line.choose(servers=servers, now_s=now_s, held=held)
+            if job_id is not None:
                 line.serve(job_id, now_s=now_s)
                 commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands
@@ -718,19 +748,20 @@ class Scheduler:
         return [command for _, model_id in sorted(lines) for command in self._fill(model_id, now_s)]
 
     def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
-        job = replace(entry.job.moved(JobState.DISPATCHED, now_s=now_s), attempt=entry.job.attempt + 1)
+        job = entry.job.moved(JobState.DISPATCHED, now_s=now_s, attempt=entry.job.attempt + 1)
         self._pending.change(job, -1)
         self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
         entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
-        entry.step, entry.steps, entry.step_at_s = entry.steps_done, job.request.steps, now_s
+        entry.first_step = job.steps_done
+        entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
         worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
         self._runs[run] = worker.worker_id
         if job.attempt == 1:
             self._promise(entry, now_s)
         order = run_order(
-            job, preview_every=self._policy.preview_every, checkpoint=entry.checkpoint, steps_done=entry.steps_done
+            job, preview_every=self._policy.preview_every, checkpoint=job.checkpoint, steps_done=job.steps_done
         )
         return [RecordJob(job=job, cause="dispatched"), Dispatch(worker_id=worker.worker_id, order=order)]
 
@@ -751,8 +782,8 @@ class Scheduler:
         self._leave_post_processing(entry.job)
         if entry.job.state in ON_WORKER:
             self._count_run_out(entry.job)
-        entry.worker_id, entry.step = None, entry.steps_done
-        entry.job = replace(entry.job.moved(JobState.PENDING, now_s=now_s), not_before_s=now_s + delay_s)
+        entry.worker_id, entry.step = None, entry.job.steps_done
+        entry.job = entry.job.moved(JobState.PENDING, now_s=now_s, not_before_s=now_s + delay_s)
         record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
         return [record, *self._wait(entry, now_s)]
 
@@ -840,10 +871,10 @@ class Scheduler:
         return line is None or job_id not in line
 
     def _states_of(self, model_id: ModelId) -> set[ReplicaState]:
-        return {worker.state for worker in self._workers.values() if worker.model_id == model_id}
+        return {worker.state for worker in self._of_model.get(model_id, ())}
 
     def _is_loaded(self, model_id: ModelId) -> bool:
-        return not self._states_of(model_id).isdisjoint({ReplicaState.READY, ReplicaState.BUSY})
+        return any(worker.state in SERVING for worker in self._of_model.get(model_id, ()))
 
     def _ended_attempt(self, entry: _Open, worker: _Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
         return Attempt(
@@ -900,14 +931,11 @@ class Scheduler:
     def queue_of(self, model_id: ModelId) -> ModelQueue:
         """Open work of one model."""
         line = self._lines.get(model_id)
-        workers = [worker for worker in self._workers.values() if worker.model_id == model_id]
-        held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
-        running_s = sum(self._remaining_s(entry) for entry in held if entry is not None)
-        replicas = sum(worker.state is not ReplicaState.STOPPING for worker in workers)
+        running_s, replicas = self._running_work(model_id)
         pending_s = line.total_s if line is not None else 0.0
         situation = situation_of(
             is_running=False,
-            is_loaded=any(worker.state in (ReplicaState.READY, ReplicaState.BUSY) for worker in workers),
+            is_loaded=self._is_loaded(model_id),
             wait_s=(pending_s + running_s) / max(replicas, 1),
             run_s=pending_s / len(line) if line else RUN_S_UNKNOWN,
         )
@@ -924,9 +952,16 @@ class Scheduler:
             trust=self._trust.interval(situation, 1.0),
         )
 
+    def _running_work(self, model_id: ModelId) -> tuple[float, int]:
+        """GPU-seconds left of what the model's workers run, and how many of them stay."""
+        workers = self._of_model.get(model_id, ())
+        held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
+        running_s = sum(self._remaining_s(entry) for entry in held if entry is not None)
+        return running_s, sum(worker.state is not ReplicaState.STOPPING for worker in workers)
+
     def queue_view(self) -> QueueView:
         """Open work by model."""
-        models = dict.fromkeys((*self._lines, *(worker.model_id for worker in self._workers.values())))
+        models = dict.fromkeys((*self._lines, *(model_id for model_id, workers in self._of_model.items() if workers)))
         return QueueView(models={model_id: self.queue_of(model_id) for model_id in models})
 
     def view(self, job_id: JobId, *, now_s: float) -> JobView | None:
@@ -970,8 +1005,8 @@ class Scheduler:
         model_id = job.request.model_id
         line = self._lines.get(model_id)
         ahead_s = line.ahead_s(job.job_id, now_s=now_s) if line is not None and job.job_id in line else 0.0
-        queue = self.queue_of(model_id)
-        wait_s = (ahead_s + queue.running_s) / max(queue.replicas, 1)
+        running_s, replicas = self._running_work(model_id)
+        wait_s = (ahead_s + running_s) / max(replicas, 1)
         is_loaded, run_s = self._is_loaded(model_id), self._remaining_s(entry)
         load_s = 0.0 if is_loaded else self._worker_free_in_s(model_id, now_s)
         situation = situation_of(is_running=False, is_loaded=is_loaded, wait_s=wait_s, run_s=run_s)
@@ -982,7 +1017,7 @@ class Scheduler:
         return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
 
     def _remaining_s(self, entry: _Open) -> float:
-        return entry.estimate_s * (1 - entry.step / max(entry.steps, 1))
+        return entry.estimate_s * max(1 - entry.step / max(entry.steps, 1), 0.0)
 
     def check(self) -> None:
         """Assert what must hold after every event: no job in two places or in none, no worker with two runs."""
@@ -999,6 +1034,8 @@ class Scheduler:
         assert of_user is None or max(self._running.by_user.values(), default=0) <= of_user, "an end user runs more"
         finishing = sum(entry.job.state is JobState.POST_PROCESSING for entry in self._open.values())
         assert finishing == self._post_processing, "post-processing is miscounted"
+        by_model = [worker.worker_id for workers in self._of_model.values() for worker in workers]
+        assert sorted(by_model) == sorted(self._workers), "workers are listed under the wrong model"
         held = {worker.run: worker.worker_id for worker in self._workers.values() if worker.run is not None}
         assert held == self._runs, "runs and workers disagree"
         taken = [gpu_id for worker in self._workers.values() if worker.run is not None for gpu_id in worker.gpu_ids]
@@ -1037,6 +1074,9 @@ def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, st
         first_step=steps_done,
     )
 
+
+_KEEPS_CHECKPOINT = frozenset({EngineErrorKind.OUT_OF_MEMORY, EngineErrorKind.TIMEOUT})
+"""Failures that say nothing against what was done before them; after any other the run starts afresh."""
 
 _LOSS_IN_WORDS: Mapping[LossReason, str] = {
     LossReason.CRASHED: "The worker crashed.",

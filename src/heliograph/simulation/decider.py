@@ -8,11 +8,12 @@ from heliograph.domain.commands import CapacityCommand, Command, FleetCommand
 from heliograph.domain.events import Event, JobSubmitted
 from heliograph.domain.ids import GpuId, JobId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu, Interval, Market, QueueView, ReplicaState
 from heliograph.fleet.capacity import Arriving, CapacityDemand, CapacityState, CapacityView, Offer, plan_capacity
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import plan
-from heliograph.routing.route import NoRoute, Route, route
+from heliograph.routing.route import NoRoute, Route, Wants, route
 from heliograph.scheduling import Profiles, Scheduler
 from heliograph.simulation.scenario import PolicySet
 
@@ -53,8 +54,8 @@ class Decider(Protocol):
         """What to buy and to give back now; asked only where the policies have a capacity plan."""
         ...
 
-    def why_not(self, model_id: ModelId) -> str | None:
-        """Code of the reason why a request for the model cannot be taken, or None."""
+    def why_not(self, model_id: ModelId, tier: Tier) -> str | None:
+        """Code of the reason why a request of this tier for the model cannot be taken, or None."""
         ...
 
     def pending_jobs(self) -> int:
@@ -97,7 +98,8 @@ class Production:
     """The code that runs the live pipeline, asked in the same order.
 
     The pipeline takes fresh views in every turn; here they are taken once per `wishes`, so that routes between two
-    plans see the fleet as of the last one. A route is a function of the model and those views and remembered with them.
+    plans see the fleet as of the last one. A route is a function of the model, of whether the tier may run on spot, and
+    of those views, and is remembered with them.
     """
 
     def __init__(self, making: Making) -> None:
@@ -106,6 +108,7 @@ class Production:
         classes = frozenset(gpu.gpu_class for gpu in making.possible)
         for card in cards.values():
             profiles.set_prior(card, gpu_classes=classes)
+        self._profiles = profiles
         self.scheduler = Scheduler(gpus=making.present, policy=policies.scheduler, profiles=profiles)
         self.is_open = self.scheduler.is_open
         self.open_jobs = self.scheduler.open_jobs
@@ -118,15 +121,19 @@ class Production:
         self._offers = making.offers
         self._capacity = policies.capacity
         self._capacity_state = CapacityState()
+        self._asked_s = 0.0
         self._fleet = self.scheduler.fleet_view()
         self._queue = QueueView(models={})
-        self._routes: dict[ModelId, Route | NoRoute] = {}
+        self._routes: dict[tuple[ModelId, bool], Route | NoRoute] = {}
+        self._spot_tiers = policies.scheduler.spot_tiers
 
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
         """As in a turn of the pipeline: the forecast learns of a submission, then the scheduler decides."""
-        if self._demand is not None and isinstance(event, JobSubmitted):
+        if isinstance(event, JobSubmitted):
             job = event.job
-            self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+            self._asked_s += self._profiles.run_s(job.request)
+            if self._demand is not None:
+                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
         return self.scheduler.handle(event, now_s=now_s)
 
     def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
@@ -149,12 +156,14 @@ class Production:
             return ()
         fleet, queue = self.scheduler.fleet_view(), self.scheduler.queue_view()
         busy = {each.gpu_id for each in fleet.replicas if each.state in (ReplicaState.BUSY, ReplicaState.LOADING)}
+        serving = {each.gpu_id for each in fleet.replicas if each.state in (ReplicaState.BUSY, ReplicaState.READY)}
         lines = [line for line in queue.models.values() if line.pending]
         pending_s = sum(line.pending_s for line in lines)
         on_spot = {gpu.gpu_id for gpu in holdings.gpus if gpu.market is Market.SPOT}
         view = CapacityView(
             gpus=holdings.gpus,
             idle=frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in busy),
+            empty=frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in serving),
             arriving=holdings.arriving,
             taken_back=holdings.taken_back,
             refused_at_s=holdings.refused_at_s,
@@ -164,24 +173,27 @@ class Production:
             pending_s=pending_s,
             off_spot_running=float(len(busy - on_spot)),
             off_spot_pending_s=sum(line.pending_s * line.off_spot_pending / line.pending for line in lines),
+            asked_s=self._asked_s,
         )
         commands, self._capacity_state = plan_capacity(
             view, demand, self._offers, self._capacity, now_s=now_s, state=self._capacity_state
         )
         return commands
 
-    def why_not(self, model_id: ModelId) -> str | None:
+    def why_not(self, model_id: ModelId, tier: Tier) -> str | None:
         """What the production router says of a request for the model. Spot GPUs that are away count: they come back."""
-        found = self._routes.get(model_id)
+        key = (model_id, tier not in self._spot_tiers)
+        found = self._routes.get(key)
         if found is None:
             task = min(self._cards[model_id].tasks)
-            found = self._routes[model_id] = route(
+            found = self._routes[key] = route(
                 model_id,
                 task=task,
                 catalogue=self._catalogue,
                 engines=ENGINES,
                 fleet=replace(self._fleet, gpus=self._possible),
                 queue=self._queue,
+                wants=Wants(is_off_spot=key[1]),
             )
         return found.code if isinstance(found, NoRoute) else None
 

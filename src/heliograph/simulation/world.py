@@ -25,6 +25,7 @@ from heliograph.domain.commands import (
     RecordJob,
     RefuseJob,
     ReleaseGpu,
+    SaveJob,
     StartReplica,
     StopReplica,
 )
@@ -268,6 +269,8 @@ class World:
         match command:
             case RecordJob():
                 self._record(command)
+            case SaveJob():
+                pass
             case Dispatch(worker_id=worker_id):
                 self._at(self.now_s + self._machine.dispatch_s, self._begin, worker_id, command.order)
                 replica = self.machines.replicas.get(worker_id)
@@ -328,7 +331,7 @@ class World:
         self.measures.arrive(self.now_s)
         self.books.submit(job_id, asked)
         decider = self._decider
-        refusal = "server_down" if decider is None else decider.why_not(arrival.model_id)
+        refusal = "server_down" if decider is None else decider.why_not(arrival.model_id, arrival.tier)
         if decider is None or refusal is not None:
             self.books.refuse(job_id, refusal or "")
             self._miss(asked, "refused")

@@ -6,19 +6,24 @@ notes how to take itself back, and a failed call takes back what it had changed.
 
 import heapq
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar, assert_never
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
-from heliograph.domain.ids import JobId, KeyId, OutputId, TenantId
+from heliograph.domain.ids import EndpointId, JobId, KeyId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
+from heliograph.domain.webhooks import MessageState, WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
+    DropWebhookEndpoint,
     Forget,
+    ForgetWebhooks,
     IdempotencyRecord,
+    MoveWebhookMessage,
     PostLedger,
     PutApiKey,
     PutAttempt,
@@ -26,7 +31,11 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutWebhookEndpoint,
+    PutWebhookMessage,
+    ReplayWebhooks,
     StoredJob,
+    WebhookWrite,
     Write,
 )
 
@@ -48,6 +57,9 @@ class MemoryStore:
         self._idempotency: dict[tuple[TenantId, str, str], IdempotencyRecord] = {}
         self._api_keys: dict[KeyId, ApiKey] = {}
         self._refusals: dict[str, Refusal] = {}
+        self._endpoints: dict[EndpointId, WebhookEndpoint] = {}
+        self._messages: dict[MessageId, WebhookMessage] = {}
+        self._tries: dict[MessageId, tuple[WebhookTry, ...]] = {}
         self._undo: list[Callable[[], object]] = []
 
     async def commit(self, writes: Sequence[Write]) -> None:
@@ -101,7 +113,56 @@ class MemoryStore:
                     if refusal.at_s < before_s:
                         self._drop(self._refusals, refusal_id)
             case _:
+                self._apply_webhook(write)
+
+    def _apply_webhook(self, write: WebhookWrite) -> None:
+        match write:
+            case PutWebhookEndpoint(endpoint=endpoint):
+                self._set(self._endpoints, endpoint.endpoint_id, endpoint)
+            case DropWebhookEndpoint(endpoint_id=endpoint_id):
+                if endpoint_id in self._endpoints:
+                    self._drop(self._endpoints, endpoint_id)
+                self._drop_messages(lambda message: message.target == endpoint_id)
+            case PutWebhookMessage(message=message):
+                if message.message_id not in self._messages:
+                    self._set(self._messages, message.message_id, message)
+            case MoveWebhookMessage(message=message, tried=tried):
+                if message.message_id not in self._messages:
+                    return
+                self._set(self._messages, message.message_id, message)
+                if message.state is MessageState.WAITING:
+                    self._postpone_lane(message)
+                if tried is not None:
+                    earlier = self._tries.get(message.message_id, ())
+                    if tried.number not in {one.number for one in earlier}:
+                        self._set(self._tries, message.message_id, (*earlier, tried))
+            case ReplayWebhooks(tenant_id=tenant_id, target=target, since_s=since_s, now_s=now_s):
+                for message in list(self._messages.values()):
+                    is_meant = (message.tenant_id, message.target) == (tenant_id, target) and message.at_s >= since_s
+                    if is_meant and message.state is not MessageState.DELIVERED:
+                        again = replace(
+                            message, state=MessageState.WAITING, failures=0, next_at_s=now_s, ended_at_s=None
+                        )
+                        self._set(self._messages, message.message_id, again)
+            case ForgetWebhooks(before_s=before_s):
+                self._drop_messages(lambda message: message.at_s < before_s)
+            case _:
                 assert_never(write)
+
+    def _postpone_lane(self, head: WebhookMessage) -> None:
+        for message in self._lane(head.job_id, head.target):
+            if message.next_at_s < head.next_at_s:
+                self._set(self._messages, message.message_id, replace(message, next_at_s=head.next_at_s))
+
+    def _drop_messages(self, is_unwanted: Callable[[WebhookMessage], bool]) -> None:
+        for message in [message for message in self._messages.values() if is_unwanted(message)]:
+            self._drop(self._messages, message.message_id)
+            if message.message_id in self._tries:
+                self._drop(self._tries, message.message_id)
+
+    def _lane(self, job_id: JobId, target: str) -> list[WebhookMessage]:
+        own = (message for message in self._messages.values() if (message.job_id, message.target) == (job_id, target))
+        return [message for message in own if message.state is MessageState.WAITING]
 
     def _post(self, posting_id: str, posting: tuple[LedgerLine, ...]) -> None:
         self._set(self._postings, posting_id, posting)
@@ -177,6 +238,49 @@ class MemoryStore:
     async def api_keys(self) -> tuple[ApiKey, ...]:
         """See `Store.api_keys`."""
         return tuple(sorted(self._api_keys.values(), key=lambda key: (key.created_at_s, key.key_id)))
+
+    async def webhook_endpoints(self) -> tuple[WebhookEndpoint, ...]:
+        """See `Store.webhook_endpoints`."""
+        return tuple(sorted(self._endpoints.values(), key=lambda each: (each.created_at_s, each.endpoint_id)))
+
+    async def webhook_targets(self) -> tuple[tuple[str, float], ...]:
+        """See `Store.webhook_targets`."""
+        first: dict[str, float] = {}
+        for message in self._messages.values():
+            if message.state is MessageState.WAITING:
+                first[message.target] = min(message.next_at_s, first.get(message.target, message.next_at_s))
+        return tuple(sorted(first.items()))
+
+    async def webhook_jobs_due(self, target: str, *, now_s: float, limit: int) -> tuple[JobId, ...]:
+        """See `Store.webhook_jobs_due`."""
+        due = [
+            message
+            for message in self._messages.values()
+            if message.target == target and message.state is MessageState.WAITING and message.next_at_s <= now_s
+        ]
+        return tuple(message.job_id for message in sorted(due, key=lambda message: message.next_at_s)[:limit])
+
+    async def webhook_lane(self, job_id: JobId, target: str) -> tuple[WebhookMessage, ...]:
+        """See `Store.webhook_lane`."""
+        return tuple(self._lane(job_id, target))
+
+    async def webhook_message(self, message_id: MessageId) -> WebhookMessage | None:
+        """See `Store.webhook_message`."""
+        return self._messages.get(message_id)
+
+    async def webhook_messages(
+        self, tenant_id: TenantId, *, limit: int, target: str | None = None, before: MessageId | None = None
+    ) -> tuple[WebhookMessage, ...]:
+        """See `Store.webhook_messages`."""
+        earlier = list(self._messages.values())
+        if before is not None and before in self._messages:
+            earlier = earlier[: list(self._messages).index(before)]
+        own = [message for message in reversed(earlier) if message.tenant_id == tenant_id]
+        return tuple(message for message in own if target in (None, message.target))[:limit]
+
+    async def webhook_tries(self, message_id: MessageId) -> tuple[WebhookTry, ...]:
+        """See `Store.webhook_tries`."""
+        return self._tries.get(message_id, ())
 
     async def close(self) -> None:
         """See `Store.close`."""

@@ -1,8 +1,11 @@
 """Every SQL statement of the store, by name.
 
 The SQL is what SQLite and PostgreSQL have in common; parameters are named, as `:job_id`. Rows are written with the
-parameters that `rows.py` makes and read back by its twins, so column names here and there are the same.
+parameters that `rows.py` makes and read back by its twins, so column names here and there are the same. There is no
+`%` in them and no colon that is not a parameter's: PostgreSQL's driver is given the same text in its own spelling.
 """
+
+from functools import cache
 
 PUT_JOB = """
 INSERT INTO jobs (sequence, job_id, tenant_id, tier, model_id, state, attempt, created_at_s, finished_at_s, data)
@@ -31,12 +34,22 @@ VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :
 ON CONFLICT (output_id) DO NOTHING
 """
 
-HAS_POSTING = "SELECT 1 FROM ledger_lines WHERE posting_id = :posting_id LIMIT 1"
 
-POST_LEDGER_LINE = """
+@cache
+def post_ledger(line_count: int) -> str:
+    """Append a posting of so many lines unless one of its id exists; line 0 is written with `line_0`, `account_0`..."""
+    lines = ",\n    ".join(
+        f"(:posting_id, CAST(:line_{number} AS INTEGER), :job_id_{number}, :tenant_id_{number}, :account_{number}, "
+        f":component_{number}, CAST(:amount_micros_{number} AS BIGINT), CAST(:at_s_{number} AS DOUBLE PRECISION))"
+        for number in range(line_count)
+    )
+    return f"""
 INSERT INTO ledger_lines (posting_id, line, job_id, tenant_id, account, component, amount_micros, at_s)
-VALUES (:posting_id, :line, :job_id, :tenant_id, :account, :component, :amount_micros, :at_s)
-"""
+SELECT * FROM (VALUES
+    {lines}
+) AS posting WHERE NOT EXISTS (SELECT 1 FROM ledger_lines WHERE posting_id = :posting_id)
+"""  # noqa: S608 -- what is filled in is numbers
+
 
 PUT_IDEMPOTENCY = """
 INSERT INTO idempotency_keys (tenant_id, route, key, fingerprint, job_id, created_at_s)
@@ -115,3 +128,119 @@ SELECT * FROM refusals WHERE tenant_id = :tenant_id ORDER BY at_s DESC LIMIT :li
 FORGET_IDEMPOTENCY = "DELETE FROM idempotency_keys WHERE created_at_s < :before_s"
 
 FORGET_REFUSALS = "DELETE FROM refusals WHERE at_s < :before_s"
+
+PUT_WEBHOOK_ENDPOINT = """
+INSERT INTO webhook_endpoints
+    (endpoint_id, tenant_id, url, events, description, created_at_s, secret_generation, old_secret_until_s,
+     disabled_at_s, disabled_reason)
+VALUES
+    (:endpoint_id, :tenant_id, :url, :events, :description, :created_at_s, :secret_generation, :old_secret_until_s,
+     :disabled_at_s, :disabled_reason)
+ON CONFLICT (endpoint_id) DO UPDATE SET
+    url = excluded.url,
+    events = excluded.events,
+    description = excluded.description,
+    secret_generation = excluded.secret_generation,
+    old_secret_until_s = excluded.old_secret_until_s,
+    disabled_at_s = excluded.disabled_at_s,
+    disabled_reason = excluded.disabled_reason
+"""
+
+DROP_WEBHOOK_ENDPOINT = "DELETE FROM webhook_endpoints WHERE endpoint_id = :endpoint_id"
+
+DROP_WEBHOOK_TRIES_OF_TARGET = """
+DELETE FROM webhook_tries WHERE message_id IN (SELECT message_id FROM webhook_messages WHERE target = :target)
+"""
+
+DROP_WEBHOOK_MESSAGES_OF_TARGET = "DELETE FROM webhook_messages WHERE target = :target"
+
+PUT_WEBHOOK_MESSAGE = """
+INSERT INTO webhook_messages
+    (message_id, event_id, tenant_id, job_id, target, event, at_s, state, tries, failures, next_at_s, ended_at_s,
+     last_error)
+VALUES
+    (:message_id, :event_id, :tenant_id, :job_id, :target, :event, :at_s, :state, :tries, :failures, :next_at_s,
+     :ended_at_s, :last_error)
+ON CONFLICT (message_id) DO NOTHING
+"""
+
+MOVE_WEBHOOK_MESSAGE = """
+UPDATE webhook_messages SET
+    state = :state,
+    tries = :tries,
+    failures = :failures,
+    next_at_s = :next_at_s,
+    ended_at_s = :ended_at_s,
+    last_error = :last_error
+WHERE message_id = :message_id
+"""
+
+POSTPONE_WEBHOOK_LANE = """
+UPDATE webhook_messages SET next_at_s = :next_at_s
+WHERE job_id = :job_id AND target = :target AND state = 'waiting' AND next_at_s < :next_at_s
+"""
+
+PUT_WEBHOOK_TRY = """
+INSERT INTO webhook_tries (message_id, number, at_s, duration_s, status, error)
+SELECT :message_id, :number, :at_s, :duration_s, :status, :error
+WHERE EXISTS (SELECT 1 FROM webhook_messages WHERE message_id = :message_id)
+ON CONFLICT (message_id, number) DO NOTHING
+"""
+"""Of a message that was dropped meanwhile, nothing is written."""
+
+REPLAY_WEBHOOK_TARGET = """
+UPDATE webhook_messages SET state = 'waiting', failures = 0, next_at_s = :now_s, ended_at_s = NULL
+WHERE target = :target AND tenant_id = :tenant_id AND at_s >= :since_s AND state IN ('waiting', 'given_up')
+"""
+
+FORGET_WEBHOOK_TRIES = """
+DELETE FROM webhook_tries WHERE message_id IN (SELECT message_id FROM webhook_messages WHERE at_s < :before_s)
+"""
+
+FORGET_WEBHOOK_MESSAGES = "DELETE FROM webhook_messages WHERE at_s < :before_s"
+
+WEBHOOK_ENDPOINTS = "SELECT * FROM webhook_endpoints ORDER BY created_at_s, endpoint_id"
+
+WEBHOOK_TARGETS = """
+WITH RECURSIVE targets (target) AS (
+    SELECT MIN(target) FROM webhook_messages WHERE state = 'waiting'
+    UNION ALL
+    SELECT (SELECT MIN(target) FROM webhook_messages WHERE state = 'waiting' AND target > targets.target)
+    FROM targets WHERE targets.target IS NOT NULL
+)
+SELECT target,
+    (SELECT MIN(next_at_s) FROM webhook_messages
+     WHERE state = 'waiting' AND webhook_messages.target = targets.target) AS next_at_s
+FROM targets WHERE target IS NOT NULL
+"""
+"""Hops through the index from target to target: its cost is the number of targets, however many messages wait."""
+
+WEBHOOK_JOBS_DUE = """
+SELECT job_id FROM webhook_messages
+WHERE state = 'waiting' AND target = :target AND next_at_s <= :now_s
+ORDER BY next_at_s LIMIT :limit
+"""
+
+WEBHOOK_LANE = """
+SELECT * FROM webhook_messages WHERE job_id = :job_id AND target = :target AND state = 'waiting' ORDER BY entry
+"""
+
+WEBHOOK_MESSAGE = "SELECT * FROM webhook_messages WHERE message_id = :message_id"
+
+WEBHOOK_MESSAGES_OF_TENANT = """
+SELECT * FROM webhook_messages
+WHERE tenant_id = :tenant_id
+    AND entry < COALESCE((SELECT earlier.entry FROM webhook_messages AS earlier WHERE earlier.message_id = :before),
+                         9223372036854775807)
+ORDER BY entry DESC LIMIT :limit
+"""
+
+WEBHOOK_MESSAGES_OF_TARGET = """
+SELECT * FROM webhook_messages
+WHERE target = :target AND tenant_id = :tenant_id
+    AND entry < COALESCE((SELECT earlier.entry FROM webhook_messages AS earlier WHERE earlier.message_id = :before),
+                         9223372036854775807)
+ORDER BY entry DESC LIMIT :limit
+"""
+
+WEBHOOK_TRIES = "SELECT * FROM webhook_tries WHERE message_id = :message_id ORDER BY number"

@@ -8,16 +8,25 @@ JSON is ASCII with escapes, so any text survives, lone surrogates and NUL includ
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
-from heliograph.domain.ids import GpuId, JobId, KeyId, ModelId, OutputId, TenantId, WorkerId
+from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
+from heliograph.domain.webhooks import (
+    JobWebhook,
+    MessageState,
+    WebhookEndpoint,
+    WebhookEvent,
+    WebhookMessage,
+    WebhookTry,
+)
 from heliograph.storage.store import IdempotencyRecord
 
 Parameters = dict[str, str | int | float | None]
@@ -33,6 +42,7 @@ class Row(Protocol):
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_EVENTS = {event.value: event for event in WebhookEvent}
 
 
 def row_of_job(job: Job) -> Parameters:
@@ -44,8 +54,11 @@ def row_of_job(job: Job) -> Parameters:
         "failures": job.failures,
         "reseeds": job.reseeds,
         "not_before_s": job.not_before_s,
+        "checkpoint": job.checkpoint,
+        "steps_done": job.steps_done,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
+        **({} if job.webhook is None else {"webhook": {"url": job.webhook.url, "events": job.webhook.events}}),
         "request": {
             "prompt": request.prompt,
             "raw_prompt": request.raw_prompt,
@@ -85,6 +98,7 @@ def job_of_row(row: Row) -> Job:
     """The job in a row of `jobs`."""
     data: dict[str, Any] = json.loads(row["data"])
     failure = data.get("failure")
+    webhook = data.get("webhook")
     return Job(
         job_id=JobId(row["job_id"]),
         tenant_id=TenantId(row["tenant_id"]),
@@ -99,9 +113,17 @@ def job_of_row(row: Row) -> Job:
         failures=data.get("failures", 0),
         reseeds=data.get("reseeds", 0),
         not_before_s=data.get("not_before_s", 0.0),
+        checkpoint=data.get("checkpoint"),
+        steps_done=data.get("steps_done", 0),
         timeline=tuple(Moment(state=JobState(state), at_s=at_s) for state, at_s, *_ in data.get("timeline", ())),
         failure=Failure(code=failure["code"], message=failure["message"]) if failure else None,
+        webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
     )
+
+
+def _events(names: list[str]) -> tuple[WebhookEvent, ...]:
+    """Those of them that this release knows."""
+    return tuple(_EVENTS[name] for name in names if name in _EVENTS)
 
 
 def _request(data: dict[str, Any], *, model_id: ModelId) -> GenerationRequest:
@@ -232,6 +254,16 @@ def row_of_ledger_line(line: LedgerLine) -> Parameters:
     }
 
 
+def row_of_posting(lines: Sequence[LedgerLine]) -> Parameters:
+    """The rows of one posting as the parameters of `queries.post_ledger`: each line's with its number at the end."""
+    parameters: Parameters = {"posting_id": lines[0].posting_id}
+    for number, line in enumerate(lines):
+        for name, value in row_of_ledger_line(line).items():
+            if name != "posting_id":
+                parameters[f"{name}_{number}"] = value
+    return parameters
+
+
 def ledger_line_of_row(row: Row) -> LedgerLine:
     """The line in a row of `ledger_lines`."""
     return LedgerLine(
@@ -319,4 +351,98 @@ def refusal_of_row(row: Row) -> Refusal:
         category=row["category"],
         param=row["param"],
         at_s=row["at_s"],
+    )
+
+
+def row_of_webhook_endpoint(endpoint: WebhookEndpoint) -> Parameters:
+    """A row of `webhook_endpoints`."""
+    return {
+        "endpoint_id": endpoint.endpoint_id,
+        "tenant_id": endpoint.tenant_id,
+        "url": endpoint.url,
+        "events": _encode(endpoint.events),
+        "description": endpoint.description,
+        "created_at_s": endpoint.created_at_s,
+        "secret_generation": endpoint.secret_generation,
+        "old_secret_until_s": endpoint.old_secret_until_s,
+        "disabled_at_s": endpoint.disabled_at_s,
+        "disabled_reason": endpoint.disabled_reason,
+    }
+
+
+def webhook_endpoint_of_row(row: Row) -> WebhookEndpoint:
+    """The endpoint in a row of `webhook_endpoints`."""
+    return WebhookEndpoint(
+        endpoint_id=EndpointId(row["endpoint_id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        url=row["url"],
+        events=_events(json.loads(row["events"])),
+        description=row["description"],
+        created_at_s=row["created_at_s"],
+        secret_generation=row["secret_generation"],
+        old_secret_until_s=row["old_secret_until_s"],
+        disabled_at_s=row["disabled_at_s"],
+        disabled_reason=row["disabled_reason"],
+    )
+
+
+def row_of_webhook_message(message: WebhookMessage) -> Parameters:
+    """A row of `webhook_messages`."""
+    return {
+        "message_id": message.message_id,
+        "event_id": message.event_id,
+        "tenant_id": message.tenant_id,
+        "job_id": message.job_id,
+        "target": message.target,
+        "event": message.event.value,
+        "at_s": message.at_s,
+        "state": message.state.value,
+        "tries": message.tries,
+        "failures": message.failures,
+        "next_at_s": message.next_at_s,
+        "ended_at_s": message.ended_at_s,
+        "last_error": message.last_error,
+    }
+
+
+def webhook_message_of_row(row: Row) -> WebhookMessage:
+    """The message in a row of `webhook_messages`."""
+    return WebhookMessage(
+        message_id=MessageId(row["message_id"]),
+        event_id=row["event_id"],
+        tenant_id=TenantId(row["tenant_id"]),
+        job_id=JobId(row["job_id"]),
+        target=row["target"],
+        event=WebhookEvent(row["event"]),
+        at_s=row["at_s"],
+        state=MessageState(row["state"]),
+        tries=row["tries"],
+        failures=row["failures"],
+        next_at_s=row["next_at_s"],
+        ended_at_s=row["ended_at_s"],
+        last_error=row["last_error"],
+    )
+
+
+def row_of_webhook_try(one: WebhookTry) -> Parameters:
+    """A row of `webhook_tries`."""
+    return {
+        "message_id": one.message_id,
+        "number": one.number,
+        "at_s": one.at_s,
+        "duration_s": one.duration_s,
+        "status": one.status,
+        "error": one.error,
+    }
+
+
+def webhook_try_of_row(row: Row) -> WebhookTry:
+    """The try in a row of `webhook_tries`."""
+    return WebhookTry(
+        message_id=MessageId(row["message_id"]),
+        number=row["number"],
+        at_s=row["at_s"],
+        duration_s=row["duration_s"],
+        status=row["status"],
+        error=row["error"],
     )

@@ -9,10 +9,11 @@ from typing import Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
-from heliograph.domain.ids import JobId, OutputId, TenantId
+from heliograph.domain.ids import EndpointId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,60 @@ class Forget:
     before_s: float
 
 
-Write = PutJob | PutAttempt | PutOutput | PostLedger | PutIdempotency | PutApiKey | PutRefusal | Forget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutWebhookEndpoint:
+    """Insert the endpoint, or replace the row of the same id."""
+
+    endpoint: WebhookEndpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropWebhookEndpoint:
+    """Delete the endpoint with everything that was sent to it or waits for it."""
+
+    endpoint_id: EndpointId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutWebhookMessage:
+    """Append a message to the outbox; a second write of the same id changes nothing."""
+
+    message: WebhookMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveWebhookMessage:
+    """Write down what became of a message: after a try, which is logged with it, or to send it again.
+
+    While it waits, later messages of its lane wait at least as long.
+    """
+
+    message: WebhookMessage
+    tried: WebhookTry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayWebhooks:
+    """Make every message to a target due that was not delivered, from events at `since_s` on."""
+
+    tenant_id: TenantId
+    target: str
+    since_s: float
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetWebhooks:
+    """Delete messages about events before a time, in seconds since the epoch, with their tries."""
+
+    before_s: float
+
+
+WebhookWrite = (
+    PutWebhookEndpoint | DropWebhookEndpoint | PutWebhookMessage | MoveWebhookMessage | ReplayWebhooks | ForgetWebhooks
+)
+
+Write = PutJob | PutAttempt | PutOutput | PostLedger | PutIdempotency | PutApiKey | PutRefusal | Forget | WebhookWrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +200,36 @@ class Store(Protocol):
 
     async def api_keys(self) -> tuple[ApiKey, ...]:
         """Every key ever made, revoked ones included, oldest first."""
+        ...
+
+    async def webhook_endpoints(self) -> tuple[WebhookEndpoint, ...]:
+        """Every endpoint, oldest first."""
+        ...
+
+    async def webhook_targets(self) -> tuple[tuple[str, float], ...]:
+        """Targets for which messages wait, each with the time when the first of them is due."""
+        ...
+
+    async def webhook_jobs_due(self, target: str, *, now_s: float, limit: int) -> tuple[JobId, ...]:
+        """Jobs of the messages to a target that are due, longest due first, a job once for each of at most `limit`."""
+        ...
+
+    async def webhook_lane(self, job_id: JobId, target: str) -> tuple[WebhookMessage, ...]:
+        """What waits to tell one target about one job, in the order of the events."""
+        ...
+
+    async def webhook_message(self, message_id: MessageId) -> WebhookMessage | None:
+        """One message, or None."""
+        ...
+
+    async def webhook_messages(
+        self, tenant_id: TenantId, *, limit: int, target: str | None = None, before: MessageId | None = None
+    ) -> tuple[WebhookMessage, ...]:
+        """A tenant's messages (to one target), newest first: at most `limit` from before the message `before`."""
+        ...
+
+    async def webhook_tries(self, message_id: MessageId) -> tuple[WebhookTry, ...]:
+        """The tries to deliver a message, in order."""
         ...
 
     async def close(self) -> None:
