@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.domain.commands import RefuseJob
+from heliograph.domain.ids import TenantId
 from heliograph.domain.tiers import Tier
 from heliograph.scheduling import Profiles, Scheduler
 from heliograph.scheduling.deadlines import ROOM_S_UNBOUNDED, outlook
-from heliograph.scheduling.fairness import Place
+from heliograph.scheduling.fairness import Held, Place
 from heliograph.scheduling.pending import TURN_EVERY, PendingLine
 from heliograph.scheduling.profiles import FINISH_S_PRIOR
 from tests.builders import (
@@ -116,8 +117,8 @@ def test_deadlines_leave_every_fourth_choice_to_those_without() -> None:
 
 def test_whoever_is_held_back_does_not_press() -> None:
     line = a_line(a_place("turn", tenant="zeta"), due("pressed", 0.0, sequence=1))
-    assert line.choose(servers=1, now_s=0.0, is_held=lambda place: place.tenant_id == "acme") == "turn"
-    assert line.choose(servers=1, now_s=0.0, is_held=lambda place: True) is None
+    assert line.choose(servers=1, now_s=0.0, held=Held(tenants={TenantId("acme")})) == "turn"
+    assert line.choose(servers=1, now_s=0.0, held=Held(tiers=set(Tier))) is None
 
 
 # --- in the scheduler ------------------------------------------------------------------------------------------------

@@ -109,6 +109,9 @@ class ModelQueue:
     trust: Interval = Interval(low_s=0.6, expected_s=1.0, high_s=1.8)
 
 
+NO_WORK = ModelQueue()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueView:
     """Open work by model; a model without an entry has none."""
@@ -117,7 +120,7 @@ class QueueView:
 
     def of(self, model_id: ModelId) -> ModelQueue:
         """The queue of one model."""
-        return self.models.get(model_id, ModelQueue())
+        return self.models.get(model_id, NO_WORK)
 
 
 class Phase(StrEnum):

@@ -2,11 +2,13 @@
 
 Rules, in order. (1) A model with waiting jobs and no replica gets one: where there is room, else in place of the idle
 replicas without waiting work that are worth least, else, once the next in line has waited `patience_s`, in place of the
-busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room; for
-one that is wanted now, idle replicas make room. (3) A model whose backlog per replica exceeds what a load costs gets
-another replica where there is room, or in place of idle ones when the waiting it saves exceeds what they are likely to
-save. (4) An idle replica goes when it no longer pays (`residency.py`), except the last one of an always-warm model.
-(5) A model that is about to be asked for is loaded ahead, where there is room.
+busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room;
+for one that is wanted now, idle replicas make room. (3) A model whose backlog per replica exceeds what a load costs
+gets another replica where there is room, or in place of idle ones when the waiting it saves exceeds what they are
+likely to save. (4) An idle replica goes when it no longer pays (`residency.py`), except the last one of an always-warm
+model. (5) A model that is about to be asked for is loaded ahead, where there is room. (6) A GPU that holds nothing
+loads another replica of a model whose replicas are all busy, if it is likely to be asked for again before that is
+loaded: it is paid for anyway.
 
 Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
 is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
@@ -27,6 +29,8 @@ __all__ = ["FleetPolicy", "fits", "plan", "why_resident"]
 
 LOAD_PAUSE_S_MAX = 300.0
 LOAD_S_UNKNOWN = 30.0
+LIKELY = 0.5
+"""Expected requests before a load is done that make the load worth it on a GPU with nothing to do."""
 
 
 def plan(
@@ -159,6 +163,7 @@ class _Planner:
             self._add_replica(model_id)
         self._unload_idle()
         self._load_ahead()
+        self._use_empty()
         return self._commands
 
     def _add_replica(self, model_id: ModelId) -> None:
@@ -198,6 +203,23 @@ class _Planner:
                 found.append((-worth.saved_per_s / share, number, model_id, worth.why))
         for _, _, model_id, why in sorted(found):
             self._start(model_id, why)
+
+    def _use_empty(self) -> None:
+        """Another replica of models whose replicas are all busy, on GPUs that hold nothing."""
+        empty = sum(room.places == self._policy.residents_max for room in self._rooms.values())
+        if self._demand is None or not empty:
+            return
+        free = {replica.model_id for replica in self._replicas if replica.state is not ReplicaState.BUSY}
+        full = dict.fromkeys(replica.model_id for replica in self._replicas if replica.model_id not in free)
+        for model_id in full:
+            card = self._cards.get(model_id)
+            if card is None or card.gpus > 1 or self._counts.get(model_id, 0) != self._queue.of(model_id).replicas:
+                continue
+            is_likely = self._demand.rate(model_id, self._now_s) * self._load_s(model_id) >= LIKELY
+            if is_likely and self._start(model_id, "its replicas are busy, and a GPU holds nothing"):
+                empty -= 1
+            if not empty:
+                return
 
     # --- loading -----------------------------------------------------------------------------------------------------
 

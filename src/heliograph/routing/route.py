@@ -109,27 +109,36 @@ def route(
 ) -> Route | NoRoute:
     """The route for a request that names a model (or None) and needs `task`."""
     router = _Router(wants or Wants(), fleet, queue)
-    candidates = [
-        card for card in catalogue.runnable(engines) if task in card.tasks and router.why_not(card, engines) is None
-    ]
+
+    def candidates() -> list[ModelCard]:
+        """Looked for only where the answer names them: most requests run on the model they ask for."""
+        able = (card for card in catalogue.runnable(engines) if task in card.tasks)
+        return [card for card in able if router.why_not(card, engines) is None]
+
     if name is None:
-        unasked = [card for card in candidates if not card.is_by_name_only]
+        found = candidates()
+        unasked = [card for card in found if not card.is_by_name_only]
         if not unasked:
             reason = f"No model here can do {task}."
-            return router.no_route(code="model_unavailable", reason=reason, others=candidates)
+            return router.no_route(code="model_unavailable", reason=reason, others=found)
         return router.routed(min(unasked, key=router.delivers_s), None)
     card = catalogue.resolve(name)
     if card is None:
-        return router.no_route(code="model_not_found", reason=f"There is no model called {name!r}.", others=candidates)
+        reason = f"There is no model called {name!r}."
+        return router.no_route(code="model_not_found", reason=reason, others=candidates())
     alias = name if name != card.model_id else None
-    others = [other for other in _closest(card, candidates) if other is not card]
+
+    def others() -> list[ModelCard]:
+        return [other for other in _closest(card, candidates()) if other is not card]
+
     problem = router.why_not(card, engines)
     if problem is None and task not in card.tasks:
         problem = f"{card.model_id} does not do {task}; it does {', '.join(sorted(card.tasks))}."
     if problem is not None:
-        if router.wants.may_substitute and others:
-            return router.routed(others[0], alias, stands_in_for=card)
-        return router.no_route(code="model_unavailable", reason=problem, others=others)
+        able = others()
+        if router.wants.may_substitute and able:
+            return router.routed(able[0], alias, stands_in_for=card)
+        return router.no_route(code="model_unavailable", reason=problem, others=able)
     return router.in_time(card, alias, others)
 
 
@@ -151,12 +160,12 @@ class _Router:
             return problem
         return f"{card.model_id} fits only spot GPUs here, and jobs of this tier do not run on those."
 
-    def in_time(self, card: ModelCard, alias: str | None, others: list[ModelCard]) -> Route | NoRoute:
+    def in_time(self, card: ModelCard, alias: str | None, others: Callable[[], list[ModelCard]]) -> Route | NoRoute:
         """The model that was asked for, if it is in time; else what can be done about it."""
         found = self.routed(card, alias)
         if self._is_in_time(found):
             return found
-        timely = [other for other in others if self._is_in_time(self.routed(other, None))]
+        timely = [other for other in others() if self._is_in_time(self.routed(other, None))]
         if self._buying_helps(card, found):
             return self.routed(card, alias, answer=Answer.BUY, offers=timely)
         if self.wants.may_substitute and timely:

@@ -1,14 +1,17 @@
 """How many jobs wait and run, in all, by tenant and by end user, and who has reached a bound."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from heliograph.domain.ids import TenantId
 from heliograph.domain.job import Job
-from heliograph.scheduling.fairness import Place
+from heliograph.domain.tiers import Tier
+from heliograph.scheduling.fairness import NOBODY_HELD, Held, User
 from heliograph.scheduling.policy import SchedulerPolicy
 
-User = tuple[TenantId, str]
+_Name = TypeVar("_Name")
 
 
 @dataclass(slots=True)
@@ -36,9 +39,18 @@ class Count:
         return 0 if end_user is None else self.by_user[(tenant_id, end_user)]
 
 
-def is_held(place: Place, running: Count, policy: SchedulerPolicy) -> bool:
-    """The job's tenant or end user has as many jobs on workers as it may have."""
+def held_back(running: Count, policy: SchedulerPolicy, *, tiers: Collection[Tier] = ()) -> Held:
+    """Who has as many jobs on workers as it may have, and the `tiers` that may not run where somebody is looked for."""
     of_tenant, of_user = policy.running_max_per_tenant, policy.running_max_per_user
-    if of_tenant is not None and running.by_tenant[place.tenant_id] >= of_tenant:
-        return True
-    return of_user is not None and running.of_user(place.tenant_id, place.end_user) >= of_user
+    if of_tenant is None and of_user is None and not tiers:
+        return NOBODY_HELD
+    return Held(
+        tiers=tiers,
+        tenants=() if of_tenant is None else _full(running.by_tenant, of_tenant),
+        users=() if of_user is None else _full(running.by_user, of_user),
+    )
+
+
+def _full(numbers: Mapping[_Name, int], bound: int) -> frozenset[_Name]:
+    """There are no more of them than workers, for each of them runs something."""
+    return frozenset(name for name, number in numbers.items() if number >= bound)

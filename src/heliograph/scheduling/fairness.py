@@ -12,21 +12,19 @@ Tiers are compared without tags: fairness chooses among equals, the tier's head 
 
 Bound. Siblings that come to the front t seconds after a job overtake it only while t is less than `cost_weight` times
 its estimate, plus `price` times what its owner was served last divided by the owner's weight, plus the difference of
-the tiers' head starts. Every operation is O(log n) in the number of jobs and of siblings.
+the tiers' head starts. Every operation is O(log n) in the number of jobs and of siblings; `first_free` also looks once
+at each tier, tenant and end user that is held back, of whom there are no more than workers.
 """
 
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Hashable, Iterator
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
-from typing import Protocol
-
-from sortedcontainers import SortedKeyList
+from typing import NamedTuple, Protocol
 
 from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.tiers import Tier
-
-Rank = tuple[float, float, int]
+from heliograph.scheduling.ranking import Rank, Ranking
 
 NAMES_KEPT = 64
 """Tags of siblings that have left are looked through once there are this many more than twice the present ones."""
@@ -57,12 +55,41 @@ class Place:
         return (self.created_at_s + self.offset_s, self.sequence)
 
 
-IsHeld = Callable[[Place], bool]
-"""The job may not run now, because its tenant or end user has enough running."""
+User = tuple[TenantId, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Front:
+class Held:
+    """Who may not run now: tiers that are barred from the GPU, tenants and end users with enough running."""
+
+    tiers: Collection[Tier] = ()
+    tenants: Collection[TenantId] = ()
+    users: Collection[User] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.tiers or self.tenants or self.users)
+
+    def holds_tier(self, place: Place) -> bool:
+        """Nobody of the job's tier may run."""
+        return place.tier in self.tiers
+
+    def holds_tenant(self, place: Place) -> bool:
+        """Nobody of the job's tenant may run."""
+        return place.tenant_id in self.tenants
+
+    def holds_user(self, place: Place) -> bool:
+        """The job's end user may not run; one that names none counts for its tenant only."""
+        return place.end_user is not None and (place.tenant_id, place.end_user) in self.users
+
+    def holds(self, place: Place) -> bool:
+        """This job may not run."""
+        return self.holds_tier(place) or self.holds_tenant(place) or self.holds_user(place)
+
+
+NOBODY_HELD = Held()
+
+
+class Front(NamedTuple):
     """Who is next in a part of the tree, and since when it has been at the front, in seconds since the epoch."""
 
     place: Place
@@ -70,7 +97,8 @@ class Front:
 
     def rank(self, tag_s: float) -> Rank:
         """Smallest first; ties go by virtual arrival, then by order of submission."""
-        return (self.since_s + self.place.offset_s + tag_s, *self.place.virtual_arrival)
+        place = self.place
+        return (self.since_s + place.offset_s + tag_s, place.created_at_s + place.offset_s, place.sequence)
 
 
 class Branch(Protocol):
@@ -84,7 +112,7 @@ class Branch(Protocol):
         """Who is next; the branch must not be empty."""
         ...
 
-    def first_free(self, is_held: IsHeld) -> Front | None:
+    def first_free(self, held: Held) -> Front | None:
         """The next that is not held back, or None."""
         ...
 
@@ -108,58 +136,74 @@ class Branch(Protocol):
 class Jobs:
     """The jobs of one end user, by virtual arrival."""
 
+    __slots__ = ("_line", "_tickets")
+
     def __init__(self) -> None:
-        self._line: SortedKeyList[Place, tuple[float, int]] = SortedKeyList(key=lambda place: place.virtual_arrival)
+        self._line: Ranking[Place] = Ranking()
+        self._tickets: dict[JobId, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._line)
+        return bool(self._tickets)
 
     def front(self) -> Front:
         """The first job."""
-        place = self._line[0]
-        return Front(place=place, since_s=place.created_at_s)
+        place = self._line.first
+        return Front(place, place.created_at_s)
 
-    def first_free(self, is_held: IsHeld) -> Front | None:
-        """The first job, unless its owner is held back."""
-        front = self.front()
-        return None if is_held(front.place) else front
+    def first_free(self, held: Held) -> Front | None:
+        """The first job; whose it is was looked at before."""
+        del held
+        return self.front()
 
     def add(self, place: Place) -> None:
         """Put the job in line."""
-        self._line.add(place)
+        at_s, sequence = place.virtual_arrival
+        self._tickets[place.job_id] = self._line.add((at_s, 0.0, sequence), place)
 
     def remove(self, place: Place) -> None:
         """Take the job out."""
-        self._line.remove(place)
+        self._line.drop(self._tickets.pop(place.job_id))
 
     def serve(self, place: Place, now_s: float) -> None:
         """Take the job out."""
         del now_s
-        self._line.remove(place)
+        self._line.drop(self._tickets.pop(place.job_id))
 
     def walk(self, now_s: float) -> Iterator[Front]:
         """Everybody in order."""
         del now_s
         for place in self._line:
-            yield Front(place=place, since_s=place.created_at_s)
+            yield Front(place, place.created_at_s)
 
 
 @dataclass(slots=True, eq=False)
 class _Sibling:
+    """`front` is its next job as the others see it, `ticket` its place among them; None while it has neither."""
+
     name: Hashable
     branch: Branch
     weight: float
     tag_s: float
     served_at_s: float = float("-inf")
-    rank: Rank = field(default=(0.0, 0.0, 0))
+    front: Front | None = None
+    rank: Rank = (0.0, 0.0, 0)
+    ticket: int | None = None
+
+
+def _holds_nobody(held: Held, place: Place) -> bool:
+    del held, place
+    return False
 
 
 class Turns:
     """Siblings that take turns.
 
-    `name_of` says whose a job is, `weight_of` how much of the whole that sibling is due, `grow` makes a new branch.
-    `price` is how many seconds of waiting one GPU-second of service costs; 0 compares by waiting alone.
+    `name_of` says whose a job is, `weight_of` how much of the whole that sibling is due, `grow` makes a new branch,
+    `holds` says whether the job's sibling as a whole is held back. `price` is how many seconds of waiting one
+    GPU-second of service costs; 0 compares by waiting alone.
     """
+
+    __slots__ = ("_grow", "_holds", "_left", "_name_of", "_order", "_price", "_siblings", "_virtual_s", "_weight_of")
 
     def __init__(
         self,
@@ -168,13 +212,15 @@ class Turns:
         weight_of: Callable[[Place], float],
         grow: Callable[[], Branch],
         price: float,
+        holds: Callable[[Held, Place], bool] = _holds_nobody,
     ) -> None:
         self._name_of = name_of
         self._weight_of = weight_of
         self._grow = grow
         self._price = price
+        self._holds = holds
         self._siblings: dict[Hashable, _Sibling] = {}
-        self._order: SortedKeyList[_Sibling, Rank] = SortedKeyList(key=lambda sibling: sibling.rank)
+        self._order: Ranking[_Sibling] = Ranking()
         self._left: dict[Hashable, float] = {}
         self._virtual_s = 0.0
 
@@ -183,15 +229,19 @@ class Turns:
 
     def front(self) -> Front:
         """Whoever's turn it is."""
-        sibling = self._order[0]
-        return self._seen(sibling, sibling.branch.front(), sibling.served_at_s)
+        front = self._order.first.front
+        assert front is not None, "a sibling without jobs is in line"
+        return front
 
-    def first_free(self, is_held: IsHeld) -> Front | None:
+    def first_free(self, held: Held) -> Front | None:
         """Whoever's turn it is among those not held back; at most one look at each sibling."""
+        if not held:
+            return self.front()
         for sibling in self._order:
-            front = sibling.branch.first_free(is_held)
-            if front is not None:
-                return self._seen(sibling, front, sibling.served_at_s)
+            if sibling.front is not None and not self._holds(held, sibling.front.place):
+                front = sibling.branch.first_free(held)
+                if front is not None:
+                    return self._seen(front, sibling.served_at_s)
         return None
 
     def add(self, place: Place) -> None:
@@ -202,22 +252,18 @@ class Turns:
             tag_s = max(self._left.pop(name, 0.0), self._virtual_s)
             sibling = _Sibling(name=name, branch=self._grow(), weight=self._weight_of(place), tag_s=tag_s)
             self._siblings[name] = sibling
-        else:
-            self._order.remove(sibling)
         sibling.branch.add(place)
         self._rank(sibling)
 
     def remove(self, place: Place) -> None:
         """Take the job out of its sibling's line."""
         sibling = self._siblings[self._name_of(place)]
-        self._order.remove(sibling)
         sibling.branch.remove(place)
         self._rank(sibling)
 
     def serve(self, place: Place, now_s: float) -> None:
         """Take the job out and let its sibling pay for it."""
         sibling = self._siblings[self._name_of(place)]
-        self._order.remove(sibling)
         sibling.branch.serve(place, now_s)
         self._virtual_s = max(self._virtual_s, sibling.tag_s)
         sibling.tag_s += place.estimate_s / sibling.weight
@@ -226,13 +272,14 @@ class Turns:
 
     def walk(self, now_s: float) -> Iterator[Front]:
         """Everybody in the order in which their turns come, as far as it can be told now."""
+        price = self._price
         numbers, waiting = count(), iter(self._order)
         newcomer = next(waiting, None)
         heap: list[tuple[Rank, int, Front, Iterator[Front], _Sibling, float]] = []
         while newcomer is not None or heap:
             while newcomer is not None and (not heap or newcomer.rank <= heap[0][0]):
                 fronts = newcomer.branch.walk(now_s)
-                front = self._seen(newcomer, next(fronts), newcomer.served_at_s)
+                front = self._seen(next(fronts), newcomer.served_at_s)
                 heappush(heap, (newcomer.rank, next(numbers), front, fronts, newcomer, newcomer.tag_s))
                 newcomer = next(waiting, None)
             _, _, front, fronts, sibling, tag_s = heappop(heap)
@@ -240,22 +287,30 @@ class Turns:
             following = next(fronts, None)
             if following is not None:
                 tag_s += front.place.estimate_s / sibling.weight
-                front = self._seen(sibling, following, now_s)
-                heappush(heap, (front.rank(tag_s * self._price), next(numbers), front, fronts, sibling, tag_s))
+                front = self._seen(following, now_s)
+                heappush(heap, (front.rank(tag_s * price), next(numbers), front, fronts, sibling, tag_s))
 
-    def _seen(self, sibling: _Sibling, front: Front, served_at_s: float) -> Front:
+    def _seen(self, front: Front, served_at_s: float) -> Front:
         """The sibling's front as others see it: it has been there at most since the sibling's last turn."""
         if not self._price or served_at_s <= front.since_s:
             return front
-        return Front(place=front.place, since_s=served_at_s)
+        return Front(front.place, served_at_s)
 
     def _rank(self, sibling: _Sibling) -> None:
         """Put the sibling where it belongs now, or forget it when nothing of it waits."""
         if sibling.branch:
-            front = self._seen(sibling, sibling.branch.front(), sibling.served_at_s)
-            sibling.rank = front.rank(sibling.tag_s * self._price)
-            self._order.add(sibling)
+            front = self._seen(sibling.branch.front(), sibling.served_at_s)
+            rank = front.rank(sibling.tag_s * self._price)
+            sibling.front = front
+            if sibling.ticket is not None:
+                if rank == sibling.rank:
+                    return
+                self._order.drop(sibling.ticket)
+            sibling.rank = rank
+            sibling.ticket = self._order.add(rank, sibling)
             return
+        if sibling.ticket is not None:
+            self._order.drop(sibling.ticket)
         del self._siblings[sibling.name]
         if sibling.tag_s > self._virtual_s:
             self._left[sibling.name] = sibling.tag_s

@@ -9,26 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from sortedcontainers import SortedKeyList
+from sortedcontainers import SortedList
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.tiers import Tier
 from heliograph.scheduling.deadlines import LOOKED_AT_MAX as DEADLINES_LOOKED_AT_MAX
 from heliograph.scheduling.deadlines import outlook
-from heliograph.scheduling.fairness import Front, IsHeld, Jobs, Place, Turns
+from heliograph.scheduling.fairness import NOBODY_HELD, Front, Held, Jobs, Place, Turns
 
 LOOKED_AT_MAX = 32
 """The order of so many jobs is worked out turn by turn; farther back the virtual arrival tells the position, and the
 mean of the line stands in for each estimate."""
 
 TURN_EVERY = 4
-
-Arrival = tuple[float, int]
-
-
-def _nobody_is_held(place: Place) -> bool:
-    del place
-    return False
 
 
 class PendingLine:
@@ -39,18 +32,24 @@ class PendingLine:
 
     def __init__(self, *, price: float = 1.0, weight_of: Callable[[Place], float] = lambda place: 1.0) -> None:
         self._places: dict[JobId, Place] = {}
-        self._by_arrival: SortedKeyList[Place, Arrival] = SortedKeyList(key=lambda place: place.virtual_arrival)
-        self._by_latest_start: SortedKeyList[Place, tuple[float, int]] = SortedKeyList(key=_start_key)
+        self._by_arrival: SortedList[tuple[float, int, JobId]] = SortedList()
+        self._by_latest_start: SortedList[tuple[float, int, Place]] = SortedList()  # numbers differ: ties end there
         self._turns = Turns(
             name_of=lambda place: place.tier,
             weight_of=lambda place: 1.0,
             price=0.0,
+            holds=Held.holds_tier,
             grow=lambda: Turns(
                 name_of=lambda place: place.tenant_id,
                 weight_of=weight_of,
                 price=price,
+                holds=Held.holds_tenant,
                 grow=lambda: Turns(
-                    name_of=lambda place: place.end_user, weight_of=lambda place: 1.0, price=price, grow=Jobs
+                    name_of=lambda place: place.end_user,
+                    weight_of=lambda place: 1.0,
+                    price=price,
+                    holds=Held.holds_user,
+                    grow=Jobs,
                 ),
             ),
         )
@@ -74,9 +73,9 @@ class PendingLine:
         """Put the job in line."""
         assert place.job_id not in self._places, f"job {place.job_id} waits already"
         self._places[place.job_id] = place
-        self._by_arrival.add(place)
+        self._by_arrival.add((*place.virtual_arrival, place.job_id))
         if place.latest_start_s is not None:
-            self._by_latest_start.add(place)
+            self._by_latest_start.add((place.latest_start_s, place.sequence, place))
         self._turns.add(place)
         self._by_tier[place.tier] += 1
         self._total_s += place.estimate_s
@@ -103,16 +102,17 @@ class PendingLine:
         """Whoever's turn it is, whatever the deadlines say; the line must not be empty."""
         return self._turns.front()
 
-    def choose(self, *, servers: int, now_s: float, is_held: IsHeld = _nobody_is_held) -> JobId | None:
+    def choose(self, *, servers: int, now_s: float, held: Held = NOBODY_HELD) -> JobId | None:
         """Who runs next on one of `servers` workers, or None when all who wait are held back."""
-        by_turn = self._turns.first_free(is_held)
+        by_turn = self._turns.first_free(held)
         if by_turn is None:
             return None
         others_wait = len(self._by_latest_start) < len(self._places)
         if not self._by_latest_start or (others_wait and self._by_deadline_in_a_row >= TURN_EVERY - 1):
             return by_turn.place.job_id
         nearest = islice(self._by_latest_start, DEADLINES_LOOKED_AT_MAX)
-        ahead = outlook((place for place in nearest if not is_held(place)), servers=servers, now_s=now_s)
+        places = (place for _, _, place in nearest if not held.holds(place))
+        ahead = outlook(places, servers=servers, now_s=now_s)
         if ahead.first is None or ahead.room_s >= by_turn.place.estimate_s:
             return by_turn.place.job_id
         return ahead.first.job_id
@@ -123,7 +123,7 @@ class PendingLine:
         for index, place in enumerate(upcoming):
             if place.job_id == job_id:
                 return index + 1
-        by_arrival = self._by_arrival.bisect_key_left(self._places[job_id].virtual_arrival)
+        by_arrival = self._before(self._places[job_id])
         return max(by_arrival, len(upcoming)) + 1
 
     def ahead_s(self, job_id: JobId, *, now_s: float = 0.0) -> float:
@@ -135,8 +135,7 @@ class PendingLine:
 
     def ahead_of_newcomer_s(self, place: Place) -> float:
         """Estimated GPU-seconds that this newcomer would find ahead of it, the mean standing in for each job."""
-        ahead = self._by_arrival.bisect_key_left(place.virtual_arrival)
-        return ahead * (self.total_s / max(len(self), 1))
+        return self._before(place) * (self.total_s / max(len(self), 1))
 
     def firm_s(self, newcomer: Place) -> float:
         """Estimated GPU-seconds of earlier deadlines that would not be given up for this newcomer's.
@@ -145,10 +144,11 @@ class PendingLine:
         """
         if newcomer.latest_start_s is None:
             return 0.0
+        start = (newcomer.latest_start_s, newcomer.sequence)
         return sum(
             place.estimate_s
-            for place in islice(self._by_latest_start, DEADLINES_LOOKED_AT_MAX)
-            if _start_key(place) <= _start_key(newcomer)
+            for latest_start_s, sequence, place in islice(self._by_latest_start, DEADLINES_LOOKED_AT_MAX)
+            if (latest_start_s, sequence) <= start
             and place.estimate_s / place.weight <= newcomer.estimate_s / newcomer.weight
         )
 
@@ -158,7 +158,11 @@ class PendingLine:
 
     def job_ids(self) -> tuple[JobId, ...]:
         """Everybody, by virtual arrival."""
-        return tuple(place.job_id for place in self._by_arrival)
+        return tuple(job_id for _, _, job_id in self._by_arrival)
+
+    def _before(self, place: Place) -> int:
+        """How many have an earlier virtual arrival."""
+        return self._by_arrival.bisect_left(place.virtual_arrival)
 
     def _walked(self, now_s: float) -> list[Place]:
         """The next `LOOKED_AT_MAX` by turns; worked out once between two changes of the line."""
@@ -169,13 +173,8 @@ class PendingLine:
     def _forget(self, place: Place) -> None:
         del self._places[place.job_id]
         self._by_tier[place.tier] -= 1
-        self._by_arrival.remove(place)
+        self._by_arrival.remove((*place.virtual_arrival, place.job_id))
         if place.latest_start_s is not None:
-            self._by_latest_start.remove(place)
+            self._by_latest_start.remove((place.latest_start_s, place.sequence, place))
         self._total_s = self._total_s - place.estimate_s if self._places else 0.0
         self._upcoming = None
-
-
-def _start_key(place: Place) -> tuple[float, int]:
-    assert place.latest_start_s is not None, f"job {place.job_id} has no deadline"
-    return (place.latest_start_s, place.sequence)

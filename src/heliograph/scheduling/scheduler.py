@@ -79,9 +79,9 @@ from heliograph.domain.views import (
     ReplicaView,
 )
 from heliograph.scheduling.admission import Forecast, refusal
-from heliograph.scheduling.census import Count, is_held
+from heliograph.scheduling.census import Count, held_back
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
-from heliograph.scheduling.fairness import Place
+from heliograph.scheduling.fairness import Held, Place
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way, rest_s_min
@@ -552,7 +552,7 @@ class Scheduler:
         if entry is None or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
         line = self._lines.get(entry.job.request.model_id)
-        if line is None or job_id not in line or self._is_held(self._place_of(entry)):
+        if line is None or job_id not in line or self._held().holds(self._place_of(entry)):
             return []
         mates = [mate for gpu_id in paused.gpu_ids for mate in self._on_gpu.get(gpu_id, ())]
         for worker in mates:
@@ -584,7 +584,7 @@ class Scheduler:
         ]
         if not any(self._rest_s(entry, now_s) >= rest_s_min(0.0, self._policy) for _, entry in runs):
             return []
-        job_id = line.choose(servers=len(gpus), now_s=now_s, is_held=self._is_held)
+        job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
             return []
         newcomer = self._place_of(self._open[job_id])
@@ -726,29 +726,27 @@ class Scheduler:
     def _tenant_weight(self, place: Place) -> float:
         return self._policy.tenant_weight.get(place.tenant_id, 1.0)
 
-    def _is_held(self, place: Place) -> bool:
-        return is_held(place, self._running, self._policy)
-
-    def _is_barred_from_spot(self, place: Place) -> bool:
-        return place.tier in self._off_spot or self._is_held(place)
+    def _held(self, *, is_spot: bool = False) -> Held:
+        """Who may not run now, on a spot GPU or elsewhere."""
+        return held_back(self._running, self._policy, tiers=self._off_spot if is_spot else ())
 
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
-        if not line or self._is_draining:
+        if not line or self._is_draining or self._is_halted(model_id):
             return []
         commands: list[Command] = []
         workers = self._of_model.get(model_id, ())
-        servers = sum(worker.state in SERVING for worker in workers)
-        for worker in workers if not self._is_halted(model_id) else ():
+        ready = [worker for worker in workers if worker.state is ReplicaState.READY]
+        servers = sum(worker.state in SERVING for worker in workers) if ready else 0
+        for worker in ready:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if worker.state is ReplicaState.READY and not self._is_taken(worker) and self._halt_of(worker) is None:
-                is_spot = worker.gpu.market is Market.SPOT
-                is_barred = self._is_barred_from_spot if is_spot else self._is_held
-                job_id = line.choose(servers=servers, now_s=now_s, is_held=is_barred)
-                if job_id is None:
-                    continue
+            if self._is_taken(worker) or self._halt_of(worker) is not None:
+                continue
+            held = self._held(is_spot=worker.gpu.market is Market.SPOT)
+            job_id = line.choose(servers=servers, now_s=now_s, held=held)
+            if job_id is not None:
                 line.serve(job_id, now_s=now_s)
                 commands += self._dispatch(self._open[job_id], worker, now_s)
         return commands

@@ -8,6 +8,7 @@ JSON is ASCII with escapes, so any text survives, lone surrogates and NUL includ
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
@@ -247,6 +248,16 @@ def row_of_ledger_line(line: LedgerLine) -> Parameters:
         "amount_micros": line.amount_micros,
         "at_s": line.at_s,
     }
+
+
+def row_of_posting(lines: Sequence[LedgerLine]) -> Parameters:
+    """The rows of one posting as the parameters of `queries.post_ledger`: each line's with its number at the end."""
+    parameters: Parameters = {"posting_id": lines[0].posting_id}
+    for number, line in enumerate(lines):
+        for name, value in row_of_ledger_line(line).items():
+            if name != "posting_id":
+                parameters[f"{name}_{number}"] = value
+    return parameters
 
 
 def ledger_line_of_row(row: Row) -> LedgerLine:
