@@ -56,6 +56,7 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.disk",
         "delivery.memory",
         "delivery.pillow",
+        "fleet.checkpoint_folder",
         "fleet.local",
         "inference.dual_encoder",
         "inference.fake",

@@ -23,6 +23,7 @@ from heliograph.domain.commands import (
     PostProcess,
     RecordJob,
     RefuseJob,
+    SaveJob,
     StartReplica,
     StopReplica,
 )
@@ -55,6 +56,7 @@ from tests.builders import (
     a_scheduler,
     abandoned,
     cancelled,
+    checkpoint_kept,
     clock_ticked,
     gate_rejected,
     gpu_gone,
@@ -144,7 +146,6 @@ class World(RuleBasedStateMachine):
         self.resuming: set[WorkerId] = set()
         self.runs: dict[WorkerId, Run] = {}
         self.pauses: Counter[JobId] = Counter()
-        self.steps_done: dict[JobId, int] = {}
         self.finishing: list[Run] = []
         self.history: list[Event] = []
         self.names = 0
@@ -175,10 +176,7 @@ class World(RuleBasedStateMachine):
                 assert order.attempt == self.attempts[order.job_id]
                 assert self.states[order.job_id] is JobState.DISPATCHED, "recorded first"
                 if order.resume_from is not None:
-                    assert (order.resume_from, order.first_step) == (
-                        f"{order.job_id} kept",
-                        self.steps_done[order.job_id],
-                    )
+                    assert order.resume_from == f"{order.job_id} after {order.first_step}"
                 else:
                     assert order.first_step == 0
                 self.runs[worker_id] = (order.job_id, order.attempt)
@@ -193,6 +191,9 @@ class World(RuleBasedStateMachine):
             case StopReplica(worker_id=worker_id):
                 assert worker_id not in self.runs, "a busy worker finishes first"
                 self.ready.discard(worker_id)
+            case SaveJob(job=job):
+                assert job.state is JobState.RUNNING, "only a run that goes on is kept so"
+                assert self.states[job.job_id] is job.state
             case RefuseJob(job_id=job_id, error=error):
                 assert error.message, "every refusal is explained"
                 assert error.retry_after_s is not None
@@ -386,8 +387,13 @@ class World(RuleBasedStateMachine):
     def pause_run(self, which: int, step: int) -> None:
         """The worker pauses as it was told to, or although it was not."""
         job_id, attempt = self.runs.pop(pick(list(self.runs), which))
-        self.steps_done[job_id] = step
-        self.tell(run_paused(job_id, step, attempt=attempt, checkpoint=f"{job_id} kept"))
+        self.tell(run_paused(job_id, step, attempt=attempt))
+
+    @precondition(lambda self: self.runs)
+    @rule(which=SOME, step=st.integers(1, 9))
+    def keep_checkpoint(self, which: int, step: int) -> None:
+        job_id, attempt = pick(list(self.runs.values()), which)
+        self.tell(checkpoint_kept(job_id, step, attempt=attempt))
 
     @precondition(lambda self: self.finishing)
     @rule(which=SOME, how=st.sampled_from(["stored", "stored", "regenerate", "block", "broken"]))
@@ -425,7 +431,9 @@ class World(RuleBasedStateMachine):
     @rule(
         which=SOME,
         age=st.integers(-1, 2),
-        make=st.sampled_from([run_started, step_done, images_ready, run_failed, run_aborted, run_paused]),
+        make=st.sampled_from(
+            [run_started, step_done, images_ready, run_failed, run_aborted, run_paused, checkpoint_kept]
+        ),
     )
     def talk_of_another_attempt(self, which: int, age: int, make: Callable[..., Event]) -> None:
         job_id = pick(list(self.states), which)

@@ -110,6 +110,16 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointKept:
+    """What the attempt had done after `step` steps was kept under the name `checkpoint`; the run goes on."""
+
+    job_id: JobId
+    attempt: int
+    step: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImagesReady:
     """The attempt's pictures left the GPU after `run_s` seconds; the worker is free again."""
 
@@ -228,6 +238,7 @@ Event = (
     | WorkerLost
     | RunStarted
     | StepDone
+    | CheckpointKept
     | ImagesReady
     | RunFailed
     | RunAborted

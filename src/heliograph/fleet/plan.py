@@ -66,7 +66,10 @@ def fits(card: ModelCard, gpu: Gpu) -> bool:
 
 
 class _Room:
-    """One GPU's memory as it will be after the commands so far. `coming` bytes are held by replicas that stop."""
+    """One GPU's memory as it will be after the commands so far. `coming` bytes are held by replicas that stop.
+
+    `models` have a replica there that stays: another of the same would only take turns with it.
+    """
 
     def __init__(self, gpu: Gpu, residents_max: int) -> None:
         self.gpu = gpu
@@ -75,6 +78,7 @@ class _Room:
         self.places = residents_max
         self.coming_places = 0
         self.is_busy = False
+        self.models: set[ModelId] = set()
 
     def take(self, size: int, *, is_going: bool = False) -> None:
         """A replica of `size` bytes is there, perhaps not for long."""
@@ -138,6 +142,8 @@ class _Planner:
                 room = self._rooms[gpu_id]
                 room.take(self._size(replica.model_id, room.gpu), is_going=is_going)
                 room.is_busy |= replica.state is ReplicaState.BUSY
+                if not is_going:
+                    room.models.add(replica.model_id)
             if not is_going:
                 self._count(replica.model_id, self._rooms[replica.gpu_id], 1)
 
@@ -233,7 +239,9 @@ class _Planner:
         rooms = [
             room
             for room in self._rooms.values()
-            if room.has(self._size(model_id, room.gpu)) and not (off_spot and room.gpu.market is Market.SPOT)
+            if room.has(self._size(model_id, room.gpu))
+            and model_id not in room.models
+            and not (off_spot and room.gpu.market is Market.SPOT)
         ]
         number = self._cards[model_id].gpus
         nodes = [node for node in self._by_node(rooms).values() if len(node) >= number]
@@ -243,6 +251,7 @@ class _Planner:
         gang = min(gangs, key=lambda gang: self._preference(model_id, gang[0]))
         for room in gang:
             room.take(self._size(model_id, room.gpu))
+            room.models.add(model_id)
         first, *more = [room.gpu.gpu_id for room in gang]
         self._count(model_id, gang[0], 1)
         self._commands.append(StartReplica(gpu_id=first, model_id=model_id, why=why, more_gpu_ids=tuple(more)))

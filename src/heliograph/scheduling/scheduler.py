@@ -29,11 +29,13 @@ from heliograph.domain.commands import (
     PostProcess,
     RecordJob,
     RefuseJob,
+    SaveJob,
     StopReplica,
 )
 from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
+    CheckpointKept,
     ClockTicked,
     DrainRequested,
     Event,
@@ -115,8 +117,7 @@ class _Open:
     step: int = 0
     steps: int = 0
     step_at_s: float = 0.0
-    checkpoint: str | None = None
-    steps_done: int = 0
+    first_step: int = 0
     pauses: int = 0
     promises: tuple[Promise, ...] = ()
 
@@ -202,6 +203,8 @@ class Scheduler:
                 return self._start_running(job_id, attempt, now_s)
             case StepDone():
                 return self._note_step(event, now_s)
+            case CheckpointKept():
+                return self._checkpoint_kept(event)
             case ImagesReady():
                 return self._images_ready(event, now_s)
             case RunFailed():
@@ -394,6 +397,9 @@ class Scheduler:
         ended = self._ended_attempt(entry, worker, AttemptOutcome.WORKER_LOST, now_s)
         if event.reason is LossReason.RECLAIMED:
             return self._requeue(entry, "gpu_reclaimed", now_s, ended, delay_s=0.0)
+        is_stuck = entry.first_step > 0 and entry.step <= entry.first_step
+        if is_stuck and entry.job.failures + 2 >= self._policy.attempts_max:
+            entry.job = entry.job.starting_afresh()  # the last attempt does not rely on what no run got past
         cause = "out_of_memory" if event.reason is LossReason.OUT_OF_MEMORY else "worker_lost"
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
 
@@ -485,6 +491,13 @@ class Scheduler:
             entry.step, entry.steps, entry.step_at_s = event.step, event.steps, now_s
         return []
 
+    def _checkpoint_kept(self, event: CheckpointKept) -> list[Command]:
+        entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
+        if entry is None or event.step <= entry.job.steps_done:
+            return []
+        entry.job = replace(entry.job, checkpoint=event.checkpoint, steps_done=event.step)
+        return [SaveJob(job=entry.job)]
+
     def _images_ready(self, event: ImagesReady, now_s: float) -> list[Command]:
         run = (event.job_id, event.attempt)
         worker = self._worker_of(run)
@@ -492,7 +505,7 @@ class Scheduler:
         entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
         if entry is None or worker is None:
             return self._free(run, now_s)
-        if not entry.steps_done:
+        if not entry.first_step:
             self._profiles.observe_run(entry.job.request, event.run_s, worker.gpu.gpu_class)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
@@ -511,9 +524,12 @@ class Scheduler:
             return freed
         ended = self._ended_attempt(entry, worker, AttemptOutcome.ENGINE_FAILED, now_s)
         cause = f"engine_{event.kind.value}"
-        entry.checkpoint, entry.steps_done = None, 0  # what it resumed from may be at fault: start afresh
+        if event.kind not in _KEEPS_CHECKPOINT:
+            entry.job = entry.job.starting_afresh()
         if event.kind not in RETRYABLE_ENGINE_ERRORS:
             return [*self._end(entry, JobState.FAILED, cause, event.message, now_s, ended), *freed]
+        if event.kind is EngineErrorKind.BAD_CHECKPOINT and entry.first_step:
+            return [*self._requeue(entry, cause, now_s, ended, delay_s=0.0), *freed]
         if event.kind is EngineErrorKind.NAN:
             entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
         return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
@@ -538,7 +554,8 @@ class Scheduler:
         if worker is None or entry is None:
             return self._free(run, now_s)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
-        entry.checkpoint, entry.steps_done = event.checkpoint or None, event.step if event.checkpoint else 0
+        if event.checkpoint:
+            entry.job = replace(entry.job, checkpoint=event.checkpoint, steps_done=event.step)
         favoured = worker.pauses_for
         entry.pauses += favoured is not None
         stopped = self._let_go(worker, run, now_s)
@@ -621,8 +638,7 @@ class Scheduler:
             return []
         reasons = ", ".join(event.verdict.reasons)
         if event.verdict.decision is Decision.REGENERATE and entry.job.reseeds < self._policy.reseeds_max:
-            entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
-            entry.checkpoint, entry.steps_done = None, 0
+            entry.job = replace(entry.job.starting_afresh(), reseeds=entry.job.reseeds + 1)
             return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
         message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
         return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
@@ -632,7 +648,7 @@ class Scheduler:
         if entry is None:
             return []
         if event.is_retryable:
-            entry.checkpoint, entry.steps_done = None, 0
+            entry.job = entry.job.starting_afresh()
             return self._retry_or_fail(entry, "post_processing_failed", event.message, now_s)
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
@@ -662,7 +678,8 @@ class Scheduler:
     # --- moves of a job ----------------------------------------------------------------------------------------------
 
     def _enter(self, job: Job) -> _Open:
-        entry = _Open(job=job, estimate_s=self._profiles.run_s(job.request), steps=job.request.steps)
+        estimate_s = self._profiles.run_s(job.request)
+        entry = _Open(job=job, estimate_s=estimate_s, step=job.steps_done, steps=job.request.steps)
         self._open[job.job_id] = entry
         if job.deadline_at_s is not None:
             self._remind(self._deadlines, job.deadline_at_s, job)
@@ -775,14 +792,15 @@ class Scheduler:
         self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
         entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
-        entry.step, entry.steps, entry.step_at_s = entry.steps_done, job.request.steps, now_s
+        entry.first_step = job.steps_done
+        entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
         worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
         self._runs[run] = worker.worker_id
         if job.attempt == 1:
             self._promise(entry, now_s)
         order = run_order(
-            job, preview_every=self._policy.preview_every, checkpoint=entry.checkpoint, steps_done=entry.steps_done
+            job, preview_every=self._policy.preview_every, checkpoint=job.checkpoint, steps_done=job.steps_done
         )
         return [RecordJob(job=job, cause="dispatched"), Dispatch(worker_id=worker.worker_id, order=order)]
 
@@ -803,7 +821,7 @@ class Scheduler:
         self._leave_post_processing(entry.job)
         if entry.job.state in ON_WORKER:
             self._count_run_out(entry.job)
-        entry.worker_id, entry.step = None, entry.steps_done
+        entry.worker_id, entry.step = None, entry.job.steps_done
         entry.job = entry.job.moved(JobState.PENDING, now_s=now_s, not_before_s=now_s + delay_s)
         record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
         return [record, *self._wait(entry, now_s)]
@@ -1041,7 +1059,7 @@ class Scheduler:
         return max(self._remaining_s(entry) - (now_s - entry.step_at_s), 0.0)
 
     def _remaining_s(self, entry: _Open) -> float:
-        return entry.estimate_s * (1 - entry.step / max(entry.steps, 1))
+        return entry.estimate_s * max(1 - entry.step / max(entry.steps, 1), 0.0)
 
     def check(self) -> None:
         """Assert what must hold after every event: no job in two places or in none, no worker with two runs."""
@@ -1100,6 +1118,9 @@ def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, st
 
 
 _UNLOADED = "the operator has it unloaded"
+
+_KEEPS_CHECKPOINT = frozenset({EngineErrorKind.OUT_OF_MEMORY, EngineErrorKind.TIMEOUT})
+"""Failures that say nothing against what was done before them; after any other the run starts afresh."""
 
 _LOSS_IN_WORDS: Mapping[LossReason, str] = {
     LossReason.CRASHED: "The worker crashed.",

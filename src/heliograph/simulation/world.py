@@ -25,6 +25,7 @@ from heliograph.domain.commands import (
     RecordJob,
     RefuseJob,
     ReleaseGpu,
+    SaveJob,
     StartReplica,
     StopReplica,
 )
@@ -273,6 +274,8 @@ class World:
         match command:
             case RecordJob():
                 self._record(command)
+            case SaveJob():
+                pass
             case Dispatch(worker_id=worker_id):
                 self._at(self.now_s + self._machine.dispatch_s, self._begin, worker_id, command.order)
                 replica = self.machines.replicas.get(worker_id)
