@@ -43,6 +43,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -63,6 +64,7 @@ from heliograph.domain.events import (
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.model_card import ModelCard
+from heliograph.domain.orders import Halt, Orders
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.run import RunOrder
@@ -165,6 +167,7 @@ class Scheduler:
         self._load_failed_at_s: dict[ModelId, float] = {}
         self._post_processing = 0
         self._is_draining = False
+        self._orders = Orders()
         self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -226,6 +229,8 @@ class Scheduler:
             case DrainRequested():
                 self._is_draining = True
                 return []
+            case HaltsSet(halts=halts):
+                return self._halt(halts, now_s)
             case ClockTicked():
                 return self._tick(now_s)
             case _:
@@ -253,6 +258,8 @@ class Scheduler:
 
     def _promise(self, entry: _Open, now_s: float) -> None:
         """Remember what is promised now, to learn from how it turns out."""
+        if self._is_halted(entry.job.request.model_id):
+            return
         situation, eta_s = self._eta(entry, now_s)
         entry.promises = (*entry.promises, Promise(situation=situation, eta_s=eta_s, at_s=now_s))
 
@@ -359,6 +366,9 @@ class Scheduler:
         worker.can_resume = event.can_resume
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
+        halt = self._halt_of(worker)
+        if halt is not None and halt.is_drain:
+            return self._stop_worker(worker.worker_id, _UNLOADED, now_s)
         return self._fill(worker.model_id, now_s)
 
     def _lose(self, event: WorkerLost, now_s: float) -> list[Command]:
@@ -407,6 +417,34 @@ class Scheduler:
             if now_s + self._rest_of(entry, now_s).estimate_s > leaves_at_s:
                 commands += self._pause(worker, None)
         return commands
+
+    def _halt(self, halts: tuple[Halt, ...], now_s: float) -> list[Command]:
+        """What is halted now pauses or finishes, and is unloaded where the halt says so; what is not goes on."""
+        if halts == self._orders.halts:
+            return []
+        self._orders = Orders(halts=halts)
+        for entry in self._open.values():
+            entry.promises = ()  # nothing is to be learned of how long a halt lasts
+        commands: list[Command] = []
+        for worker in self._workers.values():
+            halt = self._halt_of(worker)
+            if halt is None:
+                continue
+            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            if halt.is_drain:
+                commands += self._stop_worker(worker.worker_id, _UNLOADED, now_s)
+            if entry is not None and worker.can_resume and not worker.is_pausing and not halt.lets_finish:
+                commands += self._pause(worker, None)
+        for model_id in self._lines:
+            commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
+        return commands
+
+    def _halt_of(self, worker: _Worker) -> Halt | None:
+        return self._orders.halt_of(worker.model_id, worker.gpu.gpu_class) if self._orders.halts else None
+
+    def _is_halted(self, model_id: ModelId) -> bool:
+        """The model runs nowhere now, by the operator's order."""
+        return bool(self._orders.halts) and self._orders.halt_of(model_id) is not None
 
     def _lose_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
         """The GPU is gone: every worker on it is lost, through no fault of its job."""
@@ -518,8 +556,8 @@ class Scheduler:
         ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
         if event.checkpoint:
             entry.job = replace(entry.job, checkpoint=event.checkpoint, steps_done=event.step)
-        entry.pauses += 1
         favoured = worker.pauses_for
+        entry.pauses += favoured is not None
         stopped = self._let_go(worker, run, now_s)
         served = [] if favoured is None else self._serve_beside(worker, favoured, now_s)
         requeued = self._requeue(entry, "paused", now_s, ended, delay_s=0.0)
@@ -536,6 +574,7 @@ class Scheduler:
         mates = [mate for gpu_id in paused.gpu_ids for mate in self._on_gpu.get(gpu_id, ())]
         for worker in mates:
             is_free = worker.state is ReplicaState.READY and not self._is_taken(worker)
+            is_free = is_free and self._halt_of(worker) is None
             is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
                 line.serve(job_id, now_s=now_s)
@@ -550,7 +589,7 @@ class Scheduler:
         gpus = {
             worker.gpu.gpu_id
             for worker in self._of_model.get(model_id, ())
-            if worker.state in SERVING and not worker.more_gpu_ids
+            if worker.state in SERVING and not worker.more_gpu_ids and self._halt_of(worker) is None
         }
         mates = {mate.worker_id: mate for gpu_id in gpus for mate in self._on_gpu[gpu_id]}
         runs = [
@@ -711,7 +750,7 @@ class Scheduler:
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
-        if not line or self._is_draining:
+        if not line or self._is_draining or self._is_halted(model_id):
             return []
         commands: list[Command] = []
         workers = self._of_model.get(model_id, ())
@@ -720,7 +759,7 @@ class Scheduler:
         for worker in ready:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if self._is_taken(worker):
+            if self._is_taken(worker) or self._halt_of(worker) is not None:
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
             job_id = line.choose(servers=servers, now_s=now_s, held=held)
@@ -972,12 +1011,13 @@ class Scheduler:
         line = self._lines.get(entry.job.request.model_id)
         waits = line is not None and job_id in line
         situation, eta_s = self._eta(entry, now_s)
-        eta = self._trust.interval(situation, eta_s)
+        phase = self._phase(entry)
+        eta = None if phase is Phase.HALTED else self._trust.interval(situation, eta_s)
         return JobView(
             job=entry.job,
-            phase=self._phase(entry),
+            phase=phase,
             queue_position=line.position(job_id, now_s=now_s) if line is not None and waits else None,
-            eta_s=eta.expected_s if eta_s > 0 else 0.0,
+            eta_s=None if eta is None else eta.expected_s if eta_s > 0 else 0.0,
             step=entry.step,
             steps=entry.steps,
             eta=eta,
@@ -985,6 +1025,8 @@ class Scheduler:
 
     def _phase(self, entry: _Open) -> Phase:
         match entry.job.state:
+            case JobState.PENDING if self._is_halted(entry.job.request.model_id):
+                return Phase.HALTED
             case JobState.PENDING if entry.job.attempt > 0:
                 return Phase.RETRYING
             case JobState.PENDING:
@@ -1074,6 +1116,8 @@ def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, st
         first_step=steps_done,
     )
 
+
+_UNLOADED = "the operator has it unloaded"
 
 _KEEPS_CHECKPOINT = frozenset({EngineErrorKind.OUT_OF_MEMORY, EngineErrorKind.TIMEOUT})
 """Failures that say nothing against what was done before them; after any other the run starts afresh."""

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from heliograph.domain.commands import CapacityCommand, Command, FleetCommand
-from heliograph.domain.events import Event, JobSubmitted
+from heliograph.domain.events import Event, HaltsSet, JobSubmitted
 from heliograph.domain.ids import GpuId, JobId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.orders import Orders
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu, Interval, Market, QueueView, ReplicaState
 from heliograph.fleet.capacity import Arriving, CapacityDemand, CapacityState, CapacityView, Offer, plan_capacity
 from heliograph.fleet.demand import Demand
-from heliograph.fleet.plan import plan
+from heliograph.fleet.orders import plan_under_orders
 from heliograph.routing.route import NoRoute, Route, Wants, route
 from heliograph.scheduling import Profiles, Scheduler
 from heliograph.simulation.scenario import PolicySet
@@ -121,6 +122,7 @@ class Production:
         self._offers = making.offers
         self._capacity = policies.capacity
         self._capacity_state = CapacityState()
+        self._orders = Orders()
         self._asked_s = 0.0
         self._fleet = self.scheduler.fleet_view()
         self._queue = QueueView(models={})
@@ -134,6 +136,8 @@ class Production:
             self._asked_s += self._profiles.run_s(job.request)
             if self._demand is not None:
                 self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+        if isinstance(event, HaltsSet):
+            self._orders = Orders(halts=event.halts)
         return self.scheduler.handle(event, now_s=now_s)
 
     def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
@@ -148,7 +152,9 @@ class Production:
             )
         self._fleet, self._queue = view, self.scheduler.queue_view()
         self._routes.clear()
-        return plan(view, self._queue, self._cards, self._policy, now_s=now_s, demand=self._demand)
+        return plan_under_orders(
+            view, self._queue, self._cards, self._policy, self._orders, now_s=now_s, demand=self._demand
+        )
 
     def purchases(self, holdings: Holdings, *, now_s: float) -> Sequence[CapacityCommand]:
         """The production capacity plan: running and waiting work against what is owned."""
