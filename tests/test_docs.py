@@ -30,7 +30,7 @@ from heliograph.gateway.keys import KeyRing
 from heliograph.prompts.presets import parse_presets
 from heliograph.routing.catalogue import merge, parse_catalogue
 from heliograph.settings import GatewaySettings, Settings
-from heliograph.storage.schema import ensure_schema
+from heliograph.storage.schema import ensure_sqlite_schema
 from tests.gateway.fake_service import FakeService
 
 ROOT = Path(__file__).parent.parent
@@ -223,7 +223,7 @@ def test_the_query_of_the_ledger_runs(tmp_path: Path) -> None:
     query = re.search(r'"(SELECT account.*?)"', text_of(ROOT / "docs/how-to/operate.md"))
     assert query is not None
     database = tmp_path / "heliograph.sqlite"
-    ensure_schema(database)
+    ensure_sqlite_schema(database)
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute(query[1]).fetchall() == []
 

@@ -56,6 +56,7 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.disk",
         "delivery.memory",
         "delivery.pillow",
+        "fleet.checkpoint_folder",
         "fleet.local",
         "inference.dual_encoder",
         "inference.fake",
@@ -66,11 +67,12 @@ TECHNOLOGY_FILES = frozenset(
         "inference.upscaler",
         "inference.worker",
         "storage.data_dir",
+        "storage.group_commit",
         "storage.memory",
         "storage.schema",
+        "storage.sql_store",
         "storage.sqlite",
         "storage.sqlite_connection",
-        "storage.sqlite_writer",
     }
 )
 """Files that do I/O, and their in-memory twins."""

@@ -30,6 +30,7 @@ from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
+from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent
 from heliograph.fleet.local import LocalFleet, LocalLimits
@@ -130,6 +131,7 @@ async def installation(
         )
         stack.push_async_callback(post.close)
         await post.warm_up()
+        checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
@@ -138,7 +140,7 @@ async def installation(
             store=store,
             blobs=blobs,
             post=post,
-            make_fleet=lambda emit: _fleet(settings, emit),
+            make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
             gpus=gpus,
             cards=cards,
             fleet_policy=fleet_policy,
@@ -405,7 +407,7 @@ def _slots(settings: Settings) -> tuple[Gpu, ...]:
     return tuple(Gpu(gpu_id=GpuId(f"cpu-{i}"), gpu_class="cpu", memory_bytes=memory_bytes) for i in range(count))
 
 
-def _fleet(settings: Settings, emit: EmitEvent) -> LocalFleet:
+def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -> LocalFleet:
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
@@ -413,13 +415,19 @@ def _fleet(settings: Settings, emit: EmitEvent) -> LocalFleet:
         abort_grace_s=fleet.abort_grace_s,
         memory_bytes_max=fleet.slot_memory_bytes,
     )
-    return LocalFleet(emit=emit, worker_command=lambda card: _worker_command(settings, card), limits=limits)
+    return LocalFleet(
+        emit=emit,
+        worker_command=lambda card: _worker_command(settings, card),
+        limits=limits,
+        checkpoints=checkpoints,
+    )
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
     assert card.engine is not None, f"{card.model_id} has no engine and is never dispatched"
     command = [sys.executable, "-m", "heliograph.inference.worker"]
     command += ["--engine", card.engine.value, "--model-id", card.model_id]
+    command += ["--checkpoint-every-s", str(settings.fleet.checkpoint_every_s)]
     match card.engine:
         case EngineKind.ONNX:
             assert card.weights is not None, f"{card.model_id} runs on ONNX and names its weights"
@@ -438,7 +446,10 @@ def _fleet_policy(settings: Settings, cards: Mapping[ModelId, ModelCard]) -> Fle
             param="fleet.always_warm",
         )
     policy = FleetPolicy(
-        always_warm=always_warm, idle_min_s=settings.fleet.idle_min_s, saved_s_worth=settings.fleet.saved_s_worth
+        always_warm=always_warm,
+        residents_max=settings.fleet.models_per_slot,
+        idle_min_s=settings.fleet.idle_min_s,
+        saved_s_worth=settings.fleet.saved_s_worth,
     )
     return policy if settings.fleet.idle_ttl_s is None else replace(policy, idle_ttl_s=settings.fleet.idle_ttl_s)
 

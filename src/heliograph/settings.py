@@ -71,6 +71,12 @@ class FleetSettings(Section):
         default=None, ge=1, le=256, description="Worker slots; by default one per CPU core, at most 4."
     )
     slot_memory_bytes: int = Field(default=2 * 1024**3, gt=0, description="Memory a worker may be given, in bytes.")
+    models_per_slot: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Models a slot may hold at once, as far as its memory allows; one of them runs at a time.",
+    )
     always_warm: tuple[str, ...] = Field(
         default=("helio-base",), description="Models loaded at start and never evicted while idle."
     )
@@ -88,6 +94,14 @@ class FleetSettings(Section):
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
     step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")
     abort_grace_s: float = Field(default=2.0, gt=0, description="A worker that has not stopped by then is killed.")
+    checkpoint_every_s: float = Field(
+        default=15.0,
+        ge=0,
+        description="Seconds of work after which what is done of a run is kept, each time; 0: only when it pauses.",
+    )
+    checkpoint_bytes_max: int = Field(
+        default=1024**3, ge=0, description="Bytes of all kept runs together; beyond it no more are kept."
+    )
     preview_every: int = Field(default=1, ge=0, description="Steps between previews; 0 turns them off.")
     testing_models: bool = Field(default=False, description="Offer the fake engine's models, for tests.")
     fake_engine_options: str = Field(default="{}", description="JSON options of the fake engine, for tests.")

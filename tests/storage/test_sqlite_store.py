@@ -15,9 +15,10 @@ import pytest
 
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import TenantId
-from heliograph.storage.sqlite import SqliteStore
+from heliograph.storage.group_commit import WAITING_MAX
+from heliograph.storage.sql_store import SqlStore
+from heliograph.storage.sqlite import SqliteDatabase, SqliteStore
 from heliograph.storage.sqlite_connection import connect, medium_failures_as_unavailable
-from heliograph.storage.sqlite_writer import WAITING_MAX, GroupCommitWriter
 from heliograph.storage.store import PutJob, PutRefusal
 from tests.storage.stored_samples import a_job, a_refusal
 
@@ -133,15 +134,15 @@ async def test_a_full_disk_is_reported_and_the_store_recovers_by_itself(store: S
 
 
 async def test_a_database_that_may_not_grow_recovers_when_it_may(database: Path) -> None:
-    with closing(connect(database)) as connection:
-        writer = GroupCommitWriter(connection, database)
-        connection.execute("PRAGMA max_page_count = 1")  # SQLite takes the present size instead
-        with pytest.raises(Unavailable, match="free some space"):
-            await writer.commit([PutJob(job=a_job(1)), PutJob(job=a_job(2, prompt="x" * 30_000))])
-        connection.execute("PRAGMA max_page_count = 1000000")
-        await writer.commit([PutJob(job=a_job(3))])
-        await writer.drain()
-        assert [row["job_id"] for row in connection.execute("SELECT job_id FROM jobs")] == ["job-3"]
+    writing = connect(database)
+    store = SqlStore(SqliteDatabase(database, writing=writing, reading=connect(database)))
+    writing.execute("PRAGMA max_page_count = 1")  # SQLite takes the present size instead
+    with pytest.raises(Unavailable, match="free some space"):
+        await store.commit([PutJob(job=a_job(1)), PutJob(job=a_job(2, prompt="x" * 30_000))])
+    writing.execute("PRAGMA max_page_count = 1000000")
+    await store.commit([PutJob(job=a_job(3))])
+    assert [job.job_id for job in await store.open_jobs()] == ["job-3"]
+    await store.close()
 
 
 async def test_an_unforeseen_error_is_told_and_does_not_stop_the_next_transaction(database: Path) -> None:
@@ -149,15 +150,15 @@ async def test_an_unforeseen_error_is_told_and_does_not_stop_the_next_transactio
         is_commit = action == sqlite3.SQLITE_TRANSACTION and operation == "COMMIT"
         return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
 
-    with closing(connect(database)) as connection:
-        writer = GroupCommitWriter(connection, database)
-        connection.set_authorizer(no_commit)
-        with pytest.raises(RuntimeError, match="not authorized"):
-            await writer.commit([PutJob(job=a_job(1))])
-        connection.set_authorizer(None)
-        await writer.commit([PutJob(job=a_job(2))])
-        await writer.drain()
-        assert [row["job_id"] for row in connection.execute("SELECT job_id FROM jobs")] == ["job-2"]
+    writing = connect(database)
+    store = SqlStore(SqliteDatabase(database, writing=writing, reading=connect(database)))
+    writing.set_authorizer(no_commit)
+    with pytest.raises(RuntimeError, match="not authorized"):
+        await store.commit([PutJob(job=a_job(1))])
+    writing.set_authorizer(None)
+    await store.commit([PutJob(job=a_job(2))])
+    assert [job.job_id for job in await store.open_jobs()] == ["job-2"]
+    await store.close()
 
 
 def fill(connection: sqlite3.Connection) -> None:
@@ -220,7 +221,9 @@ COMMIT_FOREVER = """
 import asyncio, itertools, os, sys
 from pathlib import Path
 from tests.storage.stored_samples import a_job, a_posting, an_output
-from heliograph.storage.sqlite import SqliteStore
+from heliograph.storage.group_commit import WAITING_MAX
+from heliograph.storage.sqlite import SqliteDatabase, SqliteStore
+from heliograph.storage.sql_store import SqlStore
 from heliograph.storage.store import PutJob, PutOutput
 
 async def main():

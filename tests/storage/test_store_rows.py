@@ -66,7 +66,7 @@ KINDS: dict[type, tuple[str, Callable[[Any], rows.Parameters], str, Callable[[ro
     Job: (queries.PUT_JOB, rows.row_of_job, "jobs", rows.job_of_row),
     Attempt: (queries.PUT_ATTEMPT, rows.row_of_attempt, "attempts", rows.attempt_of_row),
     Output: (queries.PUT_OUTPUT, rows.row_of_output, "outputs", rows.output_of_row),
-    LedgerLine: (queries.POST_LEDGER_LINE, rows.row_of_ledger_line, "ledger_lines", rows.ledger_line_of_row),
+    LedgerLine: (queries.post_ledger(1), rows.row_of_ledger_line, "ledger_lines", rows.ledger_line_of_row),
     IdempotencyRecord: (
         queries.PUT_IDEMPOTENCY,
         rows.row_of_idempotency,
@@ -104,7 +104,9 @@ def through_the_table(connection: sqlite3.Connection, value: object) -> object:
     write, row_of, table, of_row = KINDS[type(value)]
     connection.execute("BEGIN")
     try:
-        connection.execute(write, row_of(value))
+        if isinstance(value, WebhookTry):  # a try is only written beside its message
+            connection.execute(queries.PUT_WEBHOOK_MESSAGE, rows.row_of_webhook_message(a_message(value.message_id)))
+        connection.execute(write, rows.row_of_posting([value]) if isinstance(value, LedgerLine) else row_of(value))
         return of_row(connection.execute(f"SELECT * FROM {table}").fetchone())
     finally:
         connection.execute("ROLLBACK")

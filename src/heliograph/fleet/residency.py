@@ -22,8 +22,9 @@ from heliograph.fleet.demand import Demand
 class FleetPolicy:
     """Warm tiers, bounds and patience; times in seconds.
 
-    `always_warm` models keep a replica. A model has at most `replicas_max` replicas (no entry: no bound) and a GPU at
-    most `residents_max`, as far as their bytes allow; with more than one they take turns on the GPU.
+    `always_warm` models keep a replica; idle ones make room for those that are `wanted` now. A model has at most
+    `replicas_max` replicas (no entry: no bound) and a GPU at most `residents_max`, as far as their bytes allow; with
+    more than one they take turns on the GPU.
 
     `idle_ttl_s` is how long an idle model stays where there is no forecast of the demand. With one it stays while that
     pays: `saved_s_worth` GPU-seconds of idling for one second of waiting saved, times the model's `weight`; and
@@ -35,6 +36,7 @@ class FleetPolicy:
     """
 
     always_warm: tuple[ModelId, ...] = ()
+    wanted: tuple[ModelId, ...] = ()
     replicas_max: Mapping[ModelId, int] = field(default_factory=dict[ModelId, int])
     residents_max: int = 1
     idle_ttl_s: float = 900.0

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from heliograph.domain.commands import CapacityCommand, Command, FleetCommand
-from heliograph.domain.events import Event, JobSubmitted
+from heliograph.domain.events import Event, HaltsSet, JobSubmitted
 from heliograph.domain.ids import GpuId, JobId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.orders import Orders
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu, Interval, Market, QueueView, ReplicaState
 from heliograph.fleet.capacity import Arriving, CapacityDemand, CapacityState, CapacityView, Offer, plan_capacity
 from heliograph.fleet.demand import Demand
-from heliograph.fleet.plan import plan
+from heliograph.fleet.orders import plan_under_orders
 from heliograph.routing.route import NoRoute, Wants, route
 from heliograph.scheduling import Profiles, Scheduler
 from heliograph.simulation.scenario import PolicySet
@@ -108,6 +109,7 @@ class Production:
         classes = frozenset(gpu.gpu_class for gpu in making.possible)
         for card in cards.values():
             profiles.set_prior(card, gpu_classes=classes)
+        self._profiles = profiles
         self.scheduler = Scheduler(gpus=making.present, policy=policies.scheduler, profiles=profiles)
         self.is_open = self.scheduler.is_open
         self.open_jobs = self.scheduler.open_jobs
@@ -120,14 +122,20 @@ class Production:
         self._offers = making.offers
         self._capacity = policies.capacity
         self._capacity_state = CapacityState()
+        self._orders = Orders()
+        self._asked_s = 0.0
         self._refusals: dict[tuple[ModelId, bool], str | None] = {}
         self._spot_tiers = policies.scheduler.spot_tiers
 
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
         """As in a turn of the pipeline: the forecast learns of a submission, then the scheduler decides."""
-        if self._demand is not None and isinstance(event, JobSubmitted):
+        if isinstance(event, JobSubmitted):
             job = event.job
-            self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+            self._asked_s += self._profiles.run_s(job.request)
+            if self._demand is not None:
+                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+        if isinstance(event, HaltsSet):
+            self._orders = Orders(halts=event.halts)
         return self.scheduler.handle(event, now_s=now_s)
 
     def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
@@ -140,7 +148,8 @@ class Production:
                 gpus=tuple(gpu for gpu in view.gpus if gpu.gpu_id in present.gpus),
                 replicas=tuple(replica for replica in view.replicas if replica.gpu_id in present.gpus),
             )
-        return plan(view, self.scheduler.queue_view(), self._cards, self._policy, now_s=now_s, demand=self._demand)
+        queue = self.scheduler.queue_view()
+        return plan_under_orders(view, queue, self._cards, self._policy, self._orders, now_s=now_s, demand=self._demand)
 
     def purchases(self, holdings: Holdings, *, now_s: float) -> Sequence[CapacityCommand]:
         """The production capacity plan: running and waiting work against what is owned."""
@@ -148,12 +157,14 @@ class Production:
             return ()
         fleet, queue = self.scheduler.fleet_view(), self.scheduler.queue_view()
         busy = {each.gpu_id for each in fleet.replicas if each.state in (ReplicaState.BUSY, ReplicaState.LOADING)}
+        serving = {each.gpu_id for each in fleet.replicas if each.state in (ReplicaState.BUSY, ReplicaState.READY)}
         lines = [line for line in queue.models.values() if line.pending]
         pending_s = sum(line.pending_s for line in lines)
         on_spot = {gpu.gpu_id for gpu in holdings.gpus if gpu.market is Market.SPOT}
         view = CapacityView(
             gpus=holdings.gpus,
             idle=frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in busy),
+            empty=frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in serving),
             arriving=holdings.arriving,
             taken_back=holdings.taken_back,
             refused_at_s=holdings.refused_at_s,
@@ -163,6 +174,7 @@ class Production:
             pending_s=pending_s,
             off_spot_running=float(len(busy - on_spot)),
             off_spot_pending_s=sum(line.pending_s * line.off_spot_pending / line.pending for line in lines),
+            asked_s=self._asked_s,
         )
         commands, self._capacity_state = plan_capacity(
             view, demand, self._offers, self._capacity, now_s=now_s, state=self._capacity_state

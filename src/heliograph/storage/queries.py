@@ -1,8 +1,11 @@
 """Every SQL statement of the store, by name.
 
 The SQL is what SQLite and PostgreSQL have in common; parameters are named, as `:job_id`. Rows are written with the
-parameters that `rows.py` makes and read back by its twins, so column names here and there are the same.
+parameters that `rows.py` makes and read back by its twins, so column names here and there are the same. There is no
+`%` in them and no colon that is not a parameter's: PostgreSQL's driver is given the same text in its own spelling.
 """
+
+from functools import cache
 
 PUT_JOB = """
 INSERT INTO jobs (sequence, job_id, tenant_id, tier, model_id, state, attempt, created_at_s, finished_at_s, data)
@@ -31,12 +34,22 @@ VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :
 ON CONFLICT (output_id) DO NOTHING
 """
 
-HAS_POSTING = "SELECT 1 FROM ledger_lines WHERE posting_id = :posting_id LIMIT 1"
 
-POST_LEDGER_LINE = """
+@cache
+def post_ledger(line_count: int) -> str:
+    """Append a posting of so many lines unless one of its id exists; line 0 is written with `line_0`, `account_0`..."""
+    lines = ",\n    ".join(
+        f"(:posting_id, CAST(:line_{number} AS INTEGER), :job_id_{number}, :tenant_id_{number}, :account_{number}, "
+        f":component_{number}, CAST(:amount_micros_{number} AS BIGINT), CAST(:at_s_{number} AS DOUBLE PRECISION))"
+        for number in range(line_count)
+    )
+    return f"""
 INSERT INTO ledger_lines (posting_id, line, job_id, tenant_id, account, component, amount_micros, at_s)
-VALUES (:posting_id, :line, :job_id, :tenant_id, :account, :component, :amount_micros, :at_s)
-"""
+SELECT * FROM (VALUES
+    {lines}
+) AS posting WHERE NOT EXISTS (SELECT 1 FROM ledger_lines WHERE posting_id = :posting_id)
+"""  # noqa: S608 -- what is filled in is numbers
+
 
 PUT_IDEMPOTENCY = """
 INSERT INTO idempotency_keys (tenant_id, route, key, fingerprint, job_id, created_at_s)
@@ -169,9 +182,11 @@ WHERE job_id = :job_id AND target = :target AND state = 'waiting' AND next_at_s 
 
 PUT_WEBHOOK_TRY = """
 INSERT INTO webhook_tries (message_id, number, at_s, duration_s, status, error)
-VALUES (:message_id, :number, :at_s, :duration_s, :status, :error)
+SELECT :message_id, :number, :at_s, :duration_s, :status, :error
+WHERE EXISTS (SELECT 1 FROM webhook_messages WHERE message_id = :message_id)
 ON CONFLICT (message_id, number) DO NOTHING
 """
+"""Of a message that was dropped meanwhile, nothing is written."""
 
 REPLAY_WEBHOOK_TARGET = """
 UPDATE webhook_messages SET state = 'waiting', failures = 0, next_at_s = :now_s, ended_at_s = NULL

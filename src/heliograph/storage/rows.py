@@ -8,6 +8,7 @@ JSON is ASCII with escapes, so any text survives, lone surrogates and NUL includ
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
@@ -53,6 +54,8 @@ def row_of_job(job: Job) -> Parameters:
         "failures": job.failures,
         "reseeds": job.reseeds,
         "not_before_s": job.not_before_s,
+        "checkpoint": job.checkpoint,
+        "steps_done": job.steps_done,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
         **({} if job.webhook is None else {"webhook": {"url": job.webhook.url, "events": job.webhook.events}}),
@@ -110,6 +113,8 @@ def job_of_row(row: Row) -> Job:
         failures=data.get("failures", 0),
         reseeds=data.get("reseeds", 0),
         not_before_s=data.get("not_before_s", 0.0),
+        checkpoint=data.get("checkpoint"),
+        steps_done=data.get("steps_done", 0),
         timeline=tuple(Moment(state=JobState(state), at_s=at_s) for state, at_s, *_ in data.get("timeline", ())),
         failure=Failure(code=failure["code"], message=failure["message"]) if failure else None,
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
@@ -247,6 +252,16 @@ def row_of_ledger_line(line: LedgerLine) -> Parameters:
         "amount_micros": line.amount_micros,
         "at_s": line.at_s,
     }
+
+
+def row_of_posting(lines: Sequence[LedgerLine]) -> Parameters:
+    """The rows of one posting as the parameters of `queries.post_ledger`: each line's with its number at the end."""
+    parameters: Parameters = {"posting_id": lines[0].posting_id}
+    for number, line in enumerate(lines):
+        for name, value in row_of_ledger_line(line).items():
+            if name != "posting_id":
+                parameters[f"{name}_{number}"] = value
+    return parameters
 
 
 def ledger_line_of_row(row: Row) -> LedgerLine:

@@ -1,0 +1,209 @@
+"""The store over named SQL, whichever database carries it out.
+
+Writes go through one thread with group commit (`group_commit.py`). Reads have threads of their own: they see the last
+committed state and never wait for a commit.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from heliograph.domain.accounts import ApiKey, Refusal
+from heliograph.domain.billing_records import LedgerLine
+from heliograph.domain.errors import Unavailable
+from heliograph.domain.ids import JobId, MessageId, OutputId, TenantId
+from heliograph.domain.job import Attempt, Job
+from heliograph.domain.money import Micros
+from heliograph.domain.pictures import Output
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
+from heliograph.storage import queries, rows
+from heliograph.storage.group_commit import GroupCommitWriter, Transactions
+from heliograph.storage.store import IdempotencyRecord, StoredJob, Write
+
+_Result = TypeVar("_Result")
+
+_AFTER_EVERY_SEQUENCE = 2**63 - 1
+
+
+class Snapshot(Protocol):
+    """One committed state of the database, however many queries are made of it."""
+
+    def rows(self, query: str, **parameters: str | float) -> Iterable[rows.Row]:
+        """The rows of one query of `queries.py`, to be read before the next query."""
+        ...
+
+
+class Database(Transactions, Protocol):
+    """What a technology file brings: transactions for the writer's thread, snapshots for the readers'.
+
+    Both raise `Unavailable` when the medium fails, and work again once it does.
+    """
+
+    readers_max: int
+    """Threads that may read at once."""
+
+    def read(self, read: Callable[[Snapshot], _Result]) -> _Result:
+        """What `read` makes of a snapshot; called from a reader's thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the medium; nothing is under way any more."""
+        ...
+
+
+class SqlStore:
+    """A `Store` over a database; used from the event loop that made it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writer = GroupCommitWriter(database)
+        self._readers = ThreadPoolExecutor(database.readers_max, thread_name_prefix="heliograph-store-reader")
+        self._is_closed = False
+
+    @property
+    def transaction_count(self) -> int:
+        """Transactions committed since opening: under load far fewer than calls of `commit`."""
+        return self._writer.transaction_count
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """See `Store.commit`. A call that is cancelled while it waits may or may not be carried out."""
+        self._check_open()
+        if writes:
+            await self._writer.commit(writes)
+
+    async def job(self, job_id: JobId) -> StoredJob | None:
+        """See `Store.job`."""
+
+        def read(snapshot: Snapshot) -> StoredJob | None:
+            row = next(iter(snapshot.rows(queries.JOB, job_id=job_id)), None)
+            if row is None:
+                return None
+            outputs = snapshot.rows(queries.OUTPUTS_OF_JOB, job_id=job_id)
+            return _stored_job(row, tuple(map(rows.output_of_row, outputs)))
+
+        return await self._read(read)
+
+    async def jobs(
+        self, tenant_id: TenantId, *, limit: int, before_sequence: int | None = None
+    ) -> tuple[StoredJob, ...]:
+        """See `Store.jobs`."""
+        before = _AFTER_EVERY_SEQUENCE if before_sequence is None else before_sequence
+
+        def read(snapshot: Snapshot) -> tuple[StoredJob, ...]:
+            page = list(snapshot.rows(queries.JOBS_OF_TENANT, tenant_id=tenant_id, before_sequence=before, limit=limit))
+            if not page:
+                return ()
+            outputs: dict[str, list[Output]] = {row["job_id"]: [] for row in page}
+            oldest, newest = page[-1]["sequence"], page[0]["sequence"]
+            made = snapshot.rows(queries.OUTPUTS_OF_JOBS, tenant_id=tenant_id, oldest=oldest, newest=newest)
+            for output in map(rows.output_of_row, made):
+                outputs[output.job_id].append(output)
+            return tuple(_stored_job(row, tuple(outputs[row["job_id"]])) for row in page)
+
+        return await self._read(read)
+
+    async def open_jobs(self) -> tuple[Job, ...]:
+        """See `Store.open_jobs`."""
+        return await self._all(queries.OPEN_JOBS, rows.job_of_row)
+
+    async def last_sequence(self) -> int:
+        """See `Store.last_sequence`."""
+        return (await self._all(queries.LAST_SEQUENCE, lambda row: int(row["last_sequence"])))[0]
+
+    async def output(self, output_id: OutputId) -> Output | None:
+        """See `Store.output`."""
+        found = await self._all(queries.OUTPUT, rows.output_of_row, output_id=output_id)
+        return found[0] if found else None
+
+    async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
+        """See `Store.attempts`."""
+        return await self._all(queries.ATTEMPTS_OF_JOB, rows.attempt_of_row, job_id=job_id)
+
+    async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
+        """See `Store.ledger`."""
+        return await self._all(queries.LEDGER_OF_JOB, rows.ledger_line_of_row, job_id=job_id)
+
+    async def idempotency(self, tenant_id: TenantId, route: str, key: str) -> IdempotencyRecord | None:
+        """See `Store.idempotency`."""
+        found = await self._all(queries.IDEMPOTENCY, rows.idempotency_of_row, tenant_id=tenant_id, route=route, key=key)
+        return found[0] if found else None
+
+    async def refusals(self, tenant_id: TenantId, *, limit: int) -> tuple[Refusal, ...]:
+        """See `Store.refusals`."""
+        return await self._all(queries.REFUSALS, rows.refusal_of_row, tenant_id=tenant_id, limit=limit)
+
+    async def api_keys(self) -> tuple[ApiKey, ...]:
+        """See `Store.api_keys`."""
+        return await self._all(queries.API_KEYS, rows.api_key_of_row)
+
+    async def webhook_endpoints(self) -> tuple[WebhookEndpoint, ...]:
+        """See `Store.webhook_endpoints`."""
+        return await self._all(queries.WEBHOOK_ENDPOINTS, rows.webhook_endpoint_of_row)
+
+    async def webhook_targets(self) -> tuple[tuple[str, float], ...]:
+        """See `Store.webhook_targets`."""
+        return await self._all(queries.WEBHOOK_TARGETS, lambda row: (str(row["target"]), float(row["next_at_s"])))
+
+    async def webhook_jobs_due(self, target: str, *, now_s: float, limit: int) -> tuple[JobId, ...]:
+        """See `Store.webhook_jobs_due`."""
+        return await self._all(
+            queries.WEBHOOK_JOBS_DUE,
+            lambda row: JobId(row["job_id"]),
+            target=target,
+            now_s=now_s,
+            limit=limit,
+        )
+
+    async def webhook_lane(self, job_id: JobId, target: str) -> tuple[WebhookMessage, ...]:
+        """See `Store.webhook_lane`."""
+        return await self._all(queries.WEBHOOK_LANE, rows.webhook_message_of_row, job_id=job_id, target=target)
+
+    async def webhook_message(self, message_id: MessageId) -> WebhookMessage | None:
+        """See `Store.webhook_message`."""
+        found = await self._all(queries.WEBHOOK_MESSAGE, rows.webhook_message_of_row, message_id=message_id)
+        return found[0] if found else None
+
+    async def webhook_messages(
+        self, tenant_id: TenantId, *, limit: int, target: str | None = None, before: MessageId | None = None
+    ) -> tuple[WebhookMessage, ...]:
+        """See `Store.webhook_messages`."""
+        parameters = {"tenant_id": tenant_id, "limit": limit, "before": before or ""}
+        query = queries.WEBHOOK_MESSAGES_OF_TENANT
+        if target is not None:
+            query = queries.WEBHOOK_MESSAGES_OF_TARGET
+            parameters["target"] = target
+        return await self._all(query, rows.webhook_message_of_row, **parameters)
+
+    async def webhook_tries(self, message_id: MessageId) -> tuple[WebhookTry, ...]:
+        """See `Store.webhook_tries`."""
+        return await self._all(queries.WEBHOOK_TRIES, rows.webhook_try_of_row, message_id=message_id)
+
+    async def close(self) -> None:
+        """See `Store.close`. Calls that began before are finished, later ones get `Unavailable`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self._writer.drain()
+        await asyncio.to_thread(self._let_go)
+
+    def _let_go(self) -> None:
+        self._readers.shutdown()
+        self._database.close()
+
+    async def _all(
+        self, query: str, value_of_row: Callable[[rows.Row], _Result], **parameters: str | float
+    ) -> tuple[_Result, ...]:
+        return await self._read(lambda snapshot: tuple(map(value_of_row, snapshot.rows(query, **parameters))))
+
+    async def _read(self, read: Callable[[Snapshot], _Result]) -> _Result:
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._database.read, read)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable("The store is closed because the server is shutting down.", code="shutting_down")
+
+
+def _stored_job(row: rows.Row, outputs: tuple[Output, ...]) -> StoredJob:
+    return StoredJob(job=rows.job_of_row(row), outputs=outputs, cost_micros=Micros(row["cost_micros"]))

@@ -1,0 +1,95 @@
+"""What each write is in SQL: pure, so the two databases differ only in how they carry statements out.
+
+A write never reads first. What it depends on (a posting that is there already, a message that was dropped meanwhile)
+is a condition of the statement itself, so a whole transaction can be sent in one go.
+"""
+
+from typing import assert_never
+
+from heliograph.domain.webhooks import MessageState
+from heliograph.storage import queries, rows
+from heliograph.storage.postings import postings
+from heliograph.storage.store import (
+    DropWebhookEndpoint,
+    Forget,
+    ForgetWebhooks,
+    MoveWebhookMessage,
+    PostLedger,
+    PutApiKey,
+    PutAttempt,
+    PutIdempotency,
+    PutJob,
+    PutOutput,
+    PutRefusal,
+    PutWebhookEndpoint,
+    PutWebhookMessage,
+    ReplayWebhooks,
+    WebhookWrite,
+    Write,
+)
+
+Statement = tuple[str, rows.Parameters]
+"""One of `queries.py` and its named parameters."""
+
+
+def statements_of(write: Write) -> list[Statement]:
+    """The statements to run, in order. A posting that is none is our bug: `AssertionError`."""
+    match write:
+        case PutJob(job=job):
+            return [(queries.PUT_JOB, rows.row_of_job(job))]
+        case PutAttempt(attempt=attempt):
+            return [(queries.PUT_ATTEMPT, rows.row_of_attempt(attempt))]
+        case PutOutput(output=output):
+            return [(queries.PUT_OUTPUT, rows.row_of_output(output))]
+        case PostLedger(lines=lines):
+            return [
+                (queries.post_ledger(len(posting)), rows.row_of_posting(posting))
+                for posting in postings(lines).values()
+            ]
+        case PutIdempotency(record=record):
+            return [(queries.PUT_IDEMPOTENCY, rows.row_of_idempotency(record))]
+        case PutApiKey(key=key):
+            return [(queries.PUT_API_KEY, rows.row_of_api_key(key))]
+        case PutRefusal(refusal=refusal):
+            return [(queries.PUT_REFUSAL, rows.row_of_refusal(refusal))]
+        case Forget(before_s=before_s):
+            before: rows.Parameters = {"before_s": before_s}
+            return [(queries.FORGET_IDEMPOTENCY, before), (queries.FORGET_REFUSALS, before)]
+        case _:
+            return _webhook_statements(write)
+
+
+def _webhook_statements(write: WebhookWrite) -> list[Statement]:
+    match write:
+        case PutWebhookEndpoint(endpoint=endpoint):
+            return [(queries.PUT_WEBHOOK_ENDPOINT, rows.row_of_webhook_endpoint(endpoint))]
+        case DropWebhookEndpoint(endpoint_id=endpoint_id):
+            target: rows.Parameters = {"target": endpoint_id}
+            return [
+                (queries.DROP_WEBHOOK_ENDPOINT, {"endpoint_id": endpoint_id}),
+                (queries.DROP_WEBHOOK_TRIES_OF_TARGET, target),
+                (queries.DROP_WEBHOOK_MESSAGES_OF_TARGET, target),
+            ]
+        case PutWebhookMessage(message=message):
+            return [(queries.PUT_WEBHOOK_MESSAGE, rows.row_of_webhook_message(message))]
+        case MoveWebhookMessage(message=message, tried=tried):
+            row = rows.row_of_webhook_message(message)
+            statements: list[Statement] = [(queries.MOVE_WEBHOOK_MESSAGE, row)]
+            if message.state is MessageState.WAITING:
+                statements.append((queries.POSTPONE_WEBHOOK_LANE, row))
+            if tried is not None:
+                statements.append((queries.PUT_WEBHOOK_TRY, rows.row_of_webhook_try(tried)))
+            return statements
+        case ReplayWebhooks(tenant_id=tenant_id, target=target_name, since_s=since_s, now_s=now_s):
+            replay: rows.Parameters = {
+                "tenant_id": tenant_id,
+                "target": target_name,
+                "since_s": since_s,
+                "now_s": now_s,
+            }
+            return [(queries.REPLAY_WEBHOOK_TARGET, replay)]
+        case ForgetWebhooks(before_s=before_s):
+            before: rows.Parameters = {"before_s": before_s}
+            return [(queries.FORGET_WEBHOOK_TRIES, before), (queries.FORGET_WEBHOOK_MESSAGES, before)]
+        case _:
+            assert_never(write)
