@@ -16,12 +16,14 @@ from heliograph.domain.commands import (
     PostProcess,
     RecordJob,
     RefuseJob,
+    SaveJob,
     StartReplica,
     StopReplica,
 )
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
+    CheckpointKept,
     ClockTicked,
     DrainRequested,
     Event,
@@ -29,6 +31,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -59,6 +62,7 @@ from heliograph.domain.model_card import (
     Timing,
 )
 from heliograph.domain.money import Micros
+from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
@@ -542,6 +546,10 @@ def run_paused(job: str = "cat", step: int = 5, *, attempt: int = 1, checkpoint:
     return RunPaused(job_id=JobId(job), attempt=attempt, step=step, checkpoint=kept)
 
 
+def checkpoint_kept(job: str = "cat", step: int = 5, *, attempt: int = 1) -> CheckpointKept:
+    return CheckpointKept(job_id=JobId(job), attempt=attempt, step=step, checkpoint=f"{job} after {step}")
+
+
 def outputs_stored(job: str = "cat", *, attempt: int = 1, outputs: tuple[Output, ...] | None = None) -> OutputsStored:
     delivered = (an_output(job=job),) if outputs is None else outputs
     return OutputsStored(job_id=JobId(job), attempt=attempt, outputs=delivered)
@@ -578,6 +586,10 @@ def gpu_gone(gpu: str = "gpu0") -> GpuGone:
 
 def drain_requested() -> DrainRequested:
     return DrainRequested()
+
+
+def halts_set(*halts: Halt) -> HaltsSet:
+    return HaltsSet(halts=halts)
 
 
 def clock_ticked() -> ClockTicked:
@@ -627,6 +639,8 @@ def _in_words(command: Command) -> str:
     match command:
         case RecordJob(job=job, cause=cause):
             return f"{job.job_id} {job.state} ({cause})"
+        case SaveJob(job=job):
+            return f"keep {job.checkpoint}"
         case RefuseJob(job_id=job_id, error=error):
             return f"refuse {job_id} ({error.code})"
         case Dispatch(worker_id=worker_id, order=order):

@@ -1,7 +1,7 @@
 """A fleet driver without processes: workers load at once and do what the test says."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from heliograph.domain.events import (
     ImagesReady,
@@ -31,6 +31,8 @@ class ScriptedFleet:
         self.orders: list[RunOrder] = []
         self.aborted: list[tuple[JobId, int]] = []
         self.paused: list[tuple[JobId, int]] = []
+        self.forgotten: list[JobId] = []
+        self.retained: frozenset[JobId] | None = None
         self.on_run: Callable[[RunOrder], None] = lambda _order: None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,6 +72,12 @@ class ScriptedFleet:
     async def pause(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
         self.paused.append((job_id, attempt))
         self._later(RunPaused(job_id=job_id, attempt=attempt, step=1, checkpoint=f"{job_id} after 1"))
+
+    async def forget(self, job_id: JobId) -> None:
+        self.forgotten.append(job_id)
+
+    async def retain(self, job_ids: Collection[JobId]) -> None:
+        self.retained = frozenset(job_ids)
 
     async def stop(self, worker_id: WorkerId) -> None:
         self._later(WorkerLost(worker_id=worker_id, reason=LossReason.STOPPED))

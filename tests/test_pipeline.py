@@ -14,6 +14,7 @@ from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
 from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded, Timeout, Unavailable
+from heliograph.domain.events import CheckpointKept, RunStarted
 from heliograph.domain.ids import ModelId, TenantId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, LifecycleEvent, RequestRefused
@@ -460,6 +461,28 @@ async def test_open_jobs_of_an_earlier_process_are_finished() -> None:
     assert [status.view.job.state for status in statuses] == [JobState.COMPLETED] * 3
     assert [status.view.job.attempt for status in statuses] == [1, 2, 2]
     assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.SERVER_LOST, AttemptOutcome.SUCCEEDED]
+
+
+async def test_what_is_kept_of_a_run_outlives_the_server_and_ends_with_the_job() -> None:
+    store = FailingStore()
+    async with World(store=store, holds=True).running() as world:
+        job_id = await world.submit()
+        await until(lambda: world.orders)
+        await world.pipeline.emit(RunStarted(job_id=job_id, attempt=1))
+        await world.pipeline.emit(CheckpointKept(job_id=job_id, attempt=1, step=1, checkpoint="kept"))
+        await until(lambda: any(isinstance(w, PutJob) and w.job.checkpoint for c in store.commits for w in c))
+        told = world.states_of(job_id)
+    assert told == [JobState.PENDING, JobState.DISPATCHED, JobState.RUNNING], "keeping is no news"
+
+    async with World(store=store).running() as world:
+        await world.pipeline.is_recovered.wait()
+        await until(lambda: world.pipeline.scheduler.open_jobs() == 0)
+        assert world.fleet is not None
+        assert world.fleet.retained == {job_id}
+        assert [(order.resume_from, order.first_step) for order in world.orders] == [("kept", 1)]
+        assert world.fleet.forgotten == [job_id]
+        await world.pipeline.emit(CheckpointKept(job_id=job_id, attempt=1, step=2, checkpoint="kept"))
+        await until(lambda: world.fleet and world.fleet.forgotten == [job_id, job_id])
 
 
 async def test_draining_lets_running_work_finish_and_takes_nothing_new() -> None:

@@ -22,11 +22,13 @@ SIMULATED: Mapping[str, Callable[[Options, int], Iterator[Trial]]] = {
 FINISH: Mapping[str, Callable[[dict[str, Metrics]], None]] = {
     "flash_crowd": flash_crowd.finish,
     "image_deadlines": image_deadlines.finish,
+    "spot": spot.finish,
 }
 """What is made of several simulations with one seed: adds to the metrics of its policies."""
 
 PROMISES: Mapping[str, tuple[Promise, ...]] = {
     "image_deadlines": image_deadlines.PROMISES,
+    "spot": spot.PROMISES,
     "flash_crowd": flash_crowd.PROMISES,
     "eta": eta.PROMISES,
 }

@@ -18,6 +18,7 @@ from typing import assert_never
 
 from sortedcontainers import SortedDict
 
+from benchmarks.policies.spot_hedge import Buyer
 from heliograph.domain.commands import (
     AbortRun,
     CapacityCommand,
@@ -41,6 +42,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -93,10 +95,18 @@ class _Worker:
 
 
 class Baseline:
-    """One of the orders above. Repeated and late events change nothing: runs are named by (job, attempt)."""
+    """One of the orders above. Repeated and late events change nothing: runs are named by (job, attempt).
 
-    def __init__(self, order: Order, making: Making) -> None:
+    `buyer` trades GPUs, None: the fleet is what the scenario gives. Every GPU loads `eager` as soon as it is there, as
+    the replicas of a service with one model do.
+    """
+
+    def __init__(
+        self, order: Order, making: Making, *, buyer: Buyer | None = None, eager: ModelId | None = None
+    ) -> None:
         self._order = order
+        self._buyer = buyer
+        self._eager = eager
         self._profiles = Profiles()
         classes = frozenset(gpu.gpu_class for gpu in making.possible)
         for card in making.cards.values():
@@ -136,8 +146,13 @@ class Baseline:
         return None
 
     def purchases(self, holdings: Holdings, *, now_s: float) -> Sequence[CapacityCommand]:
-        """They hold what the scenario gives them."""
-        return ()
+        """What the buyer says; without one they hold what the scenario gives them."""
+        if self._buyer is None:
+            return ()
+        ready = frozenset(w.gpu.gpu_id for w in self._workers.values() if w.is_ready)
+        busy = {w.gpu.gpu_id for w in self._workers.values() if w.job_id is not None}
+        idle = frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in busy)
+        return self._buyer.trade(holdings, ready=ready, idle=idle, now_s=now_s)
 
     def check(self) -> None:
         """Everybody who waits is in line, and every run has its worker."""
@@ -178,6 +193,8 @@ class Baseline:
                     continue
                 idle.remove(victim)
                 commands.append(StopReplica(worker_id=victim.worker_id, reason=f"makes room for {model_id}"))
+        if self._eager is not None:
+            commands += [StartReplica(gpu_id=gpu.gpu_id, model_id=self._eager) for gpu in empty]
         return commands
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -242,7 +259,12 @@ class Baseline:
             case ClockTicked():
                 return self._expire(now_s)
             case (
-                SubmissionAbandoned() | StepDone() | PostProcessingFailed() | DrainRequested() | GpuNotice()
+                SubmissionAbandoned()
+                | StepDone()
+                | PostProcessingFailed()
+                | DrainRequested()
+                | HaltsSet()
+                | GpuNotice()
             ):  # none of the baselines heeds them
                 pass
             case _:
@@ -250,6 +272,8 @@ class Baseline:
         return []
 
     def _submit(self, job: Job, now_s: float) -> list[Command]:
+        if self._buyer is not None:
+            self._buyer.note(now_s)
         if self._order is Order.EDF and not self._makes_it(job, now_s):
             error = Overloaded("It would be late.", code="deadline_unreachable", retry_after_s=10.0)
             return [RefuseJob(job_id=job.job_id, error=error)]

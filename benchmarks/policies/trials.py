@@ -131,15 +131,35 @@ def share(report: Report, tier: str, kind: str = "all") -> float:
     return (found[0] if found else report.overall).attainment or 0.0
 
 
+def spot_zones(options: Options) -> tuple[str, ...]:
+    """One zone per trace of the directory, or three random ones."""
+    traces = len(spot_traces(options))
+    return tuple(f"s{number}" for number in range(1, (traces or 3) + 1))
+
+
+def spot_traces(options: Options) -> list[Path]:
+    """The spot traces that there are, in a fixed order."""
+    return sorted(Path(options.spot_dir).glob("skypilot_*.json")) if options.spot_dir else []
+
+
 def spot_tables(options: Options, seed: int) -> str:
-    """Two zones: traces of the directory, another part for each seed, or random ones."""
-    traces = sorted(Path(options.spot_dir).glob("skypilot_*.json")) if options.spot_dir else []
+    """The zones: all traces of the directory over the same days, other days for each seed, or random ones."""
+    traces = spot_traces(options)
     parts: list[str] = []
-    for number in (1, 2):
-        parts.append(f"[spot.s{number}]")
+    for number, zone in enumerate(spot_zones(options)):
+        parts.append(f"[spot.{zone}]")
         if traces:
-            path = traces[(seed + number) % len(traces)].resolve()
-            parts.append(f'kind = "skypilot"\npath = "{path}"\noffset_s = {seed * 350_000}')
+            parts.append(f'kind = "skypilot"\npath = "{traces[number].resolve()}"\noffset_s = {seed * 350_000}')
         else:
             parts.append("up_s = 7200\ndown_s = 2400")
     return "\n".join(parts)
+
+
+def market(options: Options, gpus: int, *, gpu: str = "A100-80G") -> str:
+    """Fleet entries: up to `gpus` on demand, and as many on spot in every zone while it has any."""
+    groups = [f'{{ gpu = "{gpu}", count = {gpus}, term = "on_demand", zone = "o" }}']
+    groups += [
+        f'{{ gpu = "{gpu}", count = {gpus}, term = "spot", zone = "{zone}", availability = "{zone}" }}'
+        for zone in spot_zones(options)
+    ]
+    return ", ".join(groups)

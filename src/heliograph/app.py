@@ -32,6 +32,7 @@ from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
+from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent
 from heliograph.fleet.local import LocalFleet, LocalLimits
@@ -123,7 +124,7 @@ async def installation(
     log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
-        store = await open_store(data_dir)
+        store = await open_store(settings, claims=True)
         stack.push_async_callback(store.close)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
@@ -142,6 +143,7 @@ async def installation(
         )
         stack.push_async_callback(post.close)
         await post.warm_up()
+        checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
         book = EndpointBook(await store.webhook_endpoints())
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
@@ -168,7 +170,7 @@ async def installation(
             store=store,
             blobs=blobs,
             post=post,
-            make_fleet=lambda emit: _fleet(settings, emit),
+            make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
             gpus=gpus,
             cards=cards,
             fleet_policy=fleet_policy,
@@ -462,7 +464,7 @@ def _slots(settings: Settings) -> tuple[Gpu, ...]:
     return tuple(Gpu(gpu_id=GpuId(f"cpu-{i}"), gpu_class="cpu", memory_bytes=memory_bytes) for i in range(count))
 
 
-def _fleet(settings: Settings, emit: EmitEvent) -> LocalFleet:
+def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -> LocalFleet:
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
@@ -470,13 +472,19 @@ def _fleet(settings: Settings, emit: EmitEvent) -> LocalFleet:
         abort_grace_s=fleet.abort_grace_s,
         memory_bytes_max=fleet.slot_memory_bytes,
     )
-    return LocalFleet(emit=emit, worker_command=lambda card: _worker_command(settings, card), limits=limits)
+    return LocalFleet(
+        emit=emit,
+        worker_command=lambda card: _worker_command(settings, card),
+        limits=limits,
+        checkpoints=checkpoints,
+    )
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
     assert card.engine is not None, f"{card.model_id} has no engine and is never dispatched"
     command = [sys.executable, "-m", "heliograph.inference.worker"]
     command += ["--engine", card.engine.value, "--model-id", card.model_id]
+    command += ["--checkpoint-every-s", str(settings.fleet.checkpoint_every_s)]
     match card.engine:
         case EngineKind.ONNX:
             assert card.weights is not None, f"{card.model_id} runs on ONNX and names its weights"
@@ -495,7 +503,10 @@ def _fleet_policy(settings: Settings, cards: Mapping[ModelId, ModelCard]) -> Fle
             param="fleet.always_warm",
         )
     policy = FleetPolicy(
-        always_warm=always_warm, idle_min_s=settings.fleet.idle_min_s, saved_s_worth=settings.fleet.saved_s_worth
+        always_warm=always_warm,
+        residents_max=settings.fleet.models_per_slot,
+        idle_min_s=settings.fleet.idle_min_s,
+        saved_s_worth=settings.fleet.saved_s_worth,
     )
     return policy if settings.fleet.idle_ttl_s is None else replace(policy, idle_ttl_s=settings.fleet.idle_ttl_s)
 
@@ -539,11 +550,26 @@ def _reader(card: ModelCard) -> PromptReader:
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
 
 
-async def open_store(data_dir: Path) -> SqliteStore:
-    """The store of a data directory. Its files are for this user only, whatever the directory allows."""
-    path = data_dir / "heliograph.sqlite"
+async def open_store(settings: Settings, *, claims: bool) -> Store:
+    """The store: PostgreSQL where the settings name one, else SQLite in the data directory, which must exist.
+
+    With `claims` it is opened to run jobs, which one process at a time may do. SQLite's files are for this user only,
+    whatever the directory allows.
+    """
+    if settings.store.url is not None:
+        try:
+            from heliograph.storage.postgres import PostgresStore
+        except ImportError as error:
+            raise Unavailable(
+                f"A store in PostgreSQL needs a driver that is not installed ({error}): "
+                "pip install 'heliograph[postgres]'",
+                code="postgres_missing",
+                param="store.url",
+            ) from error
+        return await PostgresStore.open(settings.store.url.get_secret_value(), claims=claims)
+    path = settings.data_dir / "heliograph.sqlite"
     await asyncio.to_thread(path.touch, mode=0o600)
-    return await SqliteStore.open(path)
+    return await SqliteStore.open(path)  # who may run jobs is settled by the lock of the data directory
 
 
 def made_data_dir(data_dir: Path) -> Path:

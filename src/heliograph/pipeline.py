@@ -32,12 +32,14 @@ from heliograph.domain.commands import (
     PostProcess,
     RecordJob,
     RefuseJob,
+    SaveJob,
     StartReplica,
     StopReplica,
 )
 from heliograph.domain.errors import HeliographError, Overloaded, Unavailable
 from heliograph.domain.events import (
     CancelRequested,
+    CheckpointKept,
     ClockTicked,
     DrainRequested,
     Event,
@@ -49,6 +51,7 @@ from heliograph.domain.events import (
     PostProcessingFailed,
     ReplicaRequested,
     ReplicaStopRequested,
+    RunPaused,
     StepDone,
     SubmissionAbandoned,
     WorkerLost,
@@ -273,6 +276,8 @@ class Pipeline:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
                 jobs = await self._store.open_jobs() if recovers else ()
+                if recovers:
+                    await self._fleet.retain({job.job_id for job in jobs})
                 self._states = {job.job_id: job.state for job in jobs}
                 recovered = [_Letter(event=JobRecovered(job=job)) for job in jobs]
                 await self._take_turn([*recovered, _Letter(event=ClockTicked())])
@@ -339,6 +344,8 @@ class Pipeline:
         for letter in letters:
             letter.answer()
             self._tell_watchers(letter.event)
+            if isinstance(letter.event, CheckpointKept | RunPaused) and not self.scheduler.is_open(letter.event.job_id):
+                await self._fleet.forget(letter.event.job_id)  # it came too late for anybody to use
 
     def _refuse_overload(self, turn: _Turn) -> None:
         refused = {command.job_id: command.error for command in turn.commands if isinstance(command, RefuseJob)}
@@ -374,12 +381,14 @@ class Pipeline:
         """Commit what the turn changed; while the store is down, refuse the turn's submissions and retry the rest."""
         while True:
             deferred, self._deferred = self._deferred, []  # more may be deferred while this commit is under way
-            records = [command for command in turn.commands if isinstance(command, RecordJob)]
+            records = [command for command in turn.commands if isinstance(command, RecordJob | SaveJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
             writes = _newest([*deferred, *_writes(records, self._prices), *self._news(records), *own])
             if "store" in self.problems:
                 writes.append(self._probe())
-            must_wait = any(record.must_wait for record in records) or len(writes) > DEFERRED_MAX
+            must_wait = len(writes) > DEFERRED_MAX or any(
+                record.must_wait for record in records if isinstance(record, RecordJob)
+            )
             if not must_wait and not self._is_flush_due:
                 self._deferred = writes
                 return
@@ -428,6 +437,10 @@ class Pipeline:
         match command:
             case RecordJob():
                 self._announce(command)
+                if command.job.state.is_terminal:
+                    await self._fleet.forget(command.job.job_id)
+            case SaveJob():
+                pass  # nobody is told
             case RefuseJob():
                 pass  # its submitter was told before anything became durable
             case Dispatch(worker_id=worker_id, order=order):
@@ -627,11 +640,13 @@ def closed_view(job: Job) -> JobView:
     return JobView(job=job, phase=phase, queue_position=None, eta_s=None, step=step, steps=steps)
 
 
-def _writes(records: Sequence[RecordJob], prices: PriceBook) -> list[Write]:
+def _writes(records: Sequence[RecordJob | SaveJob], prices: PriceBook) -> list[Write]:
     """What the records leave in the store; only a job's last state of the turn is written."""
     last = {record.job.job_id: record.job for record in records}
     writes: list[Write] = [PutJob(job=job) for job in last.values()]
     for record in records:
+        if isinstance(record, SaveJob):
+            continue
         if record.ended_attempt is not None:
             writes.append(PutAttempt(attempt=record.ended_attempt))
         writes += [PutOutput(output=output) for output in record.outputs]
@@ -664,7 +679,7 @@ def _charged(record: RecordJob, prices: PriceBook) -> Micros:
 
 def _job_of(command: Command) -> JobId | None:
     match command:
-        case RecordJob(job=job) | PostProcess(job=job):
+        case RecordJob(job=job) | SaveJob(job=job) | PostProcess(job=job):
             return job.job_id
         case Dispatch(order=order):
             return order.job_id

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
@@ -107,6 +107,12 @@ class FleetSettings(Section):
         default=None, ge=1, le=256, description="Worker slots; by default one per CPU core, at most 4."
     )
     slot_memory_bytes: int = Field(default=2 * 1024**3, gt=0, description="Memory a worker may be given, in bytes.")
+    models_per_slot: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Models a slot may hold at once, as far as its memory allows; one of them runs at a time.",
+    )
     always_warm: tuple[str, ...] = Field(
         default=("helio-base",), description="Models loaded at start and never evicted while idle."
     )
@@ -124,6 +130,14 @@ class FleetSettings(Section):
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
     step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")
     abort_grace_s: float = Field(default=2.0, gt=0, description="A worker that has not stopped by then is killed.")
+    checkpoint_every_s: float = Field(
+        default=15.0,
+        ge=0,
+        description="Seconds of work after which what is done of a run is kept, each time; 0: only when it pauses.",
+    )
+    checkpoint_bytes_max: int = Field(
+        default=1024**3, ge=0, description="Bytes of all kept runs together; beyond it no more are kept."
+    )
     preview_every: int = Field(default=1, ge=0, description="Steps between previews; 0 turns them off.")
     testing_models: bool = Field(default=False, description="Offer the fake engine's models, for tests.")
     fake_engine_options: str = Field(default="{}", description="JSON options of the fake engine, for tests.")
@@ -179,6 +193,15 @@ class QualitySettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """The database."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL database, postgresql://user@host:5432/name; by default SQLite in the data directory.",
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -228,6 +251,7 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    store: StoreSettings = StoreSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

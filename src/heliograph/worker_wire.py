@@ -4,11 +4,12 @@ A frame is an 8-byte prefix (two big-endian 32-bit lengths), a JSON header of th
 the second. Pixels and previews travel in the payload as they are; the header says how long each part is. Nothing here
 can run code on the receiving side, and both lengths are bounded, so a broken peer costs an error and not the memory.
 
-Driver to worker: `Run`, `Abort`, `Ping`. The end of the stream is the order to stop; it also arrives when the driver's
-process is killed, which is why no worker outlives it.
+Driver to worker: `Run`, `Abort`, `Pause`, `Ping`. The end of the stream is the order to stop; it also arrives when the
+driver's process is killed, which is why no worker outlives it.
 
 Worker to driver: `Ready` or `LoadFailed` once, `Pong`, and of a run the very events the scheduler reads: `RunStarted`,
-`StepDone`, then one of `ImagesReady`, `RunFailed`, `RunAborted`.
+`StepDone`, then one of `ImagesReady`, `RunFailed`, `RunAborted`. What is kept of a run travels as bytes that nobody
+here looks into: in `Checkpointed` while it goes on, in `Paused` when it stops for another.
 """
 
 import json
@@ -24,9 +25,10 @@ from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunOrder
 
-VERSION = 2
+VERSION = 3
 HEADER_BYTES_MAX = 1 << 20
-PAYLOAD_BYTES_MAX = 1 << 28
+PAYLOAD_BYTES_MAX = (1 << 28) + (1 << 17)
+"""A checkpoint with its header is the largest thing there is."""
 
 _PREFIX = struct.Struct(">II")
 PREFIX_BYTES = _PREFIX.size
@@ -34,14 +36,23 @@ PREFIX_BYTES = _PREFIX.size
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Make these pictures. Sent to an idle worker only."""
+    """Make these pictures. Sent to an idle worker only. With `checkpoint`, go on from there; empty: from the start."""
 
     order: RunOrder
+    checkpoint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abort:
     """Stop this attempt at the next step. Ignored when it is not the one in hand."""
+
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Stop this attempt behind the next step and hand over where it stands. A run past its last step ends instead."""
 
     job_id: JobId
     attempt: int
@@ -54,9 +65,10 @@ class Ping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The model is loaded; `memory_bytes` are resident."""
+    """The model is loaded; `memory_bytes` are resident. `can_resume`: its runs can be taken up from a checkpoint."""
 
     memory_bytes: int
+    can_resume: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +84,29 @@ class Pong:
     """The worker's main loop is alive."""
 
 
-ToWorker = Run | Abort | Ping
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointed:
+    """`checkpoint` is where the run stands after `step` steps; it goes on."""
+
+    job_id: JobId
+    attempt: int
+    step: int
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The run stopped after `step` steps, because it was told to; `checkpoint` is where it stands."""
+
+    job_id: JobId
+    attempt: int
+    step: int
+    checkpoint: bytes
+
+
+ToWorker = Run | Abort | Pause | Ping
 RunEvent = RunStarted | StepDone | ImagesReady | RunFailed | RunAborted
-FromWorker = Ready | LoadFailed | Pong | RunEvent
+FromWorker = Ready | LoadFailed | Pong | RunEvent | Checkpointed | Paused
 
 
 class WireError(Exception):
@@ -114,8 +146,8 @@ def decode(header: bytes, payload: bytes) -> ToWorker | FromWorker:
 
 def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequence[bytes]]:
     match message:
-        case Run(order=order):
-            return asdict(order), ()
+        case Run(order=order, checkpoint=checkpoint):
+            return asdict(order), (checkpoint,)
         case StepDone(job_id=job_id, attempt=attempt, step=step, steps=steps, previews=previews):
             fields = {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps}
             return fields | {"previews": [len(preview) for preview in previews]}, previews
@@ -123,6 +155,11 @@ def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequenc
             shapes = [[image.frames, image.width_px, image.height_px, image.seed] for image in images]
             fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes}
             return fields, [image.rgb for image in images]
+        case (
+            Checkpointed(job_id=job_id, attempt=attempt, step=step, checkpoint=checkpoint)
+            | Paused(job_id=job_id, attempt=attempt, step=step, checkpoint=checkpoint)
+        ):
+            return {"job_id": job_id, "attempt": attempt, "step": step}, (checkpoint,)
         case _:
             return asdict(message), ()
 
@@ -131,7 +168,7 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
     match kind:
         case "Run":
             model_id, seeds = ModelId(fields.pop("model_id")), tuple(fields.pop("seeds"))
-            return Run(order=RunOrder(model_id=model_id, seeds=seeds, **fields))
+            return Run(order=RunOrder(model_id=model_id, seeds=seeds, **fields), checkpoint=payload)
         case "StepDone":
             return StepDone(previews=tuple(_split(payload, fields.pop("previews"))), **fields)
         case "ImagesReady":
@@ -142,6 +179,10 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
                 for (frames, width, height, seed), rgb in zip(shapes, pixels, strict=True)
             )
             return ImagesReady(images=images, **fields)
+        case "Checkpointed":
+            return Checkpointed(checkpoint=payload, **fields)
+        case "Paused":
+            return Paused(checkpoint=payload, **fields)
         case "RunFailed":
             return RunFailed(kind=EngineErrorKind(fields.pop("kind")), **fields)
         case "LoadFailed":
@@ -150,7 +191,7 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
             return _PLAIN[kind](**fields)
 
 
-_PLAIN = {plain.__name__: plain for plain in (Abort, Ping, Ready, Pong, RunStarted, RunAborted)}
+_PLAIN = {plain.__name__: plain for plain in (Abort, Pause, Ping, Ready, Pong, RunStarted, RunAborted)}
 
 
 def _split(payload: bytes, part_bytes: Sequence[int]) -> list[bytes]:

@@ -46,7 +46,8 @@ def gpus(*kinds: tuple[Market, str]) -> tuple[Gpu, ...]:
 
 
 def a_policy(**fields: object) -> CapacityPolicy:
-    return CapacityPolicy(**({"gpu_class": "H100", "base": 0, "headroom": 0.0, "spot_spare": 0.0} | fields))
+    exact = {"gpu_class": "H100", "base": 0, "headroom": 0.0, "on_demand_headroom": 0.0, "spot_spare": 0.0}
+    return CapacityPolicy(**(exact | fields))
 
 
 def in_words(commands: Sequence[CapacityCommand]) -> list[str]:
@@ -136,7 +137,7 @@ def test_spot_that_does_not_come_is_covered_on_demand() -> None:
     ("fields", "zone"),
     [
         pytest.param({}, "a", id="the cheapest"),
-        pytest.param({"refused_at_s": {"a": 500.0}}, "b", id="not one that just refused"),
+        pytest.param({"refused_at_s": {"a": 900.0}}, "b", id="not one that just refused"),
         pytest.param({"refused_at_s": {"a": 99.0}}, "a", id="it has rested"),
         pytest.param({"taken_back": {"a": 1}}, "b", id="not one that just took a GPU back"),
         pytest.param({"refused_at_s": {"a": 500.0, "b": 500.0, "c": 500.0}}, "a", id="all rest: the cheapest again"),

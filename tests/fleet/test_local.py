@@ -18,11 +18,13 @@ import uvloop
 
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import (
+    CheckpointKept,
     Event,
     ImagesReady,
     LossReason,
     RunAborted,
     RunFailed,
+    RunPaused,
     RunStarted,
     StepDone,
     WorkerLost,
@@ -31,6 +33,7 @@ from heliograph.domain.events import (
 from heliograph.domain.ids import JobId, ModelId, WorkerId
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.run import RunOrder
+from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.inference.engine import EngineImages
 from heliograph.inference.fake import FakeEngine, FakeOptions
@@ -81,19 +84,24 @@ class Listener:
         return self._queue.empty()
 
 
-def worker_command(options: dict[str, object]) -> Callable[[ModelCard], list[str]]:
+def worker_command(options: dict[str, object], *, checkpoint_every_s: float = 0.0) -> Callable[[ModelCard], list[str]]:
     fake = ["--engine", "fake", "--fake-options", json.dumps(options)]
+    fake += ["--checkpoint-every-s", str(checkpoint_every_s)]
     return lambda card: [sys.executable, "-m", "heliograph.inference.worker", "--model-id", card.model_id, *fake]
 
 
 @asynccontextmanager
 async def a_fleet(
-    limits: LocalLimits = LIMITS, command: list[str] | None = None, **options: object
+    limits: LocalLimits = LIMITS,
+    command: list[str] | None = None,
+    checkpoints: CheckpointFolder | None = None,
+    checkpoint_every_s: float = 0.0,
+    **options: object,
 ) -> AsyncIterator[tuple[LocalFleet, Listener]]:
     """A fleet with one worker that was just started."""
     listener = Listener()
-    make_command = (lambda _: command) if command else worker_command(options)
-    fleet = LocalFleet(emit=listener.emit, worker_command=make_command, limits=limits)
+    make_command = (lambda _: command) if command else worker_command(options, checkpoint_every_s=checkpoint_every_s)
+    fleet = LocalFleet(emit=listener.emit, worker_command=make_command, limits=limits, checkpoints=checkpoints)
     try:
         await fleet.start(WORKER, a_gpu(), CARD)
         yield fleet, listener
@@ -182,6 +190,94 @@ async def test_an_abort_right_behind_the_order_makes_no_step() -> None:
         await fleet.abort(WORKER, ORDER.job_id, 1)
         await listener.until(RunAborted)
     assert sum(isinstance(event, StepDone) for event in listener.events) <= 1
+
+
+LONG = replace(ORDER, steps=40)
+OTHER = WorkerId("w1")
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> CheckpointFolder:
+    return CheckpointFolder(tmp_path / "checkpoints", bytes_max=1 << 20)
+
+
+def drawn_at_once(order: RunOrder) -> list[bytes]:
+    *_, drawn = FakeEngine(FakeOptions()).generate(order)
+    assert isinstance(drawn, EngineImages)
+    return [pixels.tobytes() for pixels in drawn.pixels]
+
+
+async def test_a_paused_run_goes_on_with_another_worker_to_the_same_bits(checkpoints: CheckpointFolder) -> None:
+    async with a_fleet(checkpoints=checkpoints, step_s=0.02) as (fleet, listener):
+        assert (await listener.until(WorkerReady)).can_resume
+        await fleet.run(WORKER, LONG)
+        await listener.until(StepDone)
+        await fleet.pause(WORKER, JobId("another"), 1)
+        await listener.until(StepDone)
+        await fleet.pause(WORKER, LONG.job_id, 1)
+        paused = await listener.until(RunPaused)
+        assert 2 <= paused.step < LONG.steps
+        await fleet.start(OTHER, a_gpu(), CARD)
+        await listener.until(WorkerReady)
+        resumed = replace(LONG, attempt=2, resume_from=paused.checkpoint, first_step=paused.step)
+        await fleet.run(OTHER, resumed)
+        assert (await listener.until(StepDone)).step == paused.step + 1, "no step is made twice"
+        images = await listener.until(ImagesReady)
+        assert [image.rgb for image in images.images] == drawn_at_once(LONG)
+        await fleet.run(WORKER, replace(ORDER, job_id=JobId("next")))  # the one that paused is free
+        await listener.until(ImagesReady)
+        await fleet.stop(OTHER)
+        await listener.until(WorkerLost)
+        listener.events.clear()
+
+
+async def test_what_is_done_is_kept_while_the_run_goes_on(checkpoints: CheckpointFolder) -> None:
+    async with a_fleet(checkpoints=checkpoints, checkpoint_every_s=0.05, step_s=0.02) as (fleet, listener):
+        await listener.until(WorkerReady)
+        await fleet.run(WORKER, LONG)
+        first, second = await listener.until(CheckpointKept), await listener.until(CheckpointKept)
+        os.kill(the_child(), signal.SIGKILL)
+        await listener.until(WorkerLost)
+        assert 2 <= first.step < second.step
+        await fleet.start(OTHER, a_gpu(), CARD)
+        await listener.until(WorkerReady)
+        resumed = replace(LONG, attempt=2, resume_from=second.checkpoint, first_step=second.step)
+        await fleet.run(OTHER, resumed)
+        assert (await listener.until(StepDone)).step > second.step
+        images = await listener.until(ImagesReady)
+        assert [image.rgb for image in images.images] == drawn_at_once(LONG)
+        await fleet.stop(OTHER)
+        await listener.until(WorkerLost)
+        listener.events.clear()
+
+
+async def test_a_run_whose_checkpoint_is_gone_begins_again(checkpoints: CheckpointFolder) -> None:
+    async with a_fleet(checkpoints=checkpoints) as (fleet, listener):
+        await listener.until(WorkerReady)
+        await fleet.run(WORKER, replace(LONG, resume_from="job_1.safetensors", first_step=30))
+        assert (await listener.until(StepDone)).step == 1
+        await listener.until(ImagesReady)
+
+
+async def test_a_run_does_not_go_on_from_what_is_not_its_own(checkpoints: CheckpointFolder) -> None:
+    name = await checkpoints.put(LONG.job_id, b"what no engine wrote")
+    async with a_fleet(checkpoints=checkpoints) as (fleet, listener):
+        await listener.until(WorkerReady)
+        await fleet.run(WORKER, replace(LONG, resume_from=name, first_step=30))
+        assert (await listener.until(RunFailed)).kind is EngineErrorKind.BAD_CHECKPOINT
+
+
+@pytest.mark.parametrize("why", ["the engine cannot", "there is no room", "nothing is kept here"])
+async def test_a_run_that_cannot_be_kept_is_aborted_instead_of_paused(why: str, tmp_path: Path) -> None:
+    folder = CheckpointFolder(tmp_path, bytes_max=0 if why == "there is no room" else 1 << 20)
+    kept_in = None if why == "nothing is kept here" else folder
+    async with a_fleet(checkpoints=kept_in, step_s=0.02, can_resume=why != "the engine cannot") as (fleet, listener):
+        ready = await listener.until(WorkerReady)
+        assert ready.can_resume == (why == "there is no room")
+        await fleet.run(WORKER, LONG)
+        await listener.until(StepDone)
+        await fleet.pause(WORKER, LONG.job_id, 1)
+        assert await listener.until(RunAborted) == RunAborted(job_id=LONG.job_id, attempt=1)
 
 
 @pytest.mark.parametrize("phase", ["load", "idle", "run"])

@@ -408,6 +408,14 @@ def test_a_gpu_takes_as_many_models_as_its_bytes_and_the_policy_allow() -> None:
     assert planned_with(None, small, queue, now_s=0.0, residents_max=9) == ["start a on gpu0", "start b on gpu0"]
 
 
+def test_a_gpu_is_given_no_second_replica_of_a_model() -> None:
+    """The two would take turns and gain nothing; a second GPU is another matter."""
+    queue = a_queue(a=a_line(50, pending_s=500.0, replicas=1))
+    for gpus, expected in ((1, []), (2, ["start a on gpu1"])):
+        fleet = a_fleet(a_replica("w0", model="a", state=BUSY), gpus=gpus)
+        assert planned_with(None, fleet, queue, now_s=9.0, residents_max=9) == expected
+
+
 def test_the_tightest_fit_is_taken_so_that_room_is_left_for_large_models() -> None:
     gpus = [a_gpu("gpu0", memory_bytes=40_000), a_gpu("gpu1", memory_bytes=2_000)]
     assert planned_with(None, a_fleet(gpus=gpus), a_queue(a=a_line()), now_s=0.0, residents_max=9) == [

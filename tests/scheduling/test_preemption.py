@@ -1,23 +1,32 @@
 """Runs that make way for short jobs: when they do, when they do not, and how they go on."""
 
+from dataclasses import replace
+
 import pytest
 
-from heliograph.domain.commands import Dispatch, RecordJob
+from heliograph.domain.commands import Command, Dispatch, RecordJob
+from heliograph.domain.errors import EngineErrorKind
+from heliograph.domain.events import Event
 from heliograph.domain.ids import WorkerId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way
 from tests.builders import (
     a_card,
+    a_job,
     a_place,
     a_request,
     a_scheduler,
     a_timing,
     cancelled,
+    checkpoint_kept,
     clock_ticked,
+    gate_rejected,
     images_ready,
     in_words,
     play,
+    post_processing_failed,
+    recovered,
     replica_requested,
     run_aborted,
     run_failed,
@@ -203,3 +212,73 @@ def test_half_a_run_teaches_nothing_about_whole_ones() -> None:
     assert view is not None
     assert scheduler._profiles.run_s(view.job.request) == pytest.approx(100.0)
     assert view.job.state is JobState.POST_PROCESSING
+
+
+# --- what is kept while a run goes on --------------------------------------------------------------------------------
+
+
+def order_of(commands: list[Command]) -> tuple[int, str | None, int]:
+    """Attempt, checkpoint and first step of the run that begins."""
+    (order,) = [command.order for command in commands if isinstance(command, Dispatch)]
+    return order.attempt, order.resume_from, order.first_step
+
+
+def test_what_is_kept_of_a_run_is_made_durable_and_announced_to_nobody() -> None:
+    scheduler = with_a_long_run(a_resuming_scheduler())
+    assert in_words(play(scheduler, checkpoint_kept("film", 5))) == ["keep film after 5"]
+    late = [checkpoint_kept("film", 5), checkpoint_kept("film", 4), checkpoint_kept("film", 9, attempt=0)]
+    assert play(scheduler, *late, checkpoint_kept("nobody")) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        pytest.param([worker_lost("w0")], (2, "film after 5", 5), id="the worker is lost"),
+        pytest.param([run_failed("film", EngineErrorKind.OUT_OF_MEMORY)], (2, "film after 5", 5), id="out of memory"),
+        pytest.param([run_failed("film", EngineErrorKind.TIMEOUT)], (2, "film after 5", 5), id="timeout"),
+        pytest.param([run_failed("film", EngineErrorKind.NAN)], (2, None, 0), id="NaN: other seeds"),
+        pytest.param([run_failed("film", EngineErrorKind.INTERNAL)], (2, None, 0), id="a bug: it may be in there"),
+        pytest.param([images_ready("film"), gate_rejected("film")], (2, None, 0), id="the gate: other seeds"),
+        pytest.param([images_ready("film"), post_processing_failed("film")], (2, None, 0), id="no picture to encode"),
+    ],
+)
+def test_where_the_next_attempt_begins(end: list[Event], expected: tuple[int, str | None, int]) -> None:
+    scheduler = with_a_long_run(a_resuming_scheduler(backoff_s=(0.0,)))
+    play(scheduler, checkpoint_kept("film", 5), replica_requested("w1"))
+    assert order_of([*play(scheduler, *end), *play(scheduler, worker_ready("w1"), clock_ticked())]) == expected
+
+
+def test_a_bad_checkpoint_is_no_failure_of_the_job() -> None:
+    scheduler = with_a_long_run(a_resuming_scheduler(attempts_max=2, backoff_s=(0.0,)))
+    play(scheduler, checkpoint_kept("film", 5), worker_lost("w0"), replica_requested("w1"), worker_ready("w1"))
+    again = play(scheduler, run_failed("film", EngineErrorKind.BAD_CHECKPOINT, attempt=2))
+    assert in_words(again)[0] == "film pending (engine_bad_checkpoint)"
+    assert order_of(again) == (3, None, 0)
+
+
+def test_the_last_attempt_does_not_rely_on_what_no_run_got_past() -> None:
+    scheduler = with_a_long_run(a_resuming_scheduler(attempts_max=3, backoff_s=(0.0,)))
+    play(scheduler, checkpoint_kept("film", 5))
+    begins: list[tuple[int, str | None, int]] = []
+    for number in (0, 1):
+        play(scheduler, worker_lost(f"w{number}"), replica_requested(f"w{number + 1}"))
+        begins.append(order_of(play(scheduler, worker_ready(f"w{number + 1}"))))
+    assert begins == [(2, "film after 5", 5), (3, None, 0)]
+
+
+def test_after_a_restart_of_the_server_the_run_goes_on_where_it_was() -> None:
+    job = a_job("film", request=seconds(100), state=JobState.RUNNING, attempt=1)
+    job = replace(job, checkpoint="kept", steps_done=40)
+    scheduler = a_resuming_scheduler()
+    commands = play(scheduler, recovered(job))
+    assert order_of(commands) == (job.attempt + 1, "kept", 40)
+    view = scheduler.view(job.job_id, now_s=0.0)
+    assert view is not None
+    assert view.step == 40
+    assert view.eta_s == pytest.approx(60.0, abs=1.0)
+
+
+def test_a_pause_that_keeps_nothing_leaves_what_was_kept_before() -> None:
+    scheduler = with_a_long_run(a_resuming_scheduler())
+    play(scheduler, checkpoint_kept("film", 5), submitted("icon", request=seconds(2), sequence=1), run_aborted("film"))
+    assert order_of(play(scheduler, images_ready("icon"))) == (2, "film after 5", 5)

@@ -28,6 +28,13 @@ class RecordJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SaveJob:
+    """Make what is known of the job durable, with the next transaction; its state is the same, so nobody is told."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefuseJob:
     """Admission said no: the submission fails with `error` and nothing is stored."""
 
@@ -107,6 +114,6 @@ class ReleaseGpu:
     why: str
 
 
-Command = RecordJob | RefuseJob | Dispatch | AbortRun | PauseRun | PostProcess | StartReplica | StopReplica
+Command = RecordJob | SaveJob | RefuseJob | Dispatch | AbortRun | PauseRun | PostProcess | StartReplica | StopReplica
 FleetCommand = StartReplica | StopReplica
 CapacityCommand = BuyGpu | ReleaseGpu

@@ -6,6 +6,7 @@ from enum import StrEnum
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Job
+from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Output, RawImage, Verdict
 from heliograph.domain.views import Gpu
 
@@ -109,6 +110,16 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointKept:
+    """What the attempt had done after `step` steps was kept under the name `checkpoint`; the run goes on."""
+
+    job_id: JobId
+    attempt: int
+    step: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImagesReady:
     """The attempt's pictures left the GPU after `run_s` seconds; the worker is free again."""
 
@@ -205,6 +216,13 @@ class DrainRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HaltsSet:
+    """The operator halted or resumed something: these halts hold from now on, and no others."""
+
+    halts: tuple[Halt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockTicked:
     """Time passed: deadlines, back-off and idle limits are looked at."""
 
@@ -220,6 +238,7 @@ Event = (
     | WorkerLost
     | RunStarted
     | StepDone
+    | CheckpointKept
     | ImagesReady
     | RunFailed
     | RunAborted
@@ -231,5 +250,6 @@ Event = (
     | GpuNotice
     | GpuGone
     | DrainRequested
+    | HaltsSet
     | ClockTicked
 )

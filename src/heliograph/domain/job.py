@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -77,8 +77,9 @@ class Job:
     `attempt` is 0 until the first dispatch and fences off late results: only messages that carry the current number
     count. `failures` counts the attempts that failed and bounds the retries; an attempt that ended with the server is
     not the job's fault and does not count. `reseeds` counts how often other seeds were tried, after a gate's verdict
-    or a NaN. `sequence` is the order of submission and breaks every tie. `timeline` has one moment per state entered,
-    oldest first. `webhook` hears of this job only. Times are seconds since the epoch.
+    or a NaN. `checkpoint` names what is kept of its run after `steps_done` steps, for the next attempt to go on from;
+    None: it begins at the first step. `sequence` is the order of submission and breaks every tie. `timeline` has one
+    moment per state entered, oldest first. `webhook` hears of this job only. Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -94,6 +95,8 @@ class Job:
     failures: int = 0
     reseeds: int = 0
     not_before_s: float = 0.0
+    checkpoint: str | None = None
+    steps_done: int = 0
     timeline: tuple[Moment, ...] = ()
     failure: Failure | None = None
     webhook: JobWebhook | None = None
@@ -110,6 +113,14 @@ class Job:
             seconds[entered.state] = seconds.get(entered.state, 0.0) + left.at_s - entered.at_s
         return seconds
 
+    def starting_afresh(self) -> "Job":
+        """This job without what was kept of its run."""
+        return replace(self, checkpoint=None, steps_done=0)
+
+    def submitted(self, *, now_s: float) -> "Job":
+        """This job as it begins: pending, since now."""
+        return self._since(JobState.PENDING, (), now_s, self.failure, self.attempt, self.not_before_s)
+
     def moved(
         self,
         to: JobState,
@@ -121,10 +132,22 @@ class Job:
     ) -> "Job":
         """This job in state `to`; a move that is not in the table is our bug. `attempt` and `not_before_s` stay as
         they are unless they are given.
-
-        Written out because it is done several times for every job: `dataclasses.replace` takes four times as long.
         """
         assert to in LEGAL_MOVES[self.state], f"job {self.job_id}: {self.state} -> {to} is not a legal move"
+        attempt = self.attempt if attempt is None else attempt
+        not_before_s = self.not_before_s if not_before_s is None else not_before_s
+        return self._since(to, self.timeline, now_s, failure, attempt, not_before_s)
+
+    def _since(
+        self,
+        state: JobState,
+        timeline: tuple[Moment, ...],
+        now_s: float,
+        failure: Failure | None,
+        attempt: int,
+        not_before_s: float,
+    ) -> "Job":
+        """Written out, because every job moves several times: `dataclasses.replace` takes three times as long."""
         return Job(
             job_id=self.job_id,
             tenant_id=self.tenant_id,
@@ -134,12 +157,14 @@ class Job:
             sequence=self.sequence,
             created_at_s=self.created_at_s,
             deadline_at_s=self.deadline_at_s,
-            state=to,
-            attempt=self.attempt if attempt is None else attempt,
+            state=state,
+            attempt=attempt,
             failures=self.failures,
             reseeds=self.reseeds,
-            not_before_s=self.not_before_s if not_before_s is None else not_before_s,
-            timeline=(*self.timeline, Moment(state=to, at_s=now_s)),
+            not_before_s=not_before_s,
+            checkpoint=self.checkpoint,
+            steps_done=self.steps_done,
+            timeline=(*timeline, Moment(state=state, at_s=now_s)),
             failure=failure,
             webhook=self.webhook,
         )

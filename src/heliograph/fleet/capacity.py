@@ -1,14 +1,18 @@
 """How many GPUs to own, of which kind and where: demand and offers in, purchases and returns out.
 
-Theory of operation. `need` is the GPUs that the running work keeps busy plus those that would clear the backlog within
-`drain_s`, plus headroom. The *base* of it is reserved: the n-th reserved GPU pays when the need reaches n for a larger
-share of the time than its price is of the burst price, so the base is read off the distribution of the need. What goes
-beyond the base is *burst*: what may run on spot goes there, what may not (latency-sensitive tiers) on demand. Spot that
-was asked for and does not come within `spot_patience_s` is covered on demand until it does.
+Theory of operation. `need` is the *offered load* (GPUs that what is being asked for keeps busy, a fading mean of the
+work submitted per second), plus room to breathe: `headroom` times its square root, as queues need, or what clears the
+backlog within `drain_s` if that is more. Where the caller does not count what is asked for, what runs stands for it.
+
+The *base* is reserved: the n-th reserved GPU pays when the need reaches n for a larger share of the time than its price
+is of the burst price, so the base is read off the distribution of the need. What goes beyond the base is *burst*: what
+may run on spot goes there, what may not (latency-sensitive tiers) on demand. On-demand GPUs also stand in for spot that
+is not there: at once where no zone has any, after `spot_patience_s` where one was asked and nothing came. They need
+not be as many as spot GPUs would be (`on_demand_headroom`), and go as soon as spot GPUs with a model loaded are there.
 
 Spot is spread over zones: cheapest first, where price counts what a loss costs (the zone's loss rate times the time to
 load a replacement), and every GPU already in a zone makes it dearer by `spread`. A zone that refused or took back a GPU
-rests for `zone_rest_s`, unless all of them do.
+rests for `zone_rest_s`.
 
 Hysteresis: more is bought once the need has exceeded what there is for `up_s`, at once when it does by half; GPUs are
 returned once there was less need for `down_s`, and only idle ones, the dearest first, the reserved ones never. Without
@@ -19,7 +23,7 @@ With no offers there is nothing to buy: on a machine of one's own this decides n
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import ceil, exp
+from math import ceil, exp, sqrt
 
 from heliograph.domain.commands import BuyGpu, CapacityCommand, ReleaseGpu
 from heliograph.domain.ids import GpuId
@@ -27,6 +31,8 @@ from heliograph.domain.money import Micros
 from heliograph.domain.views import Gpu, Market
 
 HOUR_S = 3_600.0
+NOTHING = 0.02
+"""A load of less than so many GPUs is none."""
 LOSSES_PER_HOUR_PRIOR, PRIOR_HOURS = 0.1, 4.0
 """What is thought of a zone before anything is known of it, and for how many GPU-hours of experience that stands."""
 
@@ -54,11 +60,13 @@ class Arriving:
 class CapacityView:
     """What there is: GPUs that are here to stay for now (none with a notice), idle ones, and those on their way.
 
-    `taken_back` counts, by zone, the spot GPUs lost so far; `refused_at_s` is when a zone last refused one.
+    `empty` GPUs hold no loaded model and serve nobody yet. `taken_back` counts, by zone, the spot GPUs lost so far;
+    `refused_at_s` is when a zone last refused one.
     """
 
     gpus: tuple[Gpu, ...]
     idle: frozenset[GpuId] = frozenset()
+    empty: frozenset[GpuId] = frozenset()
     arriving: tuple[Arriving, ...] = ()
     taken_back: Mapping[str, int] = field(default_factory=dict[str, int])
     refused_at_s: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -66,34 +74,45 @@ class CapacityView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityDemand:
-    """Work in GPUs and GPU-seconds: what runs, what waits, and the part of both that may not run on spot."""
+    """Work in GPUs and GPU-seconds: what runs, what waits, and the part of both that may not run on spot.
+
+    `asked_s` counts the GPU-seconds of all work ever submitted; None where nobody counts.
+    """
 
     running: float = 0.0
     pending_s: float = 0.0
     off_spot_running: float = 0.0
     off_spot_pending_s: float = 0.0
+    asked_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityPolicy:
     """Bounds and times in seconds. `base` fixes the reserved GPUs; None reads them off the demand after `learn_s`.
 
-    `memory_s` is how far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None: none.
-    `spot_spare` is the share of spot GPUs bought on top, for those that will be taken back.
+    `headroom` and `on_demand_headroom` are GPUs beyond the offered load per square root of it, the one for all GPUs
+    together, the other where they are on demand for want of spot. The offered load is a mean that fades with `rate_s`;
+    `rush_s` is that of a second, nervous one that counts where it is `rush_factor` times as high. `memory_s` is how
+    far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None: none. `spot_spare` is the
+    share of spot GPUs bought on top, for those that will be taken back.
     """
 
     gpu_class: str
     base: int | None = None
     gpus_max: int = 64
     micros_per_hour_max: Micros | None = None
-    headroom: float = 0.15
+    headroom: float = 0.5
+    on_demand_headroom: float = 0.3
+    rate_s: float = 900.0
+    rush_s: float = 180.0
+    rush_factor: float = 1.4
     drain_s: float = 60.0
     up_s: float = 30.0
     down_s: float = 600.0
     spot_patience_s: float = 180.0
-    spot_spare: float = 0.1
+    spot_spare: float = 0.0
     spread: float = 0.1
-    zone_rest_s: float = 900.0
+    zone_rest_s: float = 120.0
     load_s: float = 120.0
     memory_s: float = 7 * 86_400.0
     learn_s: float = 86_400.0
@@ -101,10 +120,16 @@ class CapacityPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityState:
-    """What is remembered from call to call, in seconds. `need_s[n]` is how long, fading, at least n + 1 were needed."""
+    """What is remembered from call to call, in seconds. `need_s[n]` is how long, fading, at least n + 1 were needed.
+
+    `offered` and `rush` are the two means of the offered load in GPUs.
+    """
 
     began_at_s: float | None = None
     at_s: float = 0.0
+    asked_s: float | None = None
+    offered: float = 0.0
+    rush: float = 0.0
     need: int = 0
     need_s: tuple[float, ...] = ()
     watched_s: float = 0.0
@@ -113,6 +138,15 @@ class CapacityState:
     spot_hours: Mapping[str, float] = field(default_factory=dict[str, float])
     taken_back: Mapping[str, int] = field(default_factory=dict[str, int])
     taken_back_at_s: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """GPUs that are needed: in all, when they are on demand for want of spot, and of all those that may not be spot."""
+
+    gpus: int
+    on_demand: int
+    firm: int
 
 
 def plan_capacity(
@@ -127,11 +161,27 @@ def plan_capacity(
     """What to buy and to return now, and what to remember until the next call."""
     if not any(offer.gpu_class == policy.gpu_class for offer in offers):
         return [], state
-    need = min(_gpus_for(demand.running, demand.pending_s, policy), policy.gpus_max)
-    firm = min(_gpus_for(demand.off_spot_running, demand.off_spot_pending_s, policy), need)
-    state = _remembered(state, view, need, policy, now_s)
+    state = _with_load(state, demand, policy, now_s)
+    need = needed(state, demand, policy)
+    state = _remembered(state, view, need.gpus, policy, now_s)
     planner = _Planner(view, offers, policy, state, now_s)
-    return planner.plan(need, firm), replace(state, **planner.since(need))
+    return planner.plan(need), replace(state, **planner.since(need.gpus))
+
+
+def needed(state: CapacityState, demand: CapacityDemand, policy: CapacityPolicy) -> Need:
+    """How many GPUs the offered load and the backlog need, with room to breathe."""
+    load = state.offered if demand.asked_s is not None else demand.running
+    if state.rush > policy.rush_factor * load:
+        load = state.rush
+    clearing = demand.pending_s / policy.drain_s
+
+    def gpus(load: float, clearing: float, headroom: float) -> int:
+        wanted = load + max(headroom * sqrt(load), clearing)
+        return min(ceil(wanted - 1e-9) if wanted >= NOTHING else 0, policy.gpus_max)
+
+    total = gpus(load, clearing, policy.headroom)
+    firm = gpus(demand.off_spot_running, demand.off_spot_pending_s / policy.drain_s, policy.headroom)
+    return Need(gpus=total, on_demand=gpus(load, clearing, policy.on_demand_headroom), firm=min(firm, total))
 
 
 def reserved_base(state: CapacityState, *, reserved: Micros, burst: Micros) -> int:
@@ -142,8 +192,24 @@ def reserved_base(state: CapacityState, *, reserved: Micros, burst: Micros) -> i
     return sum(seconds / state.watched_s >= worth for seconds in state.need_s)
 
 
-def _gpus_for(running: float, pending_s: float, policy: CapacityPolicy) -> int:
-    return ceil((running + pending_s / policy.drain_s) * (1.0 + policy.headroom) - 1e-9)
+def _with_load(state: CapacityState, demand: CapacityDemand, policy: CapacityPolicy, now_s: float) -> CapacityState:
+    """The state with what was asked for since the last call: plain means at first, fading ones later."""
+    if demand.asked_s is None or state.asked_s is None or state.began_at_s is None:
+        return replace(state, asked_s=demand.asked_s)
+    passed_s, watched_s = now_s - state.at_s, now_s - state.began_at_s
+    if passed_s <= 0:
+        return state
+    lately = (demand.asked_s - state.asked_s) / passed_s
+
+    def mean(before: float, tau_s: float) -> float:
+        return before + max(1.0 - exp(-passed_s / tau_s), passed_s / watched_s) * (lately - before)
+
+    return replace(
+        state,
+        asked_s=demand.asked_s,
+        offered=mean(state.offered, policy.rate_s),
+        rush=mean(state.rush, policy.rush_s),
+    )
 
 
 def _remembered(
@@ -190,28 +256,32 @@ class _Planner:
         self._owned = [(gpu.market, gpu.zone) for gpu in view.gpus]
         self._owned += [(gpu.market, gpu.zone) for gpu in view.arriving]
         self._commands: list[CapacityCommand] = []
+        self._is_short = False
 
-    def plan(self, need: int, firm: int) -> list[CapacityCommand]:
+    def plan(self, need: Need) -> list[CapacityCommand]:
         self._fill_base()
         reserved = self._count(Market.RESERVED)
-        burst = max(need - reserved, 0)
-        on_demand = min(max(firm - reserved, 0), burst)
-        spot = ceil((burst - on_demand) * (1.0 + self._policy.spot_spare) - 1e-9) if self._has(Market.SPOT) else 0
-        late = sum(
-            gpu.market is Market.SPOT and self._now_s - gpu.since_s >= self._policy.spot_patience_s
-            for gpu in self._view.arriving
-        )
-        on_demand += late if self._has(Market.SPOT) else burst - on_demand
-        if self._may_buy(need):
+        burst = max(need.gpus - reserved, 0)
+        firm = min(max(need.firm - reserved, 0), burst)
+        spot = 0
+        if self._has(Market.SPOT):
+            spot = ceil((burst - firm) * (1.0 + self._policy.spot_spare) - 1e-9)
+        self._is_short = max(spot + firm, burst) > self._in_time()
+        may_buy = self._may_buy(need.gpus)
+        if may_buy:
             for _ in range(spot - self._count(Market.SPOT)):
                 if not self._buy_spot():
-                    on_demand += 1
+                    break
+        on_demand = firm + max(need.on_demand - reserved - firm - self._in_time(Market.SPOT), 0)
+        if may_buy:
+            zone = self._cheapest_zone(Market.ON_DEMAND)
             for _ in range(on_demand - self._count(Market.ON_DEMAND)):
-                self._buy(
-                    Market.ON_DEMAND, self._cheapest_zone(Market.ON_DEMAND), "what may not run on spot, or has none"
-                )
-        if self._may_return(need):
+                self._buy(Market.ON_DEMAND, zone, "what may not run on spot, or has none")
+        serving = sum(gpu.market is Market.SPOT and gpu.gpu_id not in self._view.empty for gpu in self._view.gpus)
+        may_return = self._may_return(need.gpus)
+        if may_return or serving >= spot > 0:
             self._return(Market.ON_DEMAND, self._count(Market.ON_DEMAND) - on_demand)
+        if may_return:
             self._return(Market.SPOT, self._count(Market.SPOT) - spot)
         return self._commands
 
@@ -221,18 +291,16 @@ class _Planner:
         short = self._state.short_since_s if self._state.short_since_s is not None else self._now_s
         ample = self._state.ample_since_s if self._state.ample_since_s is not None else self._now_s
         return {
-            "short_since_s": short if need > owned else None,
+            "short_since_s": short if self._is_short else None,
             "ample_since_s": ample if need < owned else None,
         }
 
     # --- when --------------------------------------------------------------------------------------------------------
 
     def _may_buy(self, need: int) -> bool:
-        owned = len(self._view.gpus) + len(self._view.arriving)
         since_s = self._state.short_since_s
-        has_lasted = need > owned and since_s is not None and self._now_s - since_s >= self._policy.up_s
-        is_urgent = need >= 1.5 * owned and need > owned
-        return has_lasted or is_urgent or need == owned
+        has_lasted = self._is_short and since_s is not None and self._now_s - since_s >= self._policy.up_s
+        return has_lasted or need >= max(1.5 * self._in_time(), 1)
 
     def _may_return(self, need: int) -> bool:
         since_s = self._state.ample_since_s
@@ -259,7 +327,7 @@ class _Planner:
     def _buy_spot(self) -> bool:
         zones = [offer.zone for offer in self._offers if offer.market is Market.SPOT]
         awake = [zone for zone in zones if not self._is_resting(zone)]
-        zone = min(awake or zones, key=lambda zone: (self._spot_cost(zone), zone), default=None)
+        zone = min(awake, key=lambda zone: (self._spot_cost(zone), zone), default=None)
         return self._buy(Market.SPOT, zone, "burst beyond the base")
 
     def _buy(self, market: Market, zone: str | None, why: str) -> bool:
@@ -299,6 +367,14 @@ class _Planner:
             self._view.refused_at_s.get(zone, float("-inf")), self._state.taken_back_at_s.get(zone, float("-inf"))
         )
         return self._now_s - last_s < self._policy.zone_rest_s
+
+    def _in_time(self, market: Market | None = None) -> int:
+        """GPUs (of the market) that are here or will be in time, those that were just asked for included."""
+        late = sum(
+            gpu.market is Market.SPOT and self._now_s - gpu.since_s >= self._policy.spot_patience_s
+            for gpu in self._view.arriving
+        )
+        return (len(self._owned) if market is None else self._count(market)) - late
 
     def _hourly(self) -> int:
         return sum(self._price.get(owned, Micros(0)) for owned in self._owned)

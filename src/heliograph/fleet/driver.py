@@ -1,11 +1,12 @@
 """The port to whatever runs workers: child processes here, Ray actors on a cluster, a model of both in the simulator.
 
-A driver reports what happens as events (`WorkerReady`, `RunStarted`, `StepDone`, `ImagesReady`, `RunFailed`,
-`RunAborted`, `RunPaused`, `WorkerLost`) through the `emit` it was built with; awaiting `emit` is the back-pressure. It
-decides nothing: whether a lost worker's job runs again is the scheduler's business.
+A driver reports what happens as events (`WorkerReady`, `RunStarted`, `StepDone`, `CheckpointKept`, `ImagesReady`,
+`RunFailed`, `RunAborted`, `RunPaused`, `WorkerLost`) through the `emit` it was built with; awaiting `emit` is the
+back-pressure. It decides nothing: whether a lost worker's job runs again is the scheduler's business. It keeps what its
+workers hand over of their runs, one checkpoint per job, and gives it to whichever worker goes on.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from heliograph.domain.events import Event
@@ -25,7 +26,7 @@ class FleetDriver(Protocol):
         ...
 
     async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
-        """Hand a ready worker an order."""
+        """Hand a ready worker an order. One whose checkpoint is gone or cannot be read begins at its first step."""
         ...
 
     async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
@@ -34,6 +35,14 @@ class FleetDriver(Protocol):
 
     async def pause(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
         """Stop the attempt at the next step and report `RunPaused`; one that cannot be taken up again is aborted."""
+        ...
+
+    async def forget(self, job_id: JobId) -> None:
+        """Drop what is kept of the job's runs; harmless where nothing is."""
+        ...
+
+    async def retain(self, job_ids: Collection[JobId]) -> None:
+        """Drop what is kept of all other jobs: once, at start, when nothing runs."""
         ...
 
     async def stop(self, worker_id: WorkerId) -> None:

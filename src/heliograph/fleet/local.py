@@ -5,6 +5,9 @@ the worker down through the full socket and loses nothing. Its *keeper* looks at
 kills what `judge` condemns, and when the process has ended emits the one `WorkerLost`, after everything the worker had
 still said.
 
+What a worker hands over of its run is kept in a folder (`checkpoint_folder.py`) before anybody is told of it, and goes
+with the order to whoever takes the run up.
+
 A worker is stopped by half-closing its socket; if that does not help within `stop_grace_s`, by SIGKILL. Workers run in
 sessions of their own, so that Ctrl-C in a terminal reaches the server alone, and end with the socket when the server
 is killed.
@@ -15,18 +18,20 @@ import os
 import signal
 import socket
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from heliograph.domain.events import (
+    CheckpointKept,
     Event,
     ImagesReady,
     LossReason,
     RunAborted,
     RunFailed,
+    RunPaused,
     RunStarted,
     StepDone,
     WorkerLost,
@@ -36,13 +41,17 @@ from heliograph.domain.ids import JobId, WorkerId
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.run import RunOrder
 from heliograph.domain.views import Gpu
+from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.driver import EmitEvent, FleetDriver
 from heliograph.fleet.watchdog import LocalLimits, Phase, Vitals, judge
 from heliograph.worker_wire import (
     PREFIX_BYTES,
     Abort,
+    Checkpointed,
     FromWorker,
     LoadFailed,
+    Pause,
+    Paused,
     Ping,
     Pong,
     Ready,
@@ -67,7 +76,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 class _Worker:
     """One child process. `run` is the attempt in hand; `sentence` is why it is being ended, None while it may live.
 
-    `is_emitting`: we are handing on a frame, so the worker cannot be heard.
+    `is_handling`: we are busy with a frame, so the worker cannot be heard.
     """
 
     worker_id: WorkerId
@@ -78,7 +87,8 @@ class _Worker:
     vitals: Vitals
     run: tuple[JobId, int] | None = None
     was_ready: bool = False
-    is_emitting: bool = False
+    can_resume: bool = False
+    is_handling: bool = False
     sentence: tuple[LossReason, str] | None = None
     listener: asyncio.Task[None] | None = None
 
@@ -102,12 +112,20 @@ class LocalFleet(FleetDriver):
     """Child processes on this machine. Its methods are called from one task.
 
     A worker that ends before it was ready is reported as `load_failed`, unless it was stopped or held too much memory;
-    one that ignores an abort as `silent`. From the moment `close` is called nothing more is emitted: whoever listened
-    is shutting down too, and might never take another event.
+    one that ignores an abort as `silent`. Without `checkpoints` nothing is kept of a run. From the moment `close` is
+    called nothing more is emitted: whoever listened is shutting down too, and might never take another event.
     """
 
-    def __init__(self, *, emit: EmitEvent, worker_command: WorkerCommand, limits: LocalLimits) -> None:
+    def __init__(
+        self,
+        *,
+        emit: EmitEvent,
+        worker_command: WorkerCommand,
+        limits: LocalLimits,
+        checkpoints: CheckpointFolder | None = None,
+    ) -> None:
         self._emit = emit
+        self._checkpoints = checkpoints
         self._worker_command = worker_command
         self._limits = limits
         self._workers: dict[WorkerId, _Worker] = {}
@@ -129,14 +147,20 @@ class LocalFleet(FleetDriver):
         self._keep(worker_id, self._live(worker))
 
     async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
-        """Hand an idle worker an order."""
+        """Hand an idle worker an order, and what is kept of its job where it asks for that."""
         worker = self._workers.get(worker_id)
         if worker is None or worker.vitals.phase is Phase.STOPPING:
             return
         assert worker.vitals.phase is Phase.IDLE, f"worker {worker_id} is {worker.vitals.phase} and cannot run a job"
         worker.run = (order.job_id, order.attempt)
         worker.vitals = Vitals(phase=Phase.RUNNING, heard_s=_now_s())
-        worker.send(Run(order=order))
+        kept = None
+        if order.resume_from is not None and self._checkpoints is not None:
+            kept = await self._checkpoints.get(order.job_id)
+        if kept is None:
+            order = replace(order, resume_from=None, first_step=0)
+        if worker.vitals.phase is Phase.RUNNING:
+            worker.send(Run(order=order, checkpoint=kept or b""))
 
     async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
         """Tell the worker to stop the attempt, if it is the one in hand."""
@@ -148,8 +172,22 @@ class LocalFleet(FleetDriver):
             worker.send(Abort(job_id=job_id, attempt=attempt))
 
     async def pause(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
-        """These workers keep nothing of a run that stops: it is aborted, and begins again when its turn comes."""
-        await self.abort(worker_id, job_id, attempt)
+        """Tell the worker to stop the attempt and hand it over, if it is the one in hand and can be taken up again."""
+        worker = self._workers.get(worker_id)
+        if worker is None or not worker.can_resume:
+            await self.abort(worker_id, job_id, attempt)
+        elif worker.vitals.phase is Phase.RUNNING and worker.run == (job_id, attempt):
+            worker.send(Pause(job_id=job_id, attempt=attempt))
+
+    async def forget(self, job_id: JobId) -> None:
+        """Drop the job's checkpoint."""
+        if self._checkpoints is not None:
+            await self._checkpoints.forget(job_id)
+
+    async def retain(self, job_ids: Collection[JobId]) -> None:
+        """Drop the checkpoints of all other jobs."""
+        if self._checkpoints is not None:
+            await self._checkpoints.retain(job_ids)
 
     async def stop(self, worker_id: WorkerId) -> None:
         """Hang up on the worker."""
@@ -203,27 +241,39 @@ class LocalFleet(FleetDriver):
         """Turn frames into events until the stream ends; a worker that talks nonsense is killed."""
         try:
             while (message := await _receive(worker.reader)) is not None:
-                event = _note(worker, message)
-                if event is not None:
-                    await self._hand_on(worker, event)
+                await self._handle(worker, message)
         except WireError as error:
             worker.sentence = worker.sentence or (LossReason.CRASHED, str(error))
             worker.kill()
         if worker.vitals.phase is not Phase.STOPPING:
             worker.hang_up(_now_s())
 
-    async def _hand_on(self, worker: _Worker, event: Event) -> None:
-        """Emit, and do not hold the time it takes against the worker."""
+    async def _handle(self, worker: _Worker, message: ToWorker | FromWorker) -> None:
+        """Note what the worker says and hand it on; the time that takes is not held against the worker."""
         before_s = _now_s()
-        worker.is_emitting = True
+        worker.is_handling = True
         try:
-            await self._report(event)
+            if isinstance(message, Ready) and self._checkpoints is None:
+                message = replace(message, can_resume=False)
+            kept = await self._keep_checkpoint(message)
+            event = _note(worker, message, kept)
+            if event is not None:
+                await self._report(event)
         finally:
-            worker.is_emitting = False
+            worker.is_handling = False
+            passed_s = _now_s() - before_s
             if worker.vitals.abort_s is not None:
-                worker.vitals.abort_s += _now_s() - before_s
+                worker.vitals.abort_s += passed_s
             if worker.vitals.phase is not Phase.STOPPING:
-                worker.vitals.heard_s = _now_s()
+                worker.vitals.heard_s += passed_s
+
+    async def _keep_checkpoint(self, message: ToWorker | FromWorker) -> str | None:
+        """The name under which the checkpoint in the message was kept; None where there is none, or no room for it."""
+        match message:
+            case Checkpointed(job_id=job_id, checkpoint=checkpoint) | Paused(job_id=job_id, checkpoint=checkpoint):
+                return None if self._checkpoints is None else await self._checkpoints.put(job_id, checkpoint)
+            case _:
+                return None
 
     def _look_after(self, worker: _Worker, *, is_suspect: bool) -> bool:
         """Ping or kill the worker where that is due; True when it is to be killed if nothing changes.
@@ -237,7 +287,7 @@ class LocalFleet(FleetDriver):
             detail = f"{resident_bytes >> 20} MiB resident, {limits.memory_bytes_max >> 20} MiB allowed"
             worker.sentence = worker.sentence or (LossReason.OUT_OF_MEMORY, detail)
             worker.kill()
-        verdict = None if worker.is_emitting else judge(vitals, limits, now_s)
+        verdict = None if worker.is_handling else judge(vitals, limits, now_s)
         if verdict is not None and is_suspect:
             worker.sentence = worker.sentence or verdict
             worker.kill()
@@ -284,16 +334,22 @@ async def _receive(reader: asyncio.StreamReader) -> ToWorker | FromWorker | None
         return None
 
 
-def _note(worker: _Worker, message: ToWorker | FromWorker) -> Event | None:
-    """Update what is known of the worker; returns the event to hand on, if the message is one."""
+def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> Event | None:
+    """Update what is known of the worker; returns the event to hand on, if the message is one.
+
+    `kept` is the name of the checkpoint that came with the message, None when it was not kept.
+    """
     vitals = worker.vitals
     vitals.ping_s = None
     match message:
-        case Ready(memory_bytes=memory_bytes):
+        case Ready(memory_bytes=memory_bytes, can_resume=can_resume):
             worker.was_ready = True
+            worker.can_resume = can_resume
             _become_idle(worker)
             load_s = _now_s() - worker.started_s
-            return WorkerReady(worker_id=worker.worker_id, load_s=load_s, memory_bytes=memory_bytes)
+            return WorkerReady(
+                worker_id=worker.worker_id, load_s=load_s, memory_bytes=memory_bytes, can_resume=can_resume
+            )
         case LoadFailed(kind=kind, message=text):
             worker.sentence = worker.sentence or (LossReason.LOAD_FAILED, f"{kind}: {text}")
             return None
@@ -301,12 +357,24 @@ def _note(worker: _Worker, message: ToWorker | FromWorker) -> Event | None:
             vitals.heard_s = _now_s()
             return None
         case RunStarted() | StepDone():
+            vitals.heard_s = _now_s()
             return message
+        case Checkpointed(job_id=job_id, attempt=attempt, step=step):
+            vitals.heard_s = _now_s()
+            if kept is None:
+                return None
+            return CheckpointKept(job_id=job_id, attempt=attempt, step=step, checkpoint=kept)
+        case Paused(job_id=job_id, attempt=attempt, step=step):
+            worker.run = None
+            _become_idle(worker)
+            if kept is None:
+                return RunAborted(job_id=job_id, attempt=attempt)
+            return RunPaused(job_id=job_id, attempt=attempt, step=step, checkpoint=kept)
         case ImagesReady() | RunFailed() | RunAborted():
             worker.run = None
             _become_idle(worker)
             return message
-        case Run() | Abort() | Ping():
+        case Run() | Abort() | Pause() | Ping():
             raise WireError(f"a worker does not send {type(message).__name__}")
 
 

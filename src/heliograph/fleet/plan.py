@@ -2,11 +2,13 @@
 
 Rules, in order. (1) A model with waiting jobs and no replica gets one: where there is room, else in place of the idle
 replicas without waiting work that are worth least, else, once the next in line has waited `patience_s`, in place of the
-busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room.
-(3) A model whose backlog per replica exceeds what a load costs gets another replica where there is room, or in place of
-idle ones when the waiting it saves exceeds what they are likely to save. (4) An idle replica goes when it no longer
-pays (`residency.py`), except the last one of an always-warm model. (5) A model that is about to be asked for is loaded
-ahead, where there is room.
+busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room;
+for one that is wanted now, idle replicas make room. (3) A model whose backlog per replica exceeds what a load costs
+gets another replica where there is room, or in place of idle ones when the waiting it saves exceeds what they are
+likely to save. (4) An idle replica goes when it no longer pays (`residency.py`), except the last one of an always-warm
+model. (5) A model that is about to be asked for is loaded ahead, where there is room. (6) A GPU that holds nothing
+loads another replica of a model whose replicas are all busy, if it is likely to be asked for again before that is
+loaded: it is paid for anyway.
 
 Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
 is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
@@ -27,6 +29,8 @@ __all__ = ["FleetPolicy", "fits", "plan", "why_resident"]
 
 LOAD_PAUSE_S_MAX = 300.0
 LOAD_S_UNKNOWN = 30.0
+LIKELY = 0.5
+"""Expected requests before a load is done that make the load worth it on a GPU with nothing to do."""
 
 
 def plan(
@@ -62,7 +66,10 @@ def fits(card: ModelCard, gpu: Gpu) -> bool:
 
 
 class _Room:
-    """One GPU's memory as it will be after the commands so far. `coming` bytes are held by replicas that stop."""
+    """One GPU's memory as it will be after the commands so far. `coming` bytes are held by replicas that stop.
+
+    `models` have a replica there that stays: another of the same would only take turns with it.
+    """
 
     def __init__(self, gpu: Gpu, residents_max: int) -> None:
         self.gpu = gpu
@@ -71,6 +78,7 @@ class _Room:
         self.places = residents_max
         self.coming_places = 0
         self.is_busy = False
+        self.models: set[ModelId] = set()
 
     def take(self, size: int, *, is_going: bool = False) -> None:
         """A replica of `size` bytes is there, perhaps not for long."""
@@ -134,6 +142,8 @@ class _Planner:
                 room = self._rooms[gpu_id]
                 room.take(self._size(replica.model_id, room.gpu), is_going=is_going)
                 room.is_busy |= replica.state is ReplicaState.BUSY
+                if not is_going:
+                    room.models.add(replica.model_id)
             if not is_going:
                 self._count(replica.model_id, self._rooms[replica.gpu_id], 1)
 
@@ -151,11 +161,15 @@ class _Planner:
                 self._make_room(model_id, off_spot=off_spot)
         for model_id in self._policy.always_warm:
             if model_id in self._cards and not self._counts.get(model_id):
-                self._start(model_id, "always warm")
+                is_wanted = model_id in self._policy.wanted
+                is_coming = self._start(model_id, "the operator wants it loaded" if is_wanted else "always warm")
+                if is_wanted and not is_coming and not self._claim(model_id):
+                    self._evict(model_id, loss_s_max=None, horizon_s=None)
         for model_id in waiting:
             self._add_replica(model_id)
         self._unload_idle()
         self._load_ahead()
+        self._use_empty()
         return self._commands
 
     def _add_replica(self, model_id: ModelId) -> None:
@@ -196,6 +210,23 @@ class _Planner:
         for _, _, model_id, why in sorted(found):
             self._start(model_id, why)
 
+    def _use_empty(self) -> None:
+        """Another replica of models whose replicas are all busy, on GPUs that hold nothing."""
+        empty = sum(room.places == self._policy.residents_max for room in self._rooms.values())
+        if self._demand is None or not empty:
+            return
+        free = {replica.model_id for replica in self._replicas if replica.state is not ReplicaState.BUSY}
+        full = dict.fromkeys(replica.model_id for replica in self._replicas if replica.model_id not in free)
+        for model_id in full:
+            card = self._cards.get(model_id)
+            if card is None or card.gpus > 1 or self._counts.get(model_id, 0) != self._queue.of(model_id).replicas:
+                continue
+            is_likely = self._demand.rate(model_id, self._now_s) * self._load_s(model_id) >= LIKELY
+            if is_likely and self._start(model_id, "its replicas are busy, and a GPU holds nothing"):
+                empty -= 1
+            if not empty:
+                return
+
     # --- loading -----------------------------------------------------------------------------------------------------
 
     def _start(self, model_id: ModelId, why: str, *, off_spot: bool = False) -> bool:
@@ -208,7 +239,9 @@ class _Planner:
         rooms = [
             room
             for room in self._rooms.values()
-            if room.has(self._size(model_id, room.gpu)) and not (off_spot and room.gpu.market is Market.SPOT)
+            if room.has(self._size(model_id, room.gpu))
+            and model_id not in room.models
+            and not (off_spot and room.gpu.market is Market.SPOT)
         ]
         number = self._cards[model_id].gpus
         nodes = [node for node in self._by_node(rooms).values() if len(node) >= number]
@@ -218,6 +251,7 @@ class _Planner:
         gang = min(gangs, key=lambda gang: self._preference(model_id, gang[0]))
         for room in gang:
             room.take(self._size(model_id, room.gpu))
+            room.models.add(model_id)
         first, *more = [room.gpu.gpu_id for room in gang]
         self._count(model_id, gang[0], 1)
         self._commands.append(StartReplica(gpu_id=first, model_id=model_id, why=why, more_gpu_ids=tuple(more)))

@@ -44,6 +44,11 @@ class Engine(Protocol):
     and wherever it was interrupted and resumed.
     """
 
+    @property
+    def can_resume(self) -> bool:
+        """`generate` takes a checkpoint. If not, a run that stops has to begin again."""
+        ...
+
     def load(self) -> None:
         """Load the weights and run once, so that the first order is not slower than the rest."""
         ...

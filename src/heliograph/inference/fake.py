@@ -77,6 +77,7 @@ class FakeOptions:
 
     load_s: float = 0.0
     step_s: float = 0.0
+    can_resume: bool = True
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -98,6 +99,11 @@ class FakeEngine:
 
     def __init__(self, options: FakeOptions) -> None:
         self._options = options
+
+    @property
+    def can_resume(self) -> bool:
+        """As the options say."""
+        return self._options.can_resume
 
     def load(self) -> None:
         """Wait as long as the options say."""

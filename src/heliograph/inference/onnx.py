@@ -44,6 +44,8 @@ class _Run(Protocol):
 class OnnxEngine:
     """One built-in model from the folder `weights`."""
 
+    can_resume = True
+
     def __init__(self, weights: Path) -> None:
         self._weights = weights
 

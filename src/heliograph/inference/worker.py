@@ -2,6 +2,9 @@
 
     python -m heliograph.inference.worker --fd 3 --engine onnx --model-id helio-base --weights PATH
 
+While a run goes on it is handed over as a checkpoint every so many seconds of work, and once more when it is told to
+pause. The worker keeps none itself: what it is to go on from comes with the order.
+
 Two threads. The main one loads the engine, then takes one order at a time and is the only one that writes to the
 socket. The reader keeps an eye on the driver: it queues orders, marks the run to abort (looked at between steps), and
 ends the process the moment the stream ends, be it while loading or in the middle of a step. So a worker never outlives
@@ -37,12 +40,16 @@ from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.model_card import EngineKind
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunOrder
+from heliograph.inference.checkpoint import Checkpoint
 from heliograph.inference.engine import Engine, EngineImages, EngineStep
 from heliograph.worker_wire import (
     PREFIX_BYTES,
     Abort,
+    Checkpointed,
     FromWorker,
     LoadFailed,
+    Pause,
+    Paused,
     Ping,
     Pong,
     Ready,
@@ -67,17 +74,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     faulthandler.enable()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     driver = socket.socket(fileno=options.fd)
-    Worker(driver, ModelId(options.model_id)).serve(lambda: _build_engine(options))
+    worker = Worker(driver, ModelId(options.model_id), checkpoint_every_s=options.checkpoint_every_s)
+    worker.serve(lambda: _build_engine(options))
 
 
 class Worker:
-    """One model at the end of one socket."""
+    """One model at the end of one socket. A run is kept every `checkpoint_every_s` seconds; 0: only when it pauses."""
 
-    def __init__(self, driver: socket.socket, model_id: ModelId) -> None:
+    def __init__(self, driver: socket.socket, model_id: ModelId, *, checkpoint_every_s: float) -> None:
         self._driver = driver
         self._model_id = model_id
-        self._inbox: SimpleQueue[RunOrder | Ping] = SimpleQueue()
+        self._checkpoint_every_s = checkpoint_every_s
+        self._inbox: SimpleQueue[Run | Ping] = SimpleQueue()
         self._abort: tuple[JobId, int] | None = None
+        self._pause: tuple[JobId, int] | None = None
 
     def serve(self, build_engine: Callable[[], Engine]) -> NoReturn:
         """Load the engine, then work for ever; ends with the process."""
@@ -88,22 +98,23 @@ class Worker:
         except Exception as error:  # top of the process: whatever went wrong, the driver is told
             self._send(LoadFailed(kind=_kind_of(error), message=_text_of(error)))
             os._exit(1)
-        self._send(Ready(memory_bytes=_resident_bytes()))
+        self._send(Ready(memory_bytes=_resident_bytes(), can_resume=engine.can_resume))
         while True:
             match self._inbox.get():
-                case RunOrder() as order:
-                    self._send(self._run(engine, order))
+                case Run(order=order, checkpoint=checkpoint):
+                    self._send(self._run(engine, order, checkpoint))
                 case Ping():
                     self._send(Pong())
 
-    def _run(self, engine: Engine, order: RunOrder) -> RunEvent:
+    def _run(self, engine: Engine, order: RunOrder, checkpoint: bytes) -> RunEvent | Paused:
         """Carry the order out, reporting steps; returns how it ended."""
         self._send(RunStarted(job_id=order.job_id, attempt=order.attempt))
         started_s = time.monotonic()
         try:
-            pixels = self._generate(engine, order)
-            if pixels is None:
-                return RunAborted(job_id=order.job_id, attempt=order.attempt)
+            resume = Checkpoint.from_bytes(checkpoint) if checkpoint else None
+            pixels = self._generate(engine, order, resume)
+            if isinstance(pixels, RunAborted | Paused):
+                return pixels
             run_s = time.monotonic() - started_s
             images = tuple(_raw_image(picture, seed) for picture, seed in zip(pixels, order.seeds, strict=True))
             return ImagesReady(job_id=order.job_id, attempt=order.attempt, run_s=run_s, images=images)
@@ -111,22 +122,32 @@ class Worker:
             kind, message = _kind_of(error), _text_of(error)
             return RunFailed(job_id=order.job_id, attempt=order.attempt, kind=kind, message=message)
 
-    def _generate(self, engine: Engine, order: RunOrder) -> NDArray[np.uint8] | None:
-        """The finished pictures, or None when told to abort."""
+    def _generate(
+        self, engine: Engine, order: RunOrder, resume: Checkpoint | None
+    ) -> NDArray[np.uint8] | RunAborted | Paused:
+        """The finished pictures, or why there are none when told to stop."""
         if order.model_id != self._model_id:
             raise EngineError(EngineErrorKind.BAD_INPUT, f"this worker runs {self._model_id}, not {order.model_id}")
-        progress = engine.generate(order)
+        run = (order.job_id, order.attempt)
+        kept_at_s = time.monotonic()
+        progress = engine.generate(order, resume)
         try:
-            while self._abort != (order.job_id, order.attempt):
+            while self._abort != run:
                 match next(progress):
-                    case EngineStep(step=step, steps=steps, previews=previews):
-                        jpegs = () if previews is None else tuple(map(_jpeg, previews))
-                        self._send(
-                            StepDone(job_id=order.job_id, attempt=order.attempt, step=step, steps=steps, previews=jpegs)
-                        )
                     case EngineImages(pixels=pixels):
                         return pixels
-            return None
+                    case EngineStep() as done:
+                        self._send(_step_done(order, done))
+                        if done.step == done.steps or not engine.can_resume:
+                            continue
+                        if self._pause == run:
+                            kept = done.checkpoint().to_bytes()
+                            return Paused(job_id=run[0], attempt=run[1], step=done.step, checkpoint=kept)
+                        if 0 < self._checkpoint_every_s <= time.monotonic() - kept_at_s:
+                            kept = done.checkpoint().to_bytes()
+                            self._send(Checkpointed(job_id=run[0], attempt=run[1], step=done.step, checkpoint=kept))
+                            kept_at_s = time.monotonic()
+            return RunAborted(job_id=run[0], attempt=run[1])
         finally:
             progress.close()
 
@@ -146,12 +167,12 @@ class Worker:
 
     def _obey(self, message: ToWorker | FromWorker) -> None:
         match message:
-            case Run(order=order):
-                self._inbox.put(order)
+            case Run() | Ping():
+                self._inbox.put(message)
             case Abort(job_id=job_id, attempt=attempt):
                 self._abort = (job_id, attempt)
-            case Ping():
-                self._inbox.put(message)
+            case Pause(job_id=job_id, attempt=attempt):
+                self._pause = (job_id, attempt)
             case _:
                 raise WireError(f"a driver does not send {type(message).__name__}")
 
@@ -198,6 +219,11 @@ def _text_of(error: Exception) -> str:
     return f"{type(error).__name__} at {places}"
 
 
+def _step_done(order: RunOrder, done: EngineStep) -> StepDone:
+    jpegs = () if done.previews is None else tuple(map(_jpeg, done.previews))
+    return StepDone(job_id=order.job_id, attempt=order.attempt, step=done.step, steps=done.steps, previews=jpegs)
+
+
 def _raw_image(pixels: NDArray[np.uint8], seed: int) -> RawImage:
     frames, height_px, width_px, _ = pixels.shape
     return RawImage(frames=frames, width_px=width_px, height_px=height_px, seed=seed, rgb=pixels.tobytes())
@@ -219,6 +245,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=[kind.value for kind in EngineKind], required=True)
     parser.add_argument("--model-id", required=True, help="the only model whose orders are taken")
     parser.add_argument("--weights", type=Path, help="folder with model.json (onnx)")
+    parser.add_argument(
+        "--checkpoint-every-s", type=float, default=0.0, help="seconds of work between checkpoints of a run; 0: none"
+    )
     parser.add_argument("--fake-options", default="{}", help='JSON such as {"step_s": 0.05, "faults": ["crash@3#1"]}')
     return parser.parse_args(arguments)
 

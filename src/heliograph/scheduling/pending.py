@@ -162,7 +162,7 @@ class PendingLine:
 
     def _before(self, place: Place) -> int:
         """How many have an earlier virtual arrival."""
-        return self._by_arrival.bisect_left(place.virtual_arrival)
+        return self._by_arrival.bisect_left((*place.virtual_arrival, JobId("")))
 
     def _walked(self, now_s: float) -> list[Place]:
         """The next `LOOKED_AT_MAX` by turns; worked out once between two changes of the line."""

@@ -54,6 +54,8 @@ def row_of_job(job: Job) -> Parameters:
         "failures": job.failures,
         "reseeds": job.reseeds,
         "not_before_s": job.not_before_s,
+        "checkpoint": job.checkpoint,
+        "steps_done": job.steps_done,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
         **({} if job.webhook is None else {"webhook": {"url": job.webhook.url, "events": job.webhook.events}}),
@@ -111,6 +113,8 @@ def job_of_row(row: Row) -> Job:
         failures=data.get("failures", 0),
         reseeds=data.get("reseeds", 0),
         not_before_s=data.get("not_before_s", 0.0),
+        checkpoint=data.get("checkpoint"),
+        steps_done=data.get("steps_done", 0),
         timeline=tuple(Moment(state=JobState(state), at_s=at_s) for state, at_s, *_ in data.get("timeline", ())),
         failure=Failure(code=failure["code"], message=failure["message"]) if failure else None,
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
@@ -184,7 +188,6 @@ def attempt_of_row(row: Row) -> Attempt:
 def row_of_output(output: Output) -> Parameters:
     """A row of `outputs`. The picture's index is `position` there, because INDEX is a word of SQL."""
     data = {
-        "blob": output.blob,
         "sha256": output.sha256,
         "size_bytes": output.size_bytes,
         "output_format": output.output_format,
@@ -193,7 +196,6 @@ def row_of_output(output: Output) -> Parameters:
         "seed": output.seed,
         "frames": output.frames,
         "duration_s": output.duration_s,
-        "thumbnail_blob": output.thumbnail_blob,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
@@ -205,6 +207,8 @@ def row_of_output(output: Output) -> Parameters:
         "position": output.index,
         "created_at_s": output.created_at_s,
         "alignment": None if output.alignment is None else output.alignment.score,
+        "blob": output.blob,
+        "thumbnail_blob": output.thumbnail_blob,
         "data": _encode(data),
     }
 
@@ -219,7 +223,7 @@ def output_of_row(row: Row) -> Output:
         job_id=JobId(row["job_id"]),
         tenant_id=TenantId(row["tenant_id"]),
         index=row["position"],
-        blob=data["blob"],
+        blob=row["blob"],
         sha256=data["sha256"],
         size_bytes=data["size_bytes"],
         output_format=OutputFormat(data["output_format"]),
@@ -228,7 +232,7 @@ def output_of_row(row: Row) -> Output:
         seed=data["seed"],
         frames=data.get("frames", 1),
         duration_s=data.get("duration_s"),
-        thumbnail_blob=data["thumbnail_blob"],
+        thumbnail_blob=row["thumbnail_blob"],
         thumbhash=data.get("thumbhash", ""),
         verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
         created_at_s=row["created_at_s"],
