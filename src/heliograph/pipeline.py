@@ -407,11 +407,12 @@ class Pipeline:
                     self._outbox.committed()
                 return
 
-    def _news(self, records: Sequence[RecordJob]) -> list[Write]:
+    def _news(self, records: Sequence[RecordJob | SaveJob]) -> list[Write]:
         """Messages to whoever outside wants to hear of the records."""
         if self._outbox is None:
             return []
-        return [PutWebhookMessage(message=message) for record in records for message in self._outbox.messages(record)]
+        moves = [record for record in records if isinstance(record, RecordJob)]
+        return [PutWebhookMessage(message=message) for move in moves for message in self._outbox.messages(move)]
 
     def _probe(self) -> Write:
         """A write that says nothing: that it can be made proves that the store works again."""
