@@ -904,6 +904,11 @@ class Scheduler:
         """The job has not ended."""
         return job_id in self._open
 
+    def is_current(self, job_id: JobId, attempt: int) -> bool:
+        """News of this attempt counts: the job is open and no newer one has begun."""
+        entry = self._open.get(job_id)
+        return entry is not None and entry.job.attempt == attempt
+
     def running_jobs(self) -> int:
         """Number of jobs on workers or in post-processing."""
         return len(self._open) - self._pending.total
