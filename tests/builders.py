@@ -31,6 +31,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -61,6 +62,7 @@ from heliograph.domain.model_card import (
     Timing,
 )
 from heliograph.domain.money import Micros
+from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
@@ -584,6 +586,10 @@ def gpu_gone(gpu: str = "gpu0") -> GpuGone:
 
 def drain_requested() -> DrainRequested:
     return DrainRequested()
+
+
+def halts_set(*halts: Halt) -> HaltsSet:
+    return HaltsSet(halts=halts)
 
 
 def clock_ticked() -> ClockTicked:

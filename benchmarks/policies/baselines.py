@@ -42,6 +42,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -258,7 +259,12 @@ class Baseline:
             case ClockTicked():
                 return self._expire(now_s)
             case (
-                SubmissionAbandoned() | StepDone() | PostProcessingFailed() | DrainRequested() | GpuNotice()
+                SubmissionAbandoned()
+                | StepDone()
+                | PostProcessingFailed()
+                | DrainRequested()
+                | HaltsSet()
+                | GpuNotice()
             ):  # none of the baselines heeds them
                 pass
             case _:

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
@@ -162,6 +162,15 @@ class QualitySettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """The database."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL database, postgresql://user@host:5432/name; by default SQLite in the data directory.",
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -209,6 +218,7 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    store: StoreSettings = StoreSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

@@ -65,6 +65,7 @@ export function ago(then: number, now: number): string {
 const PHASES: Record<Phase, string> = {
   waiting: 'In line',
   loading_model: 'Waking the model',
+  halted: 'Paused by the operator',
   retrying: 'Trying once more',
   generating: 'Forming',
   finishing: 'Finishing',

@@ -43,6 +43,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -61,8 +62,9 @@ from heliograph.domain.events import (
     WorkerReady,
 )
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
-from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState
 from heliograph.domain.model_card import ModelCard
+from heliograph.domain.orders import Halt, Orders
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.run import RunOrder
@@ -133,11 +135,35 @@ class _Worker:
     is_pausing: bool = False
     pauses_for: JobId | None = None
     more_gpu_ids: tuple[GpuId, ...] = ()
+    view: ReplicaView | None = None
 
     @property
     def gpu_ids(self) -> tuple[GpuId, ...]:
         """Every GPU it holds."""
         return (self.gpu.gpu_id, *self.more_gpu_ids)
+
+    def enter(self, state: ReplicaState, now_s: float) -> None:
+        """It is in this state from now on."""
+        self.state, self.since_s, self.view = state, now_s, None
+
+    def holds(self, run: Run | None) -> None:
+        """It has this run, or none."""
+        self.run, self.view = run, None
+
+    def viewed(self) -> ReplicaView:
+        """As others see it; made once per change."""
+        if self.view is None:
+            self.view = ReplicaView(
+                worker_id=self.worker_id,
+                gpu_id=self.gpu.gpu_id,
+                model_id=self.model_id,
+                state=self.state,
+                since_s=self.since_s,
+                job_id=self.run[0] if self.run is not None else None,
+                loaded_at_s=self.loaded_at_s,
+                more_gpu_ids=self.more_gpu_ids,
+            )
+        return self.view
 
 
 class Scheduler:
@@ -165,6 +191,7 @@ class Scheduler:
         self._load_failed_at_s: dict[ModelId, float] = {}
         self._post_processing = 0
         self._is_draining = False
+        self._orders = Orders()
         self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -226,6 +253,8 @@ class Scheduler:
             case DrainRequested():
                 self._is_draining = True
                 return []
+            case HaltsSet(halts=halts):
+                return self._halt(halts, now_s)
             case ClockTicked():
                 return self._tick(now_s)
             case _:
@@ -243,7 +272,7 @@ class Scheduler:
         )
         if overload is not None:
             return [RefuseJob(job_id=job.job_id, error=overload)]
-        job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
+        job = job.submitted(now_s=now_s)
         entry = self._enter(job)
         commands = [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
         is_long = self._pending.total > LOOKED_AT_MAX
@@ -253,6 +282,8 @@ class Scheduler:
 
     def _promise(self, entry: _Open, now_s: float) -> None:
         """Remember what is promised now, to learn from how it turns out."""
+        if self._is_halted(entry.job.request.model_id):
+            return
         situation, eta_s = self._eta(entry, now_s)
         entry.promises = (*entry.promises, Promise(situation=situation, eta_s=eta_s, at_s=now_s))
 
@@ -348,17 +379,20 @@ class Scheduler:
         worker = self._workers.get(worker_id)
         if worker is None or worker.state is ReplicaState.STOPPING:
             return []
-        worker.state, worker.since_s = ReplicaState.STOPPING, now_s
+        worker.enter(ReplicaState.STOPPING, now_s)
         return [StopReplica(worker_id=worker_id, reason=reason)] if worker.run is None else []
 
     def _welcome(self, event: WorkerReady, now_s: float) -> list[Command]:
         worker = self._workers.get(event.worker_id)
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
-        worker.state, worker.since_s, worker.loaded_at_s = ReplicaState.READY, now_s, now_s
-        worker.can_resume = event.can_resume
+        worker.enter(ReplicaState.READY, now_s)
+        worker.loaded_at_s, worker.can_resume = now_s, event.can_resume
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
+        halt = self._halt_of(worker)
+        if halt is not None and halt.is_drain:
+            return self._stop_worker(worker.worker_id, _UNLOADED, now_s)
         return self._fill(worker.model_id, now_s)
 
     def _lose(self, event: WorkerLost, now_s: float) -> list[Command]:
@@ -379,7 +413,8 @@ class Scheduler:
                 return self._give_up_on(worker.model_id, now_s)
         if worker.run is None:
             return []
-        run, worker.run = worker.run, None
+        run = worker.run
+        worker.holds(None)
         self._runs.pop(run, None)
         entry = self._current(*run, *ON_WORKER)
         if entry is None:
@@ -407,6 +442,34 @@ class Scheduler:
             if now_s + self._rest_of(entry, now_s).estimate_s > leaves_at_s:
                 commands += self._pause(worker, None)
         return commands
+
+    def _halt(self, halts: tuple[Halt, ...], now_s: float) -> list[Command]:
+        """What is halted now pauses or finishes, and is unloaded where the halt says so; what is not goes on."""
+        if halts == self._orders.halts:
+            return []
+        self._orders = Orders(halts=halts)
+        for entry in self._open.values():
+            entry.promises = ()  # nothing is to be learned of how long a halt lasts
+        commands: list[Command] = []
+        for worker in self._workers.values():
+            halt = self._halt_of(worker)
+            if halt is None:
+                continue
+            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            if halt.is_drain:
+                commands += self._stop_worker(worker.worker_id, _UNLOADED, now_s)
+            if entry is not None and worker.can_resume and not worker.is_pausing and not halt.lets_finish:
+                commands += self._pause(worker, None)
+        for model_id in self._lines:
+            commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
+        return commands
+
+    def _halt_of(self, worker: _Worker) -> Halt | None:
+        return self._orders.halt_of(worker.model_id, worker.gpu.gpu_class) if self._orders.halts else None
+
+    def _is_halted(self, model_id: ModelId) -> bool:
+        """The model runs nowhere now, by the operator's order."""
+        return bool(self._orders.halts) and self._orders.halt_of(model_id) is not None
 
     def _lose_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
         """The GPU is gone: every worker on it is lost, through no fault of its job."""
@@ -518,8 +581,8 @@ class Scheduler:
         ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
         if event.checkpoint:
             entry.job = replace(entry.job, checkpoint=event.checkpoint, steps_done=event.step)
-        entry.pauses += 1
         favoured = worker.pauses_for
+        entry.pauses += favoured is not None
         stopped = self._let_go(worker, run, now_s)
         served = [] if favoured is None else self._serve_beside(worker, favoured, now_s)
         requeued = self._requeue(entry, "paused", now_s, ended, delay_s=0.0)
@@ -536,6 +599,7 @@ class Scheduler:
         mates = [mate for gpu_id in paused.gpu_ids for mate in self._on_gpu.get(gpu_id, ())]
         for worker in mates:
             is_free = worker.state is ReplicaState.READY and not self._is_taken(worker)
+            is_free = is_free and self._halt_of(worker) is None
             is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
                 line.serve(job_id, now_s=now_s)
@@ -550,17 +614,11 @@ class Scheduler:
         gpus = {
             worker.gpu.gpu_id
             for worker in self._of_model.get(model_id, ())
-            if worker.state in SERVING and not worker.more_gpu_ids
+            if worker.state in SERVING and not worker.more_gpu_ids and self._halt_of(worker) is None
         }
-        mates = {mate.worker_id: mate for gpu_id in gpus for mate in self._on_gpu[gpu_id]}
-        runs = [
-            (mate, entry)
-            for mate in mates.values()
-            if mate.can_resume and mate.run is not None and mate.state is ReplicaState.BUSY
-            for entry in [self._current(*mate.run, *ON_WORKER)]
-            if entry is not None
-        ]
-        if not any(self._rest_s(entry, now_s) >= rest_s_min(0.0, self._policy) for _, entry in runs):
+        runs = self._pausable_on(gpus)
+        shortest_s = rest_s_min(0.0, self._policy)
+        if all(self._rest_s(entry, now_s) < shortest_s for _, entry in runs):
             return []
         job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
@@ -574,6 +632,17 @@ class Scheduler:
         ]
         chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
         return [] if chosen is None else self._pause(self._workers[chosen], job_id)
+
+    def _pausable_on(self, gpu_ids: Iterable[GpuId]) -> list[tuple[_Worker, _Open]]:
+        """What runs on these GPUs and can be taken up again; what runs on several of them comes once."""
+        runs: dict[WorkerId, tuple[_Worker, _Open]] = {}
+        for gpu_id in gpu_ids:
+            for mate in self._on_gpu[gpu_id]:
+                if mate.run is not None and mate.can_resume and mate.state is ReplicaState.BUSY:
+                    entry = self._current(*mate.run, *ON_WORKER)
+                    if entry is not None:
+                        runs[mate.worker_id] = (mate, entry)
+        return list(runs.values())
 
     def _pause(self, worker: _Worker, favoured: JobId | None) -> list[Command]:
         assert worker.run is not None, f"worker {worker.worker_id} has nothing to pause"
@@ -711,7 +780,7 @@ class Scheduler:
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
-        if not line or self._is_draining:
+        if not line or self._is_draining or self._is_halted(model_id):
             return []
         commands: list[Command] = []
         workers = self._of_model.get(model_id, ())
@@ -720,7 +789,7 @@ class Scheduler:
         for worker in ready:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if self._is_taken(worker):
+            if self._is_taken(worker) or self._halt_of(worker) is not None:
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
             job_id = line.choose(servers=servers, now_s=now_s, held=held)
@@ -756,7 +825,8 @@ class Scheduler:
         entry.first_step = job.steps_done
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
-        worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
+        worker.enter(ReplicaState.BUSY, now_s)
+        worker.holds(run)
         self._runs[run] = worker.worker_id
         if job.attempt == 1:
             self._promise(entry, now_s)
@@ -856,10 +926,11 @@ class Scheduler:
     def _let_go(self, worker: _Worker, run: Run, now_s: float) -> list[Command]:
         """The worker's run is over; one that is to stop does so now."""
         self._runs.pop(run, None)
-        worker.run, worker.is_pausing, worker.pauses_for = None, False, None
+        worker.holds(None)
+        worker.is_pausing, worker.pauses_for = False, None
         if worker.state is ReplicaState.STOPPING:
             return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
-        worker.state, worker.since_s = ReplicaState.READY, now_s
+        worker.enter(ReplicaState.READY, now_s)
         return []
 
     def _is_delayed(self, job_id: JobId) -> bool:
@@ -909,28 +980,21 @@ class Scheduler:
         entry = self._open.get(job_id)
         return entry is not None and entry.job.attempt == attempt
 
+    def load_failures(self, model_id: ModelId) -> int:
+        """How many loads of the model in a row have failed."""
+        return self._load_failures[model_id]
+
     def running_jobs(self) -> int:
         """Number of jobs on workers or in post-processing."""
         return len(self._open) - self._pending.total
 
     def fleet_view(self) -> FleetView:
         """GPUs and workers now, without those of GPUs that are about to be taken back."""
+        leaving = self._leaving.keys()
+        workers = [worker for worker in self._workers.values() if not leaving or leaving.isdisjoint(worker.gpu_ids)]
         return FleetView(
-            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in self._leaving),
-            replicas=tuple(
-                ReplicaView(
-                    worker_id=worker.worker_id,
-                    gpu_id=worker.gpu.gpu_id,
-                    model_id=worker.model_id,
-                    state=worker.state,
-                    since_s=worker.since_s,
-                    job_id=worker.run[0] if worker.run is not None else None,
-                    loaded_at_s=worker.loaded_at_s,
-                    more_gpu_ids=worker.more_gpu_ids,
-                )
-                for worker in self._workers.values()
-                if self._leaving.keys().isdisjoint(worker.gpu_ids)
-            ),
+            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in leaving),
+            replicas=tuple([worker.viewed() for worker in workers]),
         )
 
     def queue_of(self, model_id: ModelId) -> ModelQueue:
@@ -977,12 +1041,13 @@ class Scheduler:
         line = self._lines.get(entry.job.request.model_id)
         waits = line is not None and job_id in line
         situation, eta_s = self._eta(entry, now_s)
-        eta = self._trust.interval(situation, eta_s)
+        phase = self._phase(entry)
+        eta = None if phase is Phase.HALTED else self._trust.interval(situation, eta_s)
         return JobView(
             job=entry.job,
-            phase=self._phase(entry),
+            phase=phase,
             queue_position=line.position(job_id, now_s=now_s) if line is not None and waits else None,
-            eta_s=eta.expected_s if eta_s > 0 else 0.0,
+            eta_s=None if eta is None else eta.expected_s if eta_s > 0 else 0.0,
             step=entry.step,
             steps=entry.steps,
             eta=eta,
@@ -990,6 +1055,8 @@ class Scheduler:
 
     def _phase(self, entry: _Open) -> Phase:
         match entry.job.state:
+            case JobState.PENDING if self._is_halted(entry.job.request.model_id):
+                return Phase.HALTED
             case JobState.PENDING if entry.job.attempt > 0:
                 return Phase.RETRYING
             case JobState.PENDING:
@@ -1079,6 +1146,8 @@ def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, st
         first_step=steps_done,
     )
 
+
+_UNLOADED = "the operator has it unloaded"
 
 _KEEPS_CHECKPOINT = frozenset({EngineErrorKind.OUT_OF_MEMORY, EngineErrorKind.TIMEOUT})
 """Failures that say nothing against what was done before them; after any other the run starts afresh."""

@@ -10,7 +10,7 @@ export type JobStatus =
   | 'cancelled'
   | 'expired'
 
-export type Phase = 'waiting' | 'loading_model' | 'retrying' | 'generating' | 'finishing' | 'done'
+export type Phase = 'waiting' | 'loading_model' | 'retrying' | 'halted' | 'generating' | 'finishing' | 'done'
 
 export type Quality = 'draft' | 'standard' | 'high'
 
