@@ -468,6 +468,7 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
+        lease_s=fleet.lease_s,
         step_timeout_s=fleet.step_timeout_s,
         abort_grace_s=fleet.abort_grace_s,
         memory_bytes_max=fleet.slot_memory_bytes,

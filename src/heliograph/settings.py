@@ -128,6 +128,11 @@ class FleetSettings(Section):
         default=80.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
     )
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
+    lease_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="A worker that gives no sign of life for so long is killed; its job runs elsewhere.",
+    )
     step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")
     abort_grace_s: float = Field(default=2.0, gt=0, description="A worker that has not stopped by then is killed.")
     checkpoint_every_s: float = Field(
