@@ -95,6 +95,8 @@ from heliograph.storage.store import (
 INBOX_MAX = 4_096
 TURN_MAX = 512
 TICK_S = 0.2
+TICK_BEHIND_S = 0.01
+"""Between ticks while more jobs are overdue than one tick deals with."""
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
@@ -604,7 +606,7 @@ class Pipeline:
             if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
                 forgotten_at_s = self.now_s()
                 self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_BEHIND_S if self.scheduler.is_behind() else TICK_S)
             await self.emit(ClockTicked())
 
 
