@@ -1004,6 +1004,11 @@ class Scheduler:
         """The job has not ended."""
         return job_id in self._open
 
+    def is_current(self, job_id: JobId, attempt: int) -> bool:
+        """News of this attempt counts: the job is open and no newer one has begun."""
+        entry = self._open.get(job_id)
+        return entry is not None and entry.job.attempt == attempt
+
     def load_failures(self, model_id: ModelId) -> int:
         """How many loads of the model in a row have failed."""
         return self._load_failures[model_id]
