@@ -168,6 +168,7 @@ class Scheduler:
         self._post_processing = 0
         self._is_draining = False
         self._orders = Orders()
+        self._ticked_at_s = float("-inf")
         self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -653,6 +654,9 @@ class Scheduler:
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
     def _tick(self, now_s: float) -> list[Command]:
+        if now_s < self._ticked_at_s:
+            self._clock_set_back(now_s)
+        self._ticked_at_s = now_s
         commands: list[Command] = []
         while self._deadlines and self._deadlines[0][0] <= now_s:
             _, _, job_id = heapq.heappop(self._deadlines)
@@ -674,6 +678,14 @@ class Scheduler:
         for model_id in self._lines:
             commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
         return commands
+
+    def _clock_set_back(self, now_s: float) -> None:
+        """Nobody pauses for longer than the longest pause, and no failure lies in the future."""
+        latest_s = now_s + max(self._policy.backoff_s, default=0.0)
+        self._delayed = [(min(at_s, latest_s), sequence, job_id) for at_s, sequence, job_id in self._delayed]
+        heapq.heapify(self._delayed)
+        failed_at_s = self._load_failed_at_s
+        self._load_failed_at_s = {model_id: min(at_s, now_s) for model_id, at_s in failed_at_s.items()}
 
     # --- moves of a job ----------------------------------------------------------------------------------------------
 
@@ -934,6 +946,11 @@ class Scheduler:
     def delivery_s(self, card: ModelCard) -> float | None:
         """Expected seconds from the beginning of a run to delivery, for one picture as the card's defaults have it."""
         return self._profiles.picture_s(card)
+
+    @property
+    def spot_tiers(self) -> frozenset[Tier]:
+        """The tiers whose jobs may run on spot GPUs."""
+        return self._policy.spot_tiers
 
     def open_jobs(self) -> int:
         """Number of jobs that have not ended."""
