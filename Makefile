@@ -16,7 +16,7 @@ JOBS   ?= 1000
 SEED   ?= 1
 STORE  ?= sqlite
 
-.PHONY: help demo test check fix bench bench-model bench-policies sim-faults web lock clean
+.PHONY: help demo test check fix bench bench-model bench-policies sim-faults chaos web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

@@ -53,7 +53,7 @@ def test_a_damaged_link_secret_is_refused(tmp_path: Path, content: bytes) -> Non
 async def test_jobs_and_pictures_are_private_in_a_directory_that_is_not(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     data_dir = app.made_data_dir(tmp_path)
-    store = await app.open_store(data_dir)
+    store = await app.open_store(Settings(data_dir=data_dir), claims=True)
     await store.close()
     assert mode_of(data_dir / "heliograph.sqlite") == 0o600
     assert mode_of(data_dir / "blobs") == 0o700

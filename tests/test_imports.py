@@ -69,6 +69,8 @@ TECHNOLOGY_FILES = frozenset(
         "storage.data_dir",
         "storage.group_commit",
         "storage.memory",
+        "storage.postgres",
+        "storage.postgres_connection",
         "storage.schema",
         "storage.sql_store",
         "storage.sqlite",
@@ -80,7 +82,7 @@ TECHNOLOGY_FILES = frozenset(
 PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
-    "cli": frozenset({"storage.sqlite", "storage.data_dir"}),
+    "cli": frozenset({"storage.data_dir"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
     "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
@@ -95,6 +97,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
+    "psycopg": frozenset({"storage.postgres", "storage.postgres_connection"}),
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "rich": frozenset({"cli", "cli_simulate", "terminal"}),
@@ -265,5 +268,6 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
     assert {name for name in named - used if name != "pillow"} == set(), "unused"
+    optional = {re.match(r"[\w.-]+", each)[0] for each in project["optional-dependencies"]["postgres"]}
     brought_along = {"PIL", "starlette", "typing_extensions"}  # by Pillow, FastAPI and pydantic
-    assert used - sys.stdlib_module_names - named - brought_along - {"heliograph"} == set(), "not declared"
+    assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

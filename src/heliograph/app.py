@@ -112,7 +112,7 @@ async def installation(
     log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
-        store = await open_store(data_dir)
+        store = await open_store(settings, claims=True)
         stack.push_async_callback(store.close)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
@@ -411,6 +411,7 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
+        lease_s=fleet.lease_s,
         step_timeout_s=fleet.step_timeout_s,
         abort_grace_s=fleet.abort_grace_s,
         memory_bytes_max=fleet.slot_memory_bytes,
@@ -493,11 +494,26 @@ def _reader(card: ModelCard) -> PromptReader:
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
 
 
-async def open_store(data_dir: Path) -> SqliteStore:
-    """The store of a data directory. Its files are for this user only, whatever the directory allows."""
-    path = data_dir / "heliograph.sqlite"
+async def open_store(settings: Settings, *, claims: bool) -> Store:
+    """The store: PostgreSQL where the settings name one, else SQLite in the data directory, which must exist.
+
+    With `claims` it is opened to run jobs, which one process at a time may do. SQLite's files are for this user only,
+    whatever the directory allows.
+    """
+    if settings.store.url is not None:
+        try:
+            from heliograph.storage.postgres import PostgresStore
+        except ImportError as error:
+            raise Unavailable(
+                f"A store in PostgreSQL needs a driver that is not installed ({error}): "
+                "pip install 'heliograph[postgres]'",
+                code="postgres_missing",
+                param="store.url",
+            ) from error
+        return await PostgresStore.open(settings.store.url.get_secret_value(), claims=claims)
+    path = settings.data_dir / "heliograph.sqlite"
     await asyncio.to_thread(path.touch, mode=0o600)
-    return await SqliteStore.open(path)
+    return await SqliteStore.open(path)  # who may run jobs is settled by the lock of the data directory
 
 
 def made_data_dir(data_dir: Path) -> Path:

@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn, TypeVar, cast
 
 import typer
 import uvloop
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -35,8 +36,7 @@ from heliograph.gateway.keys import mint
 from heliograph.observability import configure_logging
 from heliograph.settings import Settings, read_settings
 from heliograph.storage.data_dir import Holder, holder
-from heliograph.storage.sqlite import SqliteStore
-from heliograph.storage.store import PutApiKey
+from heliograph.storage.store import PutApiKey, Store
 from heliograph.terminal import ProgressView
 
 EXIT_JOB_FAILED = 1
@@ -137,15 +137,25 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind; anything but loopback needs keys.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.", min=0, max=65535)] = None,
     data_dir: DataDir = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="PostgreSQL database, as postgresql://user@host/name; passwords belong in HELIOGRAPH_STORE__URL or "
+            "~/.pgpass, where others do not see them.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the API and the page until Ctrl-C."""
     settings = _settings(data_dir)
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=changes)})
+    if store is not None:
+        settings = settings.model_copy(update={"store": settings.store.model_copy(update={"url": SecretStr(store)})})
     configure_logging(level=settings.log.level, json_lines=settings.log.json_lines)
 
     def announce(url: str) -> None:
-        typer.echo(f"Heliograph {__version__} serves on {url}  (data in {settings.data_dir}; Ctrl-C drains and stops)")
+        kept = f"data in {settings.data_dir}" + (", jobs in PostgreSQL" if settings.store.url is not None else "")
+        typer.echo(f"Heliograph {__version__} serves on {url}  ({kept}; Ctrl-C drains and stops)")
 
     _run(app.serve(settings, announce=announce))
 
@@ -215,7 +225,7 @@ def keys_revoke(
 ) -> None:
     """Revoke a key; a running server notices within two seconds."""
 
-    async def revoke(store: SqliteStore) -> None:
+    async def revoke(store: Store) -> None:
         found = [key for key in await store.api_keys() if key.key_id == key_id]
         if not found:
             raise NotFound(f"There is no key {key_id}; see `heliograph keys list`.", param="key_id")
@@ -471,9 +481,10 @@ async def _ask(settings: Settings, api_key: str | None, question: Callable[[Clie
         return await question(client)
 
 
-async def _with_store(settings: Settings, work: Callable[[SqliteStore], Awaitable[_T]]) -> _T:
+async def _with_store(settings: Settings, work: Callable[[Store], Awaitable[_T]]) -> _T:
     """Work on the store directly: keys can be managed whether a server runs or not."""
-    store = await app.open_store(await asyncio.to_thread(app.made_data_dir, settings.data_dir))
+    await asyncio.to_thread(app.made_data_dir, settings.data_dir)
+    store = await app.open_store(settings, claims=False)
     try:
         return await work(store)
     finally:

@@ -13,11 +13,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from heliograph.domain.events import LossReason
+from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.job import JobState
 from heliograph.domain.lifecycle import (
     JobMoved,
     JobStepped,
+    LateEventIgnored,
     LifecycleEvent,
     ReplicaLoaded,
     ReplicaLost,
@@ -77,6 +78,7 @@ class Metrics:
             "alignment_ratio", "How well pictures fit their prompts, from 0 to 1.", "model", bounds=SHARES
         )
         self._loads_s = self._histogram("model_load_seconds", "Time a worker took to load its model.", "model")
+        self._late = self._counter("late_events", "News of attempts that were over, ignored.", "event")
         self._lost = self._counter("workers_lost", "Workers gone, by reason.", "model", "reason")
         self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
         self._pending_s = self._gauge("queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
@@ -89,6 +91,8 @@ class Metrics:
                 self._count_move(event)
             case JobStepped(model_id=model_id):
                 self._steps.labels(model_id).inc()
+            case LateEventIgnored(event=name):
+                self._late.labels(name).inc()
             case RequestRefused(refusal=refusal):
                 self._refused.labels(refusal.stage).inc()
             case ReplicaLoaded(model_id=model_id, load_s=load_s):
@@ -163,6 +167,10 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                 )
             case JobStepped():
                 pass
+            case LateEventIgnored(event=name, job_id=job_id, attempt=attempt):
+                # A run that was called off is likely to have made another step by then.
+                write_line = log.debug if name == StepDone.__name__ else log.info
+                write_line("late event ignored", event_name=name, job_id=job_id, attempt=attempt)
             case RequestRefused(refusal=refusal):
                 log.info("request refused", stage=refusal.stage, category=refusal.category, param=refusal.param)
             case ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id):

@@ -51,7 +51,9 @@ from heliograph.domain.events import (
     PostProcessingFailed,
     ReplicaRequested,
     ReplicaStopRequested,
+    RunFailed,
     RunPaused,
+    RunStarted,
     StepDone,
     SubmissionAbandoned,
     WorkerLost,
@@ -62,6 +64,7 @@ from heliograph.domain.job import Job, JobState
 from heliograph.domain.lifecycle import (
     JobMoved,
     JobStepped,
+    LateEventIgnored,
     LifecycleEvent,
     ReplicaLoaded,
     ReplicaLost,
@@ -316,6 +319,7 @@ class Pipeline:
         turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
         for letter in letters:
             self._note(letter.event, now_s)
+            self._tell_if_late(letter.event)
             turn.commands += self.scheduler.handle(letter.event, now_s=now_s)
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
@@ -550,11 +554,28 @@ class Pipeline:
             case _:
                 pass
 
+    def _tell_if_late(self, event: Event) -> None:
+        """Tell the operator of news that the scheduler will ignore, because its attempt is over."""
+        match event:
+            case (
+                RunStarted(job_id=job_id, attempt=attempt)
+                | StepDone(job_id=job_id, attempt=attempt)
+                | CheckpointKept(job_id=job_id, attempt=attempt)
+                | ImagesReady(job_id=job_id, attempt=attempt)
+                | RunFailed(job_id=job_id, attempt=attempt)
+                | OutputsStored(job_id=job_id, attempt=attempt)
+                | GateRejected(job_id=job_id, attempt=attempt)
+                | PostProcessingFailed(job_id=job_id, attempt=attempt)
+            ) if not self.scheduler.is_current(job_id, attempt):
+                self._publish(LateEventIgnored(event=type(event).__name__, job_id=job_id, attempt=attempt))
+            case _:
+                pass
+
     def _tell_watchers(self, event: Event) -> None:
         match event:
             case StepDone(job_id=job_id):
                 status = self.status_of_open(job_id)
-                if status is not None:
+                if status is not None and status.view.job.attempt == event.attempt:
                     self.feed.publish(job_id, lambda: ProgressUpdate(status=status))
                     self.feed.publish_previews(event)
                     self._publish(JobStepped(model_id=status.view.job.request.model_id, step=event))

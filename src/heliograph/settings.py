@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
@@ -92,6 +92,11 @@ class FleetSettings(Section):
         default=80.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
     )
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
+    lease_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="A worker that gives no sign of life for so long is killed; its job runs elsewhere.",
+    )
     step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")
     abort_grace_s: float = Field(default=2.0, gt=0, description="A worker that has not stopped by then is killed.")
     checkpoint_every_s: float = Field(
@@ -157,6 +162,15 @@ class QualitySettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """The database."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL database, postgresql://user@host:5432/name; by default SQLite in the data directory.",
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -204,6 +218,7 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    store: StoreSettings = StoreSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

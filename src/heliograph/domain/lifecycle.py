@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
-from heliograph.domain.ids import GpuId, ModelId, WorkerId
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import JobState
 
 
@@ -24,6 +24,15 @@ class JobStepped:
 
     model_id: ModelId
     step: StepDone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateEventIgnored:
+    """A worker or post-processor spoke of an attempt that is over, and nothing came of it. `event` is its name."""
+
+    event: str
+    job_id: JobId
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,4 +71,6 @@ class ReplicaLost:
     detail: str
 
 
-LifecycleEvent = JobMoved | JobStepped | RequestRefused | ReplicaStarted | ReplicaLoaded | ReplicaLost
+LifecycleEvent = (
+    JobMoved | JobStepped | LateEventIgnored | RequestRefused | ReplicaStarted | ReplicaLoaded | ReplicaLost
+)

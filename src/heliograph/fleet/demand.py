@@ -89,11 +89,16 @@ class Demand:
         """A request for the model has come; `user` is whoever asked, None when unknown."""
         day = int(now_s // DAY_S)
         self._first_day = day if self._first_day is None else self._first_day
-        model = self._models.setdefault(model_id, _Model(last_s=now_s))
+        model = self._models.get(model_id)
+        if model is None:
+            model = self._models[model_id] = _Model(last_s=now_s)
         model.last_s = max(now_s, model.last_s)
         for fading in (model.lately, model.hours, self._lately, self._now, self._hours):
             fading.add(now_s)
-        slot = model.slots.setdefault(int(now_s % DAY_S // SLOT_S), _Slot(day=day))
+        number = int(now_s % DAY_S // SLOT_S)
+        slot = model.slots.get(number)
+        if slot is None:
+            slot = model.slots[number] = _Slot(day=day)
         slot.roll(day)
         slot.today += 1.0
         model.rate_at_s = None

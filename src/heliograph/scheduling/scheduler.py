@@ -62,7 +62,7 @@ from heliograph.domain.events import (
     WorkerReady,
 )
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
-from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Halt, Orders
 from heliograph.domain.pictures import Decision
@@ -135,11 +135,35 @@ class _Worker:
     is_pausing: bool = False
     pauses_for: JobId | None = None
     more_gpu_ids: tuple[GpuId, ...] = ()
+    view: ReplicaView | None = None
 
     @property
     def gpu_ids(self) -> tuple[GpuId, ...]:
         """Every GPU it holds."""
         return (self.gpu.gpu_id, *self.more_gpu_ids)
+
+    def enter(self, state: ReplicaState, now_s: float) -> None:
+        """It is in this state from now on."""
+        self.state, self.since_s, self.view = state, now_s, None
+
+    def holds(self, run: Run | None) -> None:
+        """It has this run, or none."""
+        self.run, self.view = run, None
+
+    def viewed(self) -> ReplicaView:
+        """As others see it; made once per change."""
+        if self.view is None:
+            self.view = ReplicaView(
+                worker_id=self.worker_id,
+                gpu_id=self.gpu.gpu_id,
+                model_id=self.model_id,
+                state=self.state,
+                since_s=self.since_s,
+                job_id=self.run[0] if self.run is not None else None,
+                loaded_at_s=self.loaded_at_s,
+                more_gpu_ids=self.more_gpu_ids,
+            )
+        return self.view
 
 
 class Scheduler:
@@ -249,7 +273,7 @@ class Scheduler:
         )
         if overload is not None:
             return [RefuseJob(job_id=job.job_id, error=overload)]
-        job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
+        job = job.submitted(now_s=now_s)
         entry = self._enter(job)
         commands = [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
         is_long = self._pending.total > LOOKED_AT_MAX
@@ -356,15 +380,15 @@ class Scheduler:
         worker = self._workers.get(worker_id)
         if worker is None or worker.state is ReplicaState.STOPPING:
             return []
-        worker.state, worker.since_s = ReplicaState.STOPPING, now_s
+        worker.enter(ReplicaState.STOPPING, now_s)
         return [StopReplica(worker_id=worker_id, reason=reason)] if worker.run is None else []
 
     def _welcome(self, event: WorkerReady, now_s: float) -> list[Command]:
         worker = self._workers.get(event.worker_id)
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
-        worker.state, worker.since_s, worker.loaded_at_s = ReplicaState.READY, now_s, now_s
-        worker.can_resume = event.can_resume
+        worker.enter(ReplicaState.READY, now_s)
+        worker.loaded_at_s, worker.can_resume = now_s, event.can_resume
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
         halt = self._halt_of(worker)
@@ -390,7 +414,8 @@ class Scheduler:
                 return self._give_up_on(worker.model_id, now_s)
         if worker.run is None:
             return []
-        run, worker.run = worker.run, None
+        run = worker.run
+        worker.holds(None)
         self._runs.pop(run, None)
         entry = self._current(*run, *ON_WORKER)
         if entry is None:
@@ -592,15 +617,9 @@ class Scheduler:
             for worker in self._of_model.get(model_id, ())
             if worker.state in SERVING and not worker.more_gpu_ids and self._halt_of(worker) is None
         }
-        mates = {mate.worker_id: mate for gpu_id in gpus for mate in self._on_gpu[gpu_id]}
-        runs = [
-            (mate, entry)
-            for mate in mates.values()
-            if mate.can_resume and mate.run is not None and mate.state is ReplicaState.BUSY
-            for entry in [self._current(*mate.run, *ON_WORKER)]
-            if entry is not None
-        ]
-        if not any(self._rest_s(entry, now_s) >= rest_s_min(0.0, self._policy) for _, entry in runs):
+        runs = self._pausable_on(gpus)
+        shortest_s = rest_s_min(0.0, self._policy)
+        if all(self._rest_s(entry, now_s) < shortest_s for _, entry in runs):
             return []
         job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
@@ -614,6 +633,17 @@ class Scheduler:
         ]
         chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
         return [] if chosen is None else self._pause(self._workers[chosen], job_id)
+
+    def _pausable_on(self, gpu_ids: Iterable[GpuId]) -> list[tuple[_Worker, _Open]]:
+        """What runs on these GPUs and can be taken up again; what runs on several of them comes once."""
+        runs: dict[WorkerId, tuple[_Worker, _Open]] = {}
+        for gpu_id in gpu_ids:
+            for mate in self._on_gpu[gpu_id]:
+                if mate.run is not None and mate.can_resume and mate.state is ReplicaState.BUSY:
+                    entry = self._current(*mate.run, *ON_WORKER)
+                    if entry is not None:
+                        runs[mate.worker_id] = (mate, entry)
+        return list(runs.values())
 
     def _pause(self, worker: _Worker, favoured: JobId | None) -> list[Command]:
         assert worker.run is not None, f"worker {worker.worker_id} has nothing to pause"
@@ -807,7 +837,8 @@ class Scheduler:
         entry.first_step = job.steps_done
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
-        worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
+        worker.enter(ReplicaState.BUSY, now_s)
+        worker.holds(run)
         self._runs[run] = worker.worker_id
         if job.attempt == 1:
             self._promise(entry, now_s)
@@ -907,10 +938,11 @@ class Scheduler:
     def _let_go(self, worker: _Worker, run: Run, now_s: float) -> list[Command]:
         """The worker's run is over; one that is to stop does so now."""
         self._runs.pop(run, None)
-        worker.run, worker.is_pausing, worker.pauses_for = None, False, None
+        worker.holds(None)
+        worker.is_pausing, worker.pauses_for = False, None
         if worker.state is ReplicaState.STOPPING:
             return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
-        worker.state, worker.since_s = ReplicaState.READY, now_s
+        worker.enter(ReplicaState.READY, now_s)
         return []
 
     def _is_delayed(self, job_id: JobId) -> bool:
@@ -960,28 +992,26 @@ class Scheduler:
         """The job has not ended."""
         return job_id in self._open
 
+    def is_current(self, job_id: JobId, attempt: int) -> bool:
+        """News of this attempt counts: the job is open and no newer one has begun."""
+        entry = self._open.get(job_id)
+        return entry is not None and entry.job.attempt == attempt
+
+    def load_failures(self, model_id: ModelId) -> int:
+        """How many loads of the model in a row have failed."""
+        return self._load_failures[model_id]
+
     def running_jobs(self) -> int:
         """Number of jobs on workers or in post-processing."""
         return len(self._open) - self._pending.total
 
     def fleet_view(self) -> FleetView:
         """GPUs and workers now, without those of GPUs that are about to be taken back."""
+        leaving = self._leaving.keys()
+        workers = [worker for worker in self._workers.values() if not leaving or leaving.isdisjoint(worker.gpu_ids)]
         return FleetView(
-            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in self._leaving),
-            replicas=tuple(
-                ReplicaView(
-                    worker_id=worker.worker_id,
-                    gpu_id=worker.gpu.gpu_id,
-                    model_id=worker.model_id,
-                    state=worker.state,
-                    since_s=worker.since_s,
-                    job_id=worker.run[0] if worker.run is not None else None,
-                    loaded_at_s=worker.loaded_at_s,
-                    more_gpu_ids=worker.more_gpu_ids,
-                )
-                for worker in self._workers.values()
-                if self._leaving.keys().isdisjoint(worker.gpu_ids)
-            ),
+            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in leaving),
+            replicas=tuple([worker.viewed() for worker in workers]),
         )
 
     def queue_of(self, model_id: ModelId) -> ModelQueue:
