@@ -28,12 +28,14 @@ from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, Quality
 from heliograph.domain.views import Alternative, JobStatus, ModelStatus
+from heliograph.domain.webhooks import JobWebhook
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
 from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
@@ -52,7 +54,7 @@ class Submission:
     `deadline_s`, `wait_s_max` (how long it may wait for a worker), `may_substitute` (another model will do when the
     named one is not there in time) and `task` (what is to be done, None where that is up to the model) are unchecked
     too. `idempotency_key` is the header's value; `fingerprint` the SHA-256 hex of the canonical body and `route` the
-    path it was sent to.
+    path it was sent to. `webhook` is checked.
     """
 
     raw: RawRequest
@@ -64,6 +66,7 @@ class Submission:
     idempotency_key: str | None = None
     fingerprint: str = ""
     task: object | None = None
+    webhook: JobWebhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,10 @@ class Service(Protocol):
 
     def style_names(self, model_id: str) -> tuple[str, ...]:
         """Names of the style presets that suit a model."""
+        ...
+
+    def model_named(self, reference: str) -> str:
+        """The catalogue's name of a model for another service's, which may not exist."""
         ...
 
     def readiness(self) -> Readiness:
@@ -221,6 +228,7 @@ class PipelineService:
             sequence=self._sequence,
             created_at_s=now_s,
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
+            webhook=submission.webhook,
         )
         try:
             await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
@@ -421,6 +429,10 @@ class PipelineService:
         """Names of the style presets that suit a model."""
         card = self._catalogue.resolve(model_id)
         return () if card is None else styles_for(card, self._presets)
+
+    def model_named(self, reference: str) -> str:
+        """The catalogue's name of a model for another service's, which may not exist."""
+        return model_named(reference, self._catalogue)
 
     def readiness(self) -> Readiness:
         """Whether jobs can be taken now."""
