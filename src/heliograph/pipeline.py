@@ -73,6 +73,7 @@ from heliograph.domain.lifecycle import (
 )
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
+from heliograph.domain.orders import Orders
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
@@ -219,6 +220,8 @@ class Pipeline:
         self._parked: set[JobId] = set()
         self._is_draining = False
         self._is_flush_due = False
+        self.orders = Orders()
+        """What the operator ordered."""
         self.problems: dict[str, Unavailable] = {}
         """Parts that fail now, with the reason; while there are any, no job is taken."""
         self.is_recovered = asyncio.Event()

@@ -199,6 +199,7 @@ class Scheduler:
         self._post_processing = 0
         self._is_draining = False
         self._orders = Orders()
+        self._ticked_at_s = float("-inf")
         self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -699,6 +700,9 @@ class Scheduler:
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
     def _tick(self, now_s: float) -> list[Command]:
+        if now_s < self._ticked_at_s:
+            self._clock_set_back(now_s)
+        self._ticked_at_s = now_s
         commands = self._catch_up(now_s)
         for model_id, failed_at_s in self._load_failed_at_s.items():
             if now_s - failed_at_s >= self._policy.load_forgiven_s:
@@ -729,6 +733,14 @@ class Scheduler:
                 return commands
         self._is_behind = True
         return commands
+
+    def _clock_set_back(self, now_s: float) -> None:
+        """Nobody pauses for longer than the longest pause, and no failure lies in the future."""
+        latest_s = now_s + max(self._policy.backoff_s, default=0.0)
+        self._delayed = [(min(at_s, latest_s), sequence, job_id) for at_s, sequence, job_id in self._delayed]
+        heapq.heapify(self._delayed)
+        failed_at_s = self._load_failed_at_s
+        self._load_failed_at_s = {model_id: min(at_s, now_s) for model_id, at_s in failed_at_s.items()}
 
     # --- moves of a job ----------------------------------------------------------------------------------------------
 
@@ -995,6 +1007,11 @@ class Scheduler:
     def is_behind(self) -> bool:
         """The time of more jobs has come than were dealt with: let the next tick come soon."""
         return self._is_behind
+
+    @property
+    def spot_tiers(self) -> frozenset[Tier]:
+        """The tiers whose jobs may run on spot GPUs."""
+        return self._policy.spot_tiers
 
     def open_jobs(self) -> int:
         """Number of jobs that have not ended."""
