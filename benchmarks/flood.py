@@ -1,9 +1,9 @@
 """Whether memory stays flat when far more is asked for than can be done.
 
-`python -m benchmarks.flood`. A server as shipped with one worker that needs two seconds a job: 48 clients submit as fast as they
-can, with prompts of 4,000 characters, while 320 event streams are opened and never read, and a webhook endpoint that
-nobody listens on hears of every job. First the queue fills up to its bound; then the flood goes on. Memory is compared
-between the two halves of that second part. Every refusal must be a 429 that says when to come back.
+`python -m benchmarks.flood`. A server as shipped with one worker that needs two seconds a job: 48 clients submit as
+fast as they can, with prompts of 4,000 characters, while 320 event streams are opened and never read, and a webhook
+endpoint where nobody listens hears of every job. First the queue fills up to its bound; then the flood goes on, and
+memory is compared between the two halves of that part. Every refusal must be a 429 that says when to come back.
 """
 
 import asyncio
@@ -38,12 +38,14 @@ QUICK_ENV = {"HELIOGRAPH_QUEUE__PENDING_MAX": "500"}
 
 @dataclass(slots=True)
 class _Seen:
-    """What the clients were answered. `refusal_s` are seconds until a refusal was there."""
+    """What the clients were answered. `refusal_s` are seconds until a refusal was there; the first says that the queue
+    `is_full`."""
 
     statuses: Counter[int] = field(default_factory=Counter[int])
     without_hint: int = 0
     jobs: list[str] = field(default_factory=list[str])
     refusal_s: list[float] = field(default_factory=list[float])
+    is_full: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def measure(is_quick: bool) -> Iterable[Figure]:
@@ -79,9 +81,8 @@ async def _flood(server: Server, seen: _Seen, flood_s: float) -> list[float]:
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         for _ in range(CLIENTS):
             tasks.create_task(_submit_all_the_time(server.port, seen, over))
-        deadline_s = time.monotonic() + FILL_S_MAX
-        while not seen.statuses[429] and time.monotonic() < deadline_s:
-            await asyncio.sleep(SAMPLE_S)
+        async with asyncio.timeout(FILL_S_MAX):
+            await seen.is_full.wait()
         for job_id in seen.jobs[: STREAMS // STREAMS_PER_JOB]:
             for _ in range(STREAMS_PER_JOB):
                 _reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1)
@@ -106,6 +107,7 @@ async def _submit_all_the_time(port: int, seen: _Seen, over: asyncio.Event) -> N
             if status == 201 and len(seen.jobs) < STREAMS // STREAMS_PER_JOB:
                 seen.jobs.append(json.loads(body)["id"])
             if status == 429:
+                seen.is_full.set()
                 seen.refusal_s.append(time.perf_counter() - started_s)
                 seen.without_hint += b"\r\nretry-after: " not in head
                 await asyncio.sleep(0.05)  # a client that tries again at once, only not in a closed loop
