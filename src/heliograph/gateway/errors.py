@@ -23,6 +23,7 @@ from heliograph.domain.errors import (
     Unavailable,
     WorldError,
 )
+from heliograph.gateway.wire import eta_json
 
 JOB_ID_HEADER = "X-Heliograph-Job-Id"
 MEDIA_TYPE = "application/problem+json"
@@ -97,6 +98,10 @@ def problem(error: Exception, *, instance: str, request_id: str) -> Problem:
     )
 
 
+def _alternatives(error: HeliographError) -> list[dict[str, object]]:
+    return [{"model": each.model_id, "eta": eta_json(each.eta)} for each in error.alternatives]
+
+
 def status_of(error: HeliographError) -> HTTPStatus:
     """The table, and 500 for what is not in it."""
     if isinstance(error, ProtocolError | JobNotCompleted):
@@ -119,6 +124,8 @@ def error_object(error: HeliographError) -> dict[str, object]:
     }
     if isinstance(error, Timeout | JobNotCompleted):
         body["job_id"] = error.job_id
+    if error.alternatives:
+        body["alternatives"] = _alternatives(error)
     return body
 
 
