@@ -141,7 +141,7 @@ class FleetSettings(Section):
         default=300.0, ge=0, description="An idle model stays loaded at least so long, unless its room is needed."
     )
     saved_s_worth: float = Field(
-        default=80.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
+        default=100.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
     )
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
     lease_s: float = Field(
