@@ -51,6 +51,7 @@ _ERRORS: Mapping[str, HeliographError] = {
     ),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
+    "no_model": NotFound("There is no model called 'sdxl'.", param="model", code="model_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
     "no_delivery": NotFound(f"There is no delivery {_DELIVERY_ID}.", code="delivery_not_found"),
     "bad_url": InvalidRequest("url: must begin with https://.", param="url", code="url_not_allowed"),
@@ -85,6 +86,7 @@ _ERRORS: Mapping[str, HeliographError] = {
 
 _SUBMIT_ERRORS = (
     "invalid",
+    "no_model",
     "unauthenticated",
     "too_slow",
     "too_large",
@@ -700,6 +702,10 @@ def _nullable(kind: str) -> _Schema:
     return {"type": [kind, "null"]}
 
 
+def _or_null(schema: _Schema) -> _Schema:
+    return schema | {"type": [schema["type"], "null"]}
+
+
 def _like(example: object) -> _Schema:
     """The schema of a value like this one; None stands for anything."""
     match example:
@@ -810,6 +816,7 @@ _MODEL["properties"] |= {
 
 _URL: _Schema = {
     "type": "string",
+    "pattern": "^https?://[^/?#\\s]+",
     "maxLength": 2048,
     "description": "An address the server may call: public and https, or in a network the operator allows.",
 }
@@ -827,7 +834,7 @@ def _events_of(events: tuple[WebhookEvent, ...]) -> _Schema:
 _WEBHOOK = _object({"url": _URL, "events": _events_of(JOB_EVENTS)}, ("url",), is_closed=True) | {
     "description": "Where news of this job go, besides the endpoints."
 }
-_DESCRIPTION = _TEXT | {"maxLength": 200}
+_DESCRIPTION = _nullable("string") | {"maxLength": 200}
 
 _ENDPOINT = _like(_ENDPOINT_EXAMPLE)
 _ENDPOINT["properties"] |= {"disabled_at": _nullable("number"), "disabled_reason": _nullable("string")}
@@ -965,12 +972,12 @@ _SCHEMAS: _Schema = {
     "Images": _like(_IMAGES_EXAMPLE)
     | {"description": "`data` holds `b64_json`, or `url` where `response_format` asked for it."},
     "WebhookEndpointRequest": _object(
-        {"url": _URL, "events": _events_of(JOB_EVENTS), "description": _DESCRIPTION}, ("url",), is_closed=True
+        {"url": _URL, "events": _or_null(_events_of(JOB_EVENTS)), "description": _DESCRIPTION}, ("url",), is_closed=True
     ),
     "WebhookEndpointChange": _object(
         {
-            "url": _URL,
-            "events": _events_of(JOB_EVENTS),
+            "url": _or_null(_URL),
+            "events": _or_null(_events_of(JOB_EVENTS)),
             "description": _DESCRIPTION,
             "disabled": {"type": "boolean"},
         },
@@ -978,7 +985,14 @@ _SCHEMAS: _Schema = {
         is_closed=True,
     ),
     "WebhookReplayRequest": _object(
-        {"since": {"type": "number", "minimum": 0, "description": "Events from this time on, in seconds."}},
+        {
+            "since": {
+                "type": "number",
+                "minimum": 0,
+                "exclusiveMaximum": 2**53,
+                "description": "Events from this time on, in seconds.",
+            }
+        },
         (),
         is_closed=True,
     ),
