@@ -10,19 +10,22 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg.rows import dict_row
 
 from heliograph.billing.prices import PriceBook
-from tests.chaos.audit import Rows, bad_files, books, leaked_files
-from tests.chaos.processes import ChaosServer, gone_within, send
+from tests.chaos.audit import Deliveries, Rows, bad_files, books, deliveries, leaked_files
+from tests.chaos.processes import ChaosServer, ReceiverProcess, gone_within, marked, send
 from tests.chaos.schedule import KILLS, Fault, FaultKind, faults
 from tests.chaos.tenants import Tenant
+from tests.postgres import PostgresServer
 
 TIERS = {"acme": "pro", "birch": "standard", "cedar": "free"}
 SETTINGS = {
@@ -33,11 +36,15 @@ SETTINGS = {
     "HELIOGRAPH_FLEET__STEP_TIMEOUT_S": "1.5",
     "HELIOGRAPH_QUEUE__ATTEMPTS_MAX": "12",
     "HELIOGRAPH_QUEUE__BACKOFF_S": "[0.0, 0.2, 0.5]",
+    "HELIOGRAPH_OUTBOUND__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
+    "HELIOGRAPH_WEBHOOKS__TIMEOUT_S": "3",
+    "HELIOGRAPH_WEBHOOKS__RETRY_DELAYS_S": json.dumps([0.3] * 60),
 }
 """Attempts are many, because a run kills more workers in a minute than a fleet in a month. The poison limit has tests
 of its own."""
 
 SETTLES_WITHIN_S = 120.0
+WEBHOOKS_WITHIN_S = 60.0
 Say = Callable[[str], None]
 
 
@@ -62,15 +69,34 @@ class Chaos:
         self.say = say
         self.run_id = uuid.uuid4().hex
         self.happened: Counter[FaultKind] = Counter()
-        self.server = ChaosServer(folder / "data", folder / "server.log", run=self.run_id, env=SETTINGS)
+        self.database = PostgresServer() if plan.store == "postgres" else None
+        env = dict(SETTINGS)
+        if self.database is not None:
+            self.database.start()
+            self.database_url = env["HELIOGRAPH_STORE__URL"] = self.database.url(self.database.fresh_database())
+        self.server = ChaosServer(folder / "data", folder / "server.log", run=self.run_id, env=env)
         self.tenants: list[Tenant] = []
         self._is_calm = asyncio.Event()
+        self._database_lock = asyncio.Lock()
+        self._receiver_lock = asyncio.Lock()
+        self.receiver = ReceiverProcess(folder)
 
     async def play(self) -> dict[str, Any]:
         """Submit, break, wait, audit. The figures, with those that have to be zero."""
+        try:
+            return await self._play()
+        finally:
+            for pid in marked(self.run_id):
+                send(pid, signal.SIGKILL)
+            self.receiver.kill()
+            if self.database is not None:
+                self.database.remove()
+
+    async def _play(self) -> dict[str, Any]:
         self._make_keys()
         self.server.start()
         await self._serves()
+        await self._add_webhooks()
         began_s = time.monotonic()
         async with asyncio.TaskGroup() as until_calm:
             until_calm.create_task(self._break())
@@ -106,6 +132,17 @@ class Chaos:
             secret = json.loads(answer.stdout)["secret"]
             self.tenants.append(Tenant(name=name, tier=tier, secret=secret, url=self.server.url))
 
+    async def _add_webhooks(self) -> None:
+        secrets: dict[str, str] = {}
+        for tenant in self.tenants:
+            async with tenant.client() as http:
+                body = {"url": f"{self.receiver.url}/{tenant.name}"}
+                answer = await http.post("/v1/webhooks/endpoints", json=body)
+                assert answer.status_code == 201, answer.text
+                secrets[tenant.name] = answer.json()["secret"]
+        self.receiver.knows(secrets)
+        self.receiver.start()
+
     async def _serves(self) -> None:
         """Wait until it takes jobs, starting it again where it has ended by itself."""
         deadline_s = time.monotonic() + 60
@@ -130,7 +167,9 @@ class Chaos:
             await asyncio.sleep(0.1)
 
     async def _break(self) -> None:
-        kinds = frozenset(FaultKind) - {FaultKind.STOP_DATABASE, FaultKind.DROP_RECEIVER}
+        kinds = frozenset(FaultKind)
+        if self.database is None:
+            kinds -= {FaultKind.STOP_DATABASE}
         async with asyncio.TaskGroup() as holding:
             for fault in faults(self.plan.seed, kinds=kinds, every_s=self.plan.every_s):
                 with suppress(TimeoutError):
@@ -157,9 +196,29 @@ class Chaos:
                 await asyncio.sleep(fault.hold_s)
                 self.server.free_disk(full)
                 happened = bool(full)
-            case FaultKind.STOP_DATABASE | FaultKind.DROP_RECEIVER:
-                raise AssertionError(f"{fault.kind} was not asked for")
+            case FaultKind.STOP_DATABASE:
+                async with self._database_lock:
+                    happened = await self._stop_database(fault)
+            case FaultKind.DROP_RECEIVER:
+                async with self._receiver_lock:
+                    self.receiver.kill()
+                    await asyncio.sleep(fault.hold_s)
+                    self.receiver.start()
+                happened = True
         self.happened[fault.kind] += happened
+
+    async def _stop_database(self, fault: Fault) -> bool:
+        """Killed and started again, or frozen and let go on; one such fault at a time."""
+        assert self.database is not None
+        if fault.pick < 0.5:
+            self.database.kill()
+            await asyncio.sleep(fault.hold_s)
+            await asyncio.to_thread(self.database.start)
+        else:
+            self.database.freeze()
+            await asyncio.sleep(fault.hold_s)
+            self.database.thaw()
+        return True
 
     def _victims(self, fault: Fault) -> list[int]:
         is_worker = fault.kind in (FaultKind.KILL_WORKER, FaultKind.STOP_WORKER)
@@ -197,6 +256,7 @@ class Chaos:
             pictures |= await tenant.pictures()
             replayed += await tenant.replayed(20)
             changed += await tenant.changed()
+        told = await self._told()
         code = self.server.stop()
         orphans = await asyncio.to_thread(gone_within, self.run_id, 5.0)
         for pid in orphans:
@@ -213,6 +273,10 @@ class Chaos:
             "changed_outcomes": len(changed),
             "broken_replays": len(replayed),
             "bad_files": bad_files(pictures),
+            "webhooks_missing": told.missing,
+            "webhooks_out_of_order": told.out_of_order,
+            "webhooks_forged": told.forged,
+            "webhooks_repeated": told.repeated,
             "leaked_files": len(leaked),
             "orphans": len(orphans),
             "exit_code": code,
@@ -220,7 +284,26 @@ class Chaos:
             "faults": {kind.value: self.happened[kind] for kind in FaultKind if self.happened[kind]},
         }
 
+    async def _told(self) -> Deliveries:
+        """What the receiver heard, once it has heard everything or waited long enough."""
+        expected = {job_id: owed(job) for tenant in self.tenants for job_id, job in tenant.ended.items()}
+        deadline_s = time.monotonic() + WEBHOOKS_WITHIN_S
+        while True:
+            found = deliveries(self.receiver.heard(), expected)
+            if not found.missing or time.monotonic() > deadline_s:
+                return found
+            self.say(f"{found.missing} webhooks are still to come")
+            await asyncio.sleep(0.5)
+
     def _rows(self) -> Rows:
+        if self.database is not None:
+            url = self.database_url
+
+            def rows_of_postgres(sql: str) -> list[dict[str, Any]]:
+                with psycopg.connect(url, row_factory=dict_row) as connection:
+                    return connection.execute(sql.encode()).fetchall()
+
+            return rows_of_postgres
         database = self.server.data_dir / "heliograph.sqlite"
 
         def rows(sql: str) -> list[dict[str, Any]]:
@@ -231,8 +314,15 @@ class Chaos:
         return rows
 
 
+def owed(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """The events that an ended job owes its tenant, in order; whether a cancelled one had begun is not looked at."""
+    started = ("job.started",) if job["status"] == "completed" else ()
+    return ("job.submitted", *started, f"job.{job['status']}")
+
+
 def passed(figures: dict[str, Any]) -> bool:
     """Nothing is lost, double, bad, out of order or left behind."""
     zero = ("still_open", "lost", "double_outcomes", "double_charges", "ledger_difference_micros", "changed_outcomes")
     more = ("broken_replays", "bad_files", "leaked_files", "orphans", "exit_code")
-    return figures["acknowledged"] == figures["jobs"] and not any(figures[name] for name in (*zero, *more))
+    webhooks = ("webhooks_missing", "webhooks_out_of_order", "webhooks_forged")
+    return figures["acknowledged"] == figures["jobs"] and not any(figures[name] for name in (*zero, *more, *webhooks))
