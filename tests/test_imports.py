@@ -52,8 +52,20 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {"domain", "gateway", "live", "observability", "pipeline", "postprocess", "service", "settings"} | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_backup": frozenset({"app", "settings"}),
     "cli": frozenset(
-        {"app", "cli_simulate", "client", "domain", "gateway", "observability", "settings", "storage", "terminal"}
+        {
+            "app",
+            "cli_backup",
+            "cli_simulate",
+            "client",
+            "domain",
+            "gateway",
+            "observability",
+            "settings",
+            "storage",
+            "terminal",
+        }
     ),
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
@@ -79,15 +91,18 @@ TECHNOLOGY_FILES = frozenset(
         "inference.upscaler",
         "inference.worker",
         "outbound.http",
+        "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
         "storage.memory",
         "storage.postgres",
         "storage.postgres_connection",
+        "storage.postgres_copy",
         "storage.schema",
         "storage.sql_store",
         "storage.sqlite",
         "storage.sqlite_connection",
+        "storage.sqlite_copy",
     }
 )
 """Files that do I/O, and their in-memory twins."""
@@ -110,7 +125,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
-    "psycopg": frozenset({"storage.postgres", "storage.postgres_connection"}),
+    "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "rich": frozenset({"cli", "cli_simulate", "terminal"}),
@@ -119,7 +134,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
     "structlog": frozenset({"app", "gateway.middleware", "gateway.webhook_courier", "observability", "pipeline"}),
-    "typer": frozenset({"cli", "cli_simulate"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
