@@ -104,6 +104,8 @@ from heliograph.storage.store import (
 INBOX_MAX = 4_096
 TURN_MAX = 512
 TICK_S = 0.2
+TICK_BEHIND_S = 0.01
+"""Between ticks while more jobs are overdue than one tick deals with."""
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
@@ -317,21 +319,21 @@ class Pipeline:
         view = self.scheduler.view(job_id, now_s=self.now_s())
         return None if view is None else JobStatus(view=view, outputs=(), cost_micros=Micros(0))
 
-    async def run(self, *, recovers: bool = True) -> None:
+    async def run(self, *, recovers: bool = True, open_jobs: Awaitable[Sequence[Job]] | None = None) -> None:
         """Recover the open jobs the store holds (unless told not to), then work until cancelled.
 
-        When this ends, however it ends, nobody is left waiting for an answer.
+        They are `open_jobs` where the caller has begun to read them. When this ends, however it ends, nobody is left
+        waiting for an answer.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
-                jobs = await self._store.open_jobs() if recovers else ()
+                jobs = await (open_jobs or self._store.open_jobs()) if recovers else ()
                 if recovers:
                     await self._fleet.retain({job.job_id for job in jobs})
-                self._states = {job.job_id: job.state for job in jobs}
-                recovered = [_Letter(event=JobRecovered(job=job)) for job in jobs]
-                ordered = _Letter(event=HaltsSet(halts=self.orders.halts))
-                await self._take_turn([ordered, *recovered, _Letter(event=ClockTicked())])
+                self.scheduler.handle(HaltsSet(halts=self.orders.halts), now_s=self.now_s())
+                await self._recover(jobs)
+                await self._take_turn([_Letter(event=ClockTicked())])
                 self.is_recovered.set()
                 while True:
                     letters = [await self._inbox.get()]
@@ -374,6 +376,16 @@ class Pipeline:
         return True
 
     # --- one turn ----------------------------------------------------------------------------------------------------
+
+    async def _recover(self, jobs: Sequence[Job]) -> None:
+        """A turn of nothing but open jobs, of which there may be very many: nobody waits for answers or watches."""
+        self._states = {job.job_id: job.state for job in jobs}
+        turn, now_s = _Turn({}), self.now_s()
+        for job in jobs:
+            turn.commands += self.scheduler.handle(JobRecovered(job=job), now_s=now_s)
+        await self._make_durable(turn)
+        for command in turn.commands:
+            await self._carry_out(command)
 
     async def _take_turn(self, letters: Sequence[_Letter]) -> None:
         now_s = self.now_s()
@@ -701,7 +713,7 @@ class Pipeline:
             if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
                 forgotten_at_s = self.now_s()
                 self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_BEHIND_S if self.scheduler.is_behind() else TICK_S)
             await self.emit(ClockTicked())
 
 
