@@ -16,7 +16,19 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "heliograph"
 
 STAGES = frozenset(
-    {"prompts", "routing", "scheduling", "fleet", "inference", "quality", "delivery", "billing", "storage"}
+    {
+        "prompts",
+        "routing",
+        "scheduling",
+        "fleet",
+        "inference",
+        "quality",
+        "delivery",
+        "billing",
+        "storage",
+        "webhooks",
+        "outbound",
+    }
 )
 """They never import one another: what crosses from one to another is a value of `domain`."""
 
@@ -66,6 +78,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_images",
         "inference.upscaler",
         "inference.worker",
+        "outbound.http",
         "storage.data_dir",
         "storage.group_commit",
         "storage.memory",
@@ -91,7 +104,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
     "fastapi": frozenset({"gateway", "app"}),
-    "httpx": frozenset({"client"}),
+    "httpx": frozenset({"client", "outbound.http"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
@@ -105,7 +118,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
-    "structlog": frozenset({"app", "gateway.middleware", "observability", "pipeline"}),
+    "structlog": frozenset({"app", "gateway.middleware", "gateway.webhook_courier", "observability", "pipeline"}),
     "typer": frozenset({"cli", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
@@ -117,11 +130,14 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
+WRITES_DATES = frozenset({"gateway.timestamps"})
+"""It turns seconds into the dates of other people's APIs and never asks what time it is."""
+
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | SEEDED_CHANCE
+    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | WRITES_DATES | SEEDED_CHANCE
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
@@ -135,7 +151,7 @@ DOES_BY_TRADE = (
 )
 """Where `async def` may be: a stage that awaits is doing, not deciding. Ports say what their implementations do."""
 
-PORTS = frozenset({"delivery.blobs", "fleet.driver", "storage.store"})
+PORTS = frozenset({"delivery.blobs", "fleet.driver", "outbound.reply", "storage.store"})
 
 
 def module_name(path: Path) -> str:

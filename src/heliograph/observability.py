@@ -24,6 +24,7 @@ from heliograph.domain.lifecycle import (
     ReplicaLost,
     ReplicaStarted,
     RequestRefused,
+    WebhookTried,
 )
 from heliograph.domain.views import FleetView, QueueView
 
@@ -80,6 +81,8 @@ class Metrics:
         self._loads_s = self._histogram("model_load_seconds", "Time a worker took to load its model.", "model")
         self._late = self._counter("late_events", "News of attempts that were over, ignored.", "event")
         self._lost = self._counter("workers_lost", "Workers gone, by reason.", "model", "reason")
+        self._webhooks = self._counter("webhook_tries", "Tries to deliver a webhook.", "event", "result")
+        self._webhook_s = self._histogram("webhook_seconds", "Time a receiver took to answer.", "result")
         self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
         self._pending_s = self._gauge("queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
         self._replicas = self._gauge("replicas", "Workers by state.", "model", "state")
@@ -99,6 +102,9 @@ class Metrics:
                 self._loads_s.labels(model_id).observe(load_s)
             case ReplicaLost(model_id=model_id, reason=reason):
                 self._lost.labels(model_id, reason.value).inc()
+            case WebhookTried(event=news, state=state, duration_s=duration_s):
+                self._webhooks.labels(news.value, state.value).inc()
+                self._webhook_s.labels(state.value).observe(duration_s)
             case ReplicaStarted():
                 pass
 
@@ -165,8 +171,8 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                     attempt=job.attempt,
                     **({} if job.failure is None else {"code": job.failure.code}),
                 )
-            case JobStepped():
-                pass
+            case JobStepped() | WebhookTried():
+                pass  # of webhooks those that fail are logged where the reason is known
             case LateEventIgnored(event=name, job_id=job_id, attempt=attempt):
                 # A run that was called off is likely to have made another step by then.
                 write_line = log.debug if name == StepDone.__name__ else log.info

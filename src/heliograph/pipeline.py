@@ -76,6 +76,7 @@ from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
+from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, FleetDriver
 from heliograph.fleet.plan import FleetPolicy, plan
@@ -91,6 +92,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutWebhookMessage,
     Store,
     Write,
 )
@@ -116,6 +118,18 @@ class PostProcessor(Protocol):
         self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
+        ...
+
+
+class Outbox(Protocol):
+    """Knows who outside wants to hear of a job."""
+
+    def messages(self, record: RecordJob) -> Sequence[WebhookMessage]:
+        """What has to be told because of this move; it becomes durable together with it."""
+        ...
+
+    def committed(self) -> None:
+        """New messages are durable."""
         ...
 
 
@@ -175,6 +189,7 @@ class Pipeline:
         clock: Callable[[], float],
         new_id: Callable[[], str],
         demand: Demand | None = None,
+        outbox: Outbox | None = None,
         remembered_s: float = 86_400.0,
     ) -> None:
         self.scheduler = scheduler
@@ -191,6 +206,7 @@ class Pipeline:
         self._prices = prices
         self._sinks = sinks
         self._new_id = new_id
+        self._outbox = outbox
         self._remembered_s = remembered_s
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
@@ -371,7 +387,7 @@ class Pipeline:
             deferred, self._deferred = self._deferred, []  # more may be deferred while this commit is under way
             records = [command for command in turn.commands if isinstance(command, RecordJob | SaveJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
-            writes = _newest([*deferred, *_writes(records, self._prices), *own])
+            writes = _newest([*deferred, *_writes(records, self._prices), *self._news(records), *own])
             if "store" in self.problems:
                 writes.append(self._probe())
             must_wait = len(writes) > DEFERRED_MAX or any(
@@ -391,7 +407,16 @@ class Pipeline:
                 await asyncio.sleep(STORE_RETRY_S)
             else:
                 self.problems.pop("store", None)
+                if self._outbox is not None and any(isinstance(write, PutWebhookMessage) for write in writes):
+                    self._outbox.committed()
                 return
+
+    def _news(self, records: Sequence[RecordJob | SaveJob]) -> list[Write]:
+        """Messages to whoever outside wants to hear of the records."""
+        if self._outbox is None:
+            return []
+        moves = [record for record in records if isinstance(record, RecordJob)]
+        return [PutWebhookMessage(message=message) for move in moves for message in self._outbox.messages(move)]
 
     def _probe(self) -> Write:
         """A write that says nothing: that it can be made proves that the store works again."""

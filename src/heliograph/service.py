@@ -19,12 +19,14 @@ from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest
 from heliograph.domain.views import JobStatus, ModelStatus
+from heliograph.domain.webhooks import JobWebhook
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
 from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import task_for
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
@@ -39,7 +41,7 @@ class Submission:
 
     `deadline_s` is unchecked too. `idempotency_key` is the header's value; `fingerprint` the SHA-256 hex of the
     canonical body and `route` the path it was sent to. `task` is what the way it came by is for, None where that is up
-    to the model.
+    to the model. `webhook` is checked.
     """
 
     raw: RawRequest
@@ -49,6 +51,7 @@ class Submission:
     idempotency_key: str | None = None
     fingerprint: str = ""
     task: str | None = None
+    webhook: JobWebhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,10 @@ class Service(Protocol):
 
     def style_names(self, model_id: str) -> tuple[str, ...]:
         """Names of the style presets that suit a model."""
+        ...
+
+    def model_named(self, reference: str) -> str:
+        """The catalogue's name of a model for another service's, which may not exist."""
         ...
 
     def readiness(self) -> Readiness:
@@ -205,6 +212,7 @@ class PipelineService:
             sequence=self._sequence,
             created_at_s=now_s,
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
+            webhook=submission.webhook,
         )
         await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
         return await self.status(job.job_id, caller=caller)
@@ -363,6 +371,10 @@ class PipelineService:
         """Names of the style presets that suit a model."""
         card = self._catalogue.resolve(model_id)
         return () if card is None else styles_for(card, self._presets)
+
+    def model_named(self, reference: str) -> str:
+        """The catalogue's name of a model for another service's, which may not exist."""
+        return model_named(reference, self._catalogue)
 
     def readiness(self) -> Readiness:
         """Whether jobs can be taken now."""

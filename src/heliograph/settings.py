@@ -7,6 +7,7 @@ object is given only its branch. `docs/reference/settings.md` lists every field;
 
 import os
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,11 @@ class ServerSettings(Section):
     drain_s: float = Field(
         default=20.0, ge=0, description="Seconds that running jobs get to finish on Ctrl-C or SIGTERM."
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
+        description="What the outside calls this server, for links in webhooks; by default where it listens.",
+    )
 
 
 class GatewaySettings(Section):
@@ -62,6 +68,36 @@ class GatewaySettings(Section):
     model_aliases: dict[str, str] = Field(
         default_factory=dict, description="Extra model names: what a client sends = what it gets."
     )
+
+
+class WebhookSettings(Section):
+    """Telling others about jobs."""
+
+    timeout_s: float = Field(default=15.0, gt=0, le=60, description="Longest a receiver may take to answer.")
+    retry_delays_s: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        default=(5, 60, 300, 1_800, 7_200, 14_400, 21_600, 36_000),
+        description="Seconds from a failed try to the next; after the last one the message is given up.",
+    )
+    retry_jitter: float = Field(default=0.1, ge=0, le=1, description="Share of such a wait that chance may add to it.")
+    log_s: float = Field(
+        default=7 * 86_400.0, gt=0, description="How long messages and their tries are kept, delivered or not."
+    )
+    endpoints_max_per_tenant: int = Field(default=20, ge=0, description="Endpoints one tenant may have.")
+
+
+class OutboundSettings(Section):
+    """What the server may call on behalf of users: public addresses over https, and these."""
+
+    allowed_networks: tuple[str, ...] = Field(
+        default=(), description="Networks that may be called though they are not public, there also over http."
+    )
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            ip_network(name)
+        return value
 
 
 class FleetSettings(Section):
@@ -215,6 +251,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir, description="Where jobs, ledger and pictures are kept.")
     server: ServerSettings = ServerSettings()
     gateway: GatewaySettings = GatewaySettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    outbound: OutboundSettings = OutboundSettings()
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()

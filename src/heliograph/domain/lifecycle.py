@@ -7,6 +7,7 @@ from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import JobState
+from heliograph.domain.webhooks import MessageState, WebhookEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,23 @@ class ReplicaLost:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTried:
+    """A message was sent, or could not be: `state` is what it is in now, after `tries` tries."""
+
+    event: WebhookEvent
+    state: MessageState
+    tries: int
+    duration_s: float
+
+
 LifecycleEvent = (
-    JobMoved | JobStepped | LateEventIgnored | RequestRefused | ReplicaStarted | ReplicaLoaded | ReplicaLost
+    JobMoved
+    | JobStepped
+    | LateEventIgnored
+    | RequestRefused
+    | ReplicaStarted
+    | ReplicaLoaded
+    | ReplicaLost
+    | WebhookTried
 )
