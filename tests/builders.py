@@ -277,12 +277,21 @@ def a_status(
     step: int = 0,
     outputs: tuple[Output, ...] = (),
     cost_micros: int = 0,
+    attempts_max: int = 3,
 ) -> JobStatus:
     """What the API shows of `job`."""
     job = a_job() if job is None else job
     if phase is None:
         phase = Phase.DONE if job.state.is_terminal else Phase.WAITING
-    view = JobView(job=job, phase=phase, queue_position=queue_position, eta_s=eta_s, step=step, steps=job.request.steps)
+    view = JobView(
+        job=job,
+        phase=phase,
+        queue_position=queue_position,
+        eta_s=eta_s,
+        step=step,
+        steps=job.request.steps,
+        attempts_max=attempts_max,
+    )
     return JobStatus(view=view, outputs=outputs, cost_micros=Micros(cost_micros))
 
 

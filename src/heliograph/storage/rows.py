@@ -56,6 +56,8 @@ def row_of_job(job: Job) -> Parameters:
         "not_before_s": job.not_before_s,
         "checkpoint": job.checkpoint,
         "steps_done": job.steps_done,
+        "setback": job.setback and {"code": job.setback.code, "message": job.setback.message},
+        "spares_memory": job.spares_memory,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
         **({} if job.webhook is None else {"webhook": {"url": job.webhook.url, "events": job.webhook.events}}),
@@ -97,7 +99,6 @@ def row_of_job(job: Job) -> Parameters:
 def job_of_row(row: Row) -> Job:
     """The job in a row of `jobs`."""
     data: dict[str, Any] = json.loads(row["data"])
-    failure = data.get("failure")
     webhook = data.get("webhook")
     return Job(
         job_id=JobId(row["job_id"]),
@@ -115,8 +116,10 @@ def job_of_row(row: Row) -> Job:
         not_before_s=data.get("not_before_s", 0.0),
         checkpoint=data.get("checkpoint"),
         steps_done=data.get("steps_done", 0),
+        setback=_failure(data.get("setback")),
+        spares_memory=data.get("spares_memory", False),
         timeline=tuple(Moment(state=JobState(state), at_s=at_s) for state, at_s, *_ in data.get("timeline", ())),
-        failure=Failure(code=failure["code"], message=failure["message"]) if failure else None,
+        failure=_failure(data.get("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
     )
 
@@ -124,6 +127,10 @@ def job_of_row(row: Row) -> Job:
 def _events(names: list[str]) -> tuple[WebhookEvent, ...]:
     """Those of them that this release knows."""
     return tuple(_EVENTS[name] for name in names if name in _EVENTS)
+
+
+def _failure(data: dict[str, Any] | None) -> Failure | None:
+    return Failure(code=data["code"], message=data["message"]) if data else None
 
 
 def _request(data: dict[str, Any], *, model_id: ModelId) -> GenerationRequest:
