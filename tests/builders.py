@@ -70,6 +70,7 @@ from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
     FleetView,
     Gpu,
+    Interval,
     JobStatus,
     JobView,
     Market,
@@ -274,6 +275,7 @@ def a_status(
     phase: Phase | None = None,
     queue_position: int | None = None,
     eta_s: float | None = None,
+    eta: Interval | None = None,
     step: int = 0,
     outputs: tuple[Output, ...] = (),
     cost_micros: int = 0,
@@ -288,6 +290,7 @@ def a_status(
         phase=phase,
         queue_position=queue_position,
         eta_s=eta_s,
+        eta=eta,
         step=step,
         steps=job.request.steps,
         attempts_max=attempts_max,

@@ -133,6 +133,10 @@ class Baseline:
         """Jobs in line."""
         return len(self._line)
 
+    def is_behind(self) -> bool:
+        """They do everything at once."""
+        return False
+
     def is_open(self, job_id: JobId) -> bool:
         """The job has not ended."""
         return job_id in self._jobs

@@ -226,6 +226,7 @@ async def installation(
             service,
             keys=keys,
             settings=settings.gateway,
+            limits=settings.limits,
             metrics=lambda: metrics.scrape(pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view()),
             links=links,
             desk=desk,

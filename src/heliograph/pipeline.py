@@ -73,6 +73,7 @@ from heliograph.domain.lifecycle import (
 )
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
+from heliograph.domain.orders import Orders
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
@@ -100,6 +101,8 @@ from heliograph.storage.store import (
 INBOX_MAX = 4_096
 TURN_MAX = 512
 TICK_S = 0.2
+TICK_BEHIND_S = 0.01
+"""Between ticks while more jobs are overdue than one tick deals with."""
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
@@ -217,6 +220,8 @@ class Pipeline:
         self._parked: set[JobId] = set()
         self._is_draining = False
         self._is_flush_due = False
+        self.orders = Orders()
+        """What the operator ordered."""
         self.problems: dict[str, Unavailable] = {}
         """Parts that fail now, with the reason; while there are any, no job is taken."""
         self.is_recovered = asyncio.Event()
@@ -650,7 +655,7 @@ class Pipeline:
             if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
                 forgotten_at_s = self.now_s()
                 self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_BEHIND_S if self.scheduler.is_behind() else TICK_S)
             await self.emit(ClockTicked())
 
 

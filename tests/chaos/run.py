@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg.rows import dict_row
 
 from heliograph.billing.prices import PriceBook
 from tests.chaos.audit import Rows, bad_files, books, leaked_files
-from tests.chaos.processes import ChaosServer, gone_within, send
+from tests.chaos.processes import ChaosServer, gone_within, marked, send
 from tests.chaos.schedule import KILLS, Fault, FaultKind, faults
 from tests.chaos.tenants import Tenant
+from tests.postgres import PostgresServer
 
 TIERS = {"acme": "pro", "birch": "standard", "cedar": "free"}
 SETTINGS = {
@@ -62,12 +65,27 @@ class Chaos:
         self.say = say
         self.run_id = uuid.uuid4().hex
         self.happened: Counter[FaultKind] = Counter()
-        self.server = ChaosServer(folder / "data", folder / "server.log", run=self.run_id, env=SETTINGS)
+        self.database = PostgresServer() if plan.store == "postgres" else None
+        env = dict(SETTINGS)
+        if self.database is not None:
+            self.database.start()
+            self.database_url = env["HELIOGRAPH_STORE__URL"] = self.database.url(self.database.fresh_database())
+        self.server = ChaosServer(folder / "data", folder / "server.log", run=self.run_id, env=env)
         self.tenants: list[Tenant] = []
         self._is_calm = asyncio.Event()
+        self._database_lock = asyncio.Lock()
 
     async def play(self) -> dict[str, Any]:
         """Submit, break, wait, audit. The figures, with those that have to be zero."""
+        try:
+            return await self._play()
+        finally:
+            for pid in marked(self.run_id):
+                send(pid, signal.SIGKILL)
+            if self.database is not None:
+                self.database.remove()
+
+    async def _play(self) -> dict[str, Any]:
         self._make_keys()
         self.server.start()
         await self._serves()
@@ -130,7 +148,9 @@ class Chaos:
             await asyncio.sleep(0.1)
 
     async def _break(self) -> None:
-        kinds = frozenset(FaultKind) - {FaultKind.STOP_DATABASE, FaultKind.DROP_RECEIVER}
+        kinds = frozenset(FaultKind) - {FaultKind.DROP_RECEIVER}
+        if self.database is None:
+            kinds -= {FaultKind.STOP_DATABASE}
         async with asyncio.TaskGroup() as holding:
             for fault in faults(self.plan.seed, kinds=kinds, every_s=self.plan.every_s):
                 with suppress(TimeoutError):
@@ -157,9 +177,25 @@ class Chaos:
                 await asyncio.sleep(fault.hold_s)
                 self.server.free_disk(full)
                 happened = bool(full)
-            case FaultKind.STOP_DATABASE | FaultKind.DROP_RECEIVER:
+            case FaultKind.STOP_DATABASE:
+                async with self._database_lock:
+                    happened = await self._stop_database(fault)
+            case FaultKind.DROP_RECEIVER:
                 raise AssertionError(f"{fault.kind} was not asked for")
         self.happened[fault.kind] += happened
+
+    async def _stop_database(self, fault: Fault) -> bool:
+        """Killed and started again, or frozen and let go on; one such fault at a time."""
+        assert self.database is not None
+        if fault.pick < 0.5:
+            self.database.kill()
+            await asyncio.sleep(fault.hold_s)
+            await asyncio.to_thread(self.database.start)
+        else:
+            self.database.freeze()
+            await asyncio.sleep(fault.hold_s)
+            self.database.thaw()
+        return True
 
     def _victims(self, fault: Fault) -> list[int]:
         is_worker = fault.kind in (FaultKind.KILL_WORKER, FaultKind.STOP_WORKER)
@@ -221,6 +257,14 @@ class Chaos:
         }
 
     def _rows(self) -> Rows:
+        if self.database is not None:
+            url = self.database_url
+
+            def rows_of_postgres(sql: str) -> list[dict[str, Any]]:
+                with psycopg.connect(url, row_factory=dict_row) as connection:
+                    return connection.execute(sql.encode()).fetchall()
+
+            return rows_of_postgres
         database = self.server.data_dir / "heliograph.sqlite"
 
         def rows(sql: str) -> list[dict[str, Any]]:

@@ -13,10 +13,10 @@ from tests.chaos.schedule import FaultKind, faults
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("seed", [7])
-def test_nothing_is_lost_whatever_is_killed(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("store", "seed"), [("sqlite", 7), ("postgres", 8)])
+def test_nothing_is_lost_whatever_is_killed(store: str, seed: int, tmp_path: Path) -> None:
     said: list[str] = []
-    chaos = Chaos(Plan(jobs=60, seed=seed, every_s=0.8, gap_s=0.05), tmp_path / "run", said.append)
+    chaos = Chaos(Plan(jobs=60, seed=seed, store=store, every_s=0.8, gap_s=0.05), tmp_path / "run", said.append)
     figures = asyncio.run(chaos.play())
     assert passed(figures), f"{figures}\n{said}"
     assert figures["kills"] >= 2

@@ -19,9 +19,14 @@
 
 from enum import StrEnum
 
+from heliograph.domain.views import Alternative
+
 
 class HeliographError(Exception):
     """Root of the tree. `code` never changes once published; `message` may be reworded."""
+
+    # Models that could do it instead, closest first, where the error is about one.
+    alternatives: tuple[Alternative, ...] = ()
 
     default_code = "internal_error"
 

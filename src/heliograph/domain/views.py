@@ -87,6 +87,14 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another model that can do it, and when it would deliver; None where durations are unknown."""
+
+    model_id: ModelId
+    eta: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelQueue:
     """Open work of one model.
 

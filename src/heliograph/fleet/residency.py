@@ -41,7 +41,7 @@ class FleetPolicy:
     residents_max: int = 1
     idle_ttl_s: float = 900.0
     idle_min_s: float = 0.0
-    saved_s_worth: float = 80.0
+    saved_s_worth: float = 100.0
     weight: Mapping[ModelId, float] = field(default_factory=dict[ModelId, float])
     prewarm_margin: float = 2.0
     patience_s: float = 15.0

@@ -26,13 +26,14 @@ from heliograph.gateway.openai_images import openai_images_router
 from heliograph.gateway.openapi import describe
 from heliograph.gateway.operations import operations_router
 from heliograph.gateway.outputs import outputs_router
+from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
 from heliograph.service import Service
-from heliograph.settings import GatewaySettings
+from heliograph.settings import GatewaySettings, LimitSettings
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -52,6 +53,7 @@ def create_app(
     *,
     keys: KeyRing,
     settings: GatewaySettings,
+    limits: LimitSettings,
     metrics: Callable[[], tuple[bytes, str]],
     links: PictureLinks,
     desk: WebhookDesk,
@@ -106,7 +108,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
     # Added last is outermost.
-    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max, bytes_held_max=limits.body_bytes_held_max)
+    app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)
     app.add_middleware(Envelope, new_id=new_id)
     return app

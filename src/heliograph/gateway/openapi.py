@@ -29,6 +29,7 @@ from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+from heliograph.routing.tasks import OFFERED
 
 _Schema = dict[str, Any]
 _Route = dict[str, Any]
@@ -157,6 +158,7 @@ _JOB_EXAMPLE: _Schema = {
     "completed_at": 1790000000.24,
     "queue_position": None,
     "eta_s": None,
+    "eta": None,
     "progress": {"step": 8, "steps": 8, "fraction": 1.0},
     "attempt": 1,
     "retry": None,
@@ -214,6 +216,7 @@ _PENDING_EXAMPLE: _Schema = _JOB_EXAMPLE | {
     "completed_at": None,
     "queue_position": 3,
     "eta_s": 4.2,
+    "eta": {"low_s": 2.6, "expected_s": 4.2, "high_s": 7.1},
     "progress": {"step": 0, "steps": 8, "fraction": 0.0},
     "attempt": 0,
     "outputs": [],
@@ -227,6 +230,7 @@ _CANCELLED_EXAMPLE: _Schema = _PENDING_EXAMPLE | {
     "completed_at": 1790000001.5,
     "queue_position": None,
     "eta_s": None,
+    "eta": None,
     "error": {"code": "cancelled", "message": "Cancelled on request."},
     "timings": {"queue_s": 1.5, "total_s": 1.5},
 }
@@ -270,7 +274,7 @@ _MODEL_EXAMPLE: _Schema = {
 
 _EVENTS_EXAMPLE = (
     'event: snapshot\ndata: {"id": "job_…", "status": "running", …}\n\n'
-    'event: progress\ndata: {"step": 2, "steps": 8, "fraction": 0.25, "eta_s": 0.2, "phase": "generating", '
+    'event: progress\ndata: {"step": 2, "steps": 8, "fraction": 0.25, "eta_s": 0.2, "eta": {…}, "phase": "generating", '
     '"queue_position": null}\n\n'
     'event: preview\ndata: {"index": 0, "step": 2, "mime_type": "image/jpeg", "b64": "/9j/4AAQ…"}\n\n'
     ": keep-alive\n\n"
@@ -740,6 +744,14 @@ _SHARED_PARAMETERS: _Schema = {
     "user": _TEXT | {"maxLength": 256, "description": "Your own name for the person behind the request."},
 }
 
+_ETA: _Schema = {
+    "anyOf": [
+        _object({"low_s": {"type": "number"}, "expected_s": {"type": "number"}, "high_s": {"type": "number"}}),
+        {"type": "null"},
+    ],
+    "description": "Seconds until delivery; in four of five cases between low and high. Null when unknown or ended.",
+}
+
 _JOB = _like(_JOB_EXAMPLE)
 _JOB["properties"] |= {
     "status": {"enum": [each.value for each in JobState]},
@@ -755,6 +767,7 @@ _JOB["properties"] |= {
         ],
         "description": "After a failed attempt: which one this is, of how many, and why the last one failed.",
     },
+    "eta": _ETA,
     "error": {"anyOf": [_object({"code": _TEXT, "message": _TEXT}), {"type": "null"}]},
     "timings": {
         "type": "object",
@@ -906,7 +919,18 @@ _SCHEMAS: _Schema = {
                 "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
             },
             "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+            "task": {"enum": list(OFFERED), "description": "Without a model: any model that can do this."},
             "deadline_s": {"type": "number", "exclusiveMinimum": 0, "description": "Give up after so many seconds."},
+            "wait_s_max": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "description": "Refuse at once what would wait for a worker for longer.",
+            },
+            "may_substitute": {
+                "type": "boolean",
+                "default": False,
+                "description": "Take the closest other model when the named one is not there in time.",
+            },
             "webhook": _WEBHOOK,
         },
         ("prompt",),
@@ -1011,6 +1035,11 @@ _SCHEMAS: _Schema = {
                     "param": _nullable("string"),
                     "code": _TEXT,
                     "job_id": _TEXT | {"description": "Where a job is behind the error."},
+                    "alternatives": {
+                        "type": "array",
+                        "items": _object({"model": _TEXT, "eta": _ETA}),
+                        "description": "Models that could do it instead, closest first.",
+                    },
                 },
                 ("message", "type", "param", "code"),
             ),

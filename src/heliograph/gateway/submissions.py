@@ -16,7 +16,7 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.service import Submission
 
 RAW_FIELDS = tuple(each.name for each in fields(RawRequest))
-JOB_FIELDS = (*RAW_FIELDS, "deadline_s", "user", "webhook")
+JOB_FIELDS = (*RAW_FIELDS, "task", "deadline_s", "wait_s_max", "may_substitute", "user", "webhook")
 WEBHOOK_FIELDS = ("url", "events")
 
 END_USER_CHARS_MAX = 256
@@ -35,6 +35,9 @@ async def read_submission(request: Request, *, desk: WebhookDesk) -> Submission:
         raw=RawRequest(**{name: body.fields.get(name) for name in RAW_FIELDS}),
         end_user=end_user(body.fields.get("user"), param="user"),
         deadline_s=body.fields.get("deadline_s"),
+        wait_s_max=body.fields.get("wait_s_max"),
+        may_substitute=body.fields.get("may_substitute"),
+        task=body.fields.get("task"),
         webhook=_webhook(body.fields.get("webhook"), desk),
     )
 
@@ -62,13 +65,17 @@ def submission(
     raw: RawRequest,
     end_user: str | None,
     deadline_s: object | None = None,
-    task: str | None = None,
+    wait_s_max: object | None = None,
+    may_substitute: object | None = None,
+    task: object | None = None,
     webhook: JobWebhook | None = None,
 ) -> Submission:
     """`raw` with where it came from, and what that is for."""
     return Submission(
         raw=raw,
         deadline_s=deadline_s,
+        wait_s_max=wait_s_max,
+        may_substitute=may_substitute,
         end_user=end_user,
         route=request.scope["path"],
         idempotency_key=idempotency_key(request.headers.getlist("idempotency-key")),

@@ -12,11 +12,13 @@ records of a batch durable before it carries the rest out.
 Bounds: `pending_max` jobs wait (beyond it a new one gets `RefuseJob`; what was accepted is always taken back),
 `post_processing_max` finished jobs are held in memory (beyond it nothing is dispatched), `attempts_max` failed attempts
 end a job, `reseeds_max` gate rejections end a job. Cost per event is O(log n) in the number of open jobs and linear in
-workers and models, except after the loss of a model (`_give_up_on`), which touches its whole line once.
+workers and models. When the time of thousands of jobs comes at once (deadlines, back-off, a model that cannot be
+loaded), `OVERDUE_MAX` are dealt with per event and the rest with the events that follow; while `is_behind`, whoever
+drives the scheduler lets the next tick come soon.
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -96,6 +98,12 @@ RESEED_STRIDE = 10_007
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
 
+OVERDUE_MAX = 32
+"""Jobs whose time has come that are dealt with per event."""
+
+TICK_S_MAX = 60.0
+"""More than this from one tick to the next is a machine that slept or a clock that jumped; no run is blamed for it."""
+
 PROMISES_EVERY = 8
 """While many wait, the promise to every eighth newcomer is enough to learn from."""
 
@@ -113,6 +121,7 @@ class _Open:
     estimate_s: float
     worker_id: WorkerId | None = None
     dispatched_at_s: float = 0.0
+    dispatched_lived_s: float = 0.0
     succeeded: Attempt | None = None
     step: int = 0
     steps: int = 0
@@ -187,6 +196,8 @@ class Scheduler:
         self._delayed: list[tuple[float, int, JobId]] = []
         self._deadlines: list[tuple[float, int, JobId]] = []
         self._dooms: list[tuple[float, int, JobId]] = []
+        self._given_up: deque[JobId] = deque()
+        self._is_behind = False
         self._pending = Count()
         self._running = Count()
         self._is_hold_over = False
@@ -195,6 +206,8 @@ class Scheduler:
         self._post_processing = 0
         self._is_draining = False
         self._orders = Orders()
+        self._ticked_at_s = float("-inf")
+        self._lived_s = 0.0
         self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -202,6 +215,8 @@ class Scheduler:
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
         """Fold one event into the state and return what should happen next, in order."""
         commands = self._fold(event, now_s)
+        if self._is_behind and not isinstance(event, ClockTicked):
+            commands += self._catch_up(now_s)
         if self._is_hold_over:
             self._is_hold_over = False
             for model_id in self._lines:
@@ -413,7 +428,7 @@ class Scheduler:
             self._load_failures[worker.model_id] += 1
             self._load_failed_at_s[worker.model_id] = now_s
             if self._load_failures[worker.model_id] >= self._policy.load_failures_max:
-                return self._give_up_on(worker.model_id, now_s)
+                self._give_up_on(worker.model_id)
         if worker.run is None:
             return []
         run = worker.run
@@ -487,13 +502,13 @@ class Scheduler:
             for command in self._lose(WorkerLost(worker_id=worker.worker_id, reason=LossReason.RECLAIMED), now_s)
         ]
 
-    def _give_up_on(self, model_id: ModelId, now_s: float) -> list[Command]:
+    def _give_up_on(self, model_id: ModelId) -> None:
         """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing.
 
         While another replica of it is left, they wait for something.
         """
         if self._states_of(model_id) - {ReplicaState.STOPPING}:
-            return []
+            return
         line = self._lines.get(model_id)
         waiting = line.job_ids() if line is not None else ()
         delayed = [
@@ -501,12 +516,19 @@ class Scheduler:
             for _, _, job_id in sorted(self._delayed)
             if self._is_delayed(job_id) and self._open[job_id].job.request.model_id == model_id
         ]
+        self._given_up.extend((*waiting, *delayed))
+        self._is_behind |= bool(self._given_up)
+
+    def _fail_given_up(self, job_id: JobId, now_s: float) -> list[Command]:
+        """The job waits for a model that cannot be loaded, unless it has ended or the model has a replica since."""
+        entry = self._open.get(job_id)
+        if entry is None or entry.job.state is not JobState.PENDING:
+            return []
+        model_id = entry.job.request.model_id
+        if self._states_of(model_id) - {ReplicaState.STOPPING}:
+            return []
         message = f"The model {model_id} could not be loaded; choose another model or tell the operator."
-        return [
-            command
-            for job_id in (*waiting, *delayed)
-            for command in self._end(self._open[job_id], JobState.FAILED, "model_load_failed", message, now_s)
-        ]
+        return self._end(entry, JobState.FAILED, "model_load_failed", message, now_s)
 
     def _start_running(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
         entry = self._current(job_id, attempt, JobState.DISPATCHED)
@@ -698,21 +720,11 @@ class Scheduler:
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
     def _tick(self, now_s: float) -> list[Command]:
-        commands: list[Command] = []
-        while self._deadlines and self._deadlines[0][0] <= now_s:
-            _, _, job_id = heapq.heappop(self._deadlines)
-            message = "The deadline passed before the job was done."
-            commands += self._end_early(job_id, JobState.EXPIRED, "deadline_exceeded", message, now_s)
-        while self._dooms and self._dooms[0][0] <= now_s:
-            _, _, job_id = heapq.heappop(self._dooms)
-            entry = self._open.get(job_id)
-            if entry is not None and entry.job.state is JobState.PENDING:
-                message = "The job could no longer be done before its deadline."
-                commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", message, now_s)
-        while self._delayed and self._delayed[0][0] <= now_s:
-            _, _, job_id = heapq.heappop(self._delayed)
-            if self._is_delayed(job_id):
-                self._join_line(self._open[job_id])
+        if now_s < self._ticked_at_s:
+            self._clock_set_back(now_s)
+        self._lived_s += min(max(now_s - self._ticked_at_s, 0.0), TICK_S_MAX)
+        self._ticked_at_s = now_s
+        commands = self._catch_up(now_s)
         for model_id, failed_at_s in self._load_failed_at_s.items():
             if now_s - failed_at_s >= self._policy.load_forgiven_s:
                 self._load_failures[model_id] = 0
@@ -728,10 +740,41 @@ class Scheduler:
         if entry is None or worker is None or worker.is_overdue or not self._profiles.is_known(entry.job.request):
             return []
         limit_s = max(self._policy.overdue_s_min, self._policy.overdue_factor * entry.estimate_s)
-        if now_s - entry.dispatched_at_s <= limit_s:
+        if self._lived_s - entry.dispatched_lived_s <= limit_s:
             return []
         worker.is_overdue = True
         return [AbortRun(worker_id=worker.worker_id, job_id=run[0], attempt=run[1])]
+
+    def _catch_up(self, now_s: float) -> list[Command]:
+        """Deal with jobs whose time has come, `OVERDUE_MAX` of them at most."""
+        commands: list[Command] = []
+        for _ in range(OVERDUE_MAX):
+            if self._given_up:
+                commands += self._fail_given_up(self._given_up.popleft(), now_s)
+            elif (job_id := _due(self._deadlines, now_s)) is not None:
+                message = "The deadline passed before the job was done."
+                commands += self._end_early(job_id, JobState.EXPIRED, "deadline_exceeded", message, now_s)
+            elif (job_id := _due(self._dooms, now_s)) is not None:
+                entry = self._open.get(job_id)
+                if entry is not None and entry.job.state is JobState.PENDING:
+                    message = "The job could no longer be done before its deadline."
+                    commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", message, now_s)
+            elif (job_id := _due(self._delayed, now_s)) is not None:
+                if self._is_delayed(job_id):
+                    self._join_line(self._open[job_id])
+            else:
+                self._is_behind = False
+                return commands
+        self._is_behind = True
+        return commands
+
+    def _clock_set_back(self, now_s: float) -> None:
+        """Nobody pauses for longer than the longest pause, and no failure lies in the future."""
+        latest_s = now_s + max(self._policy.backoff_s, default=0.0)
+        self._delayed = [(min(at_s, latest_s), sequence, job_id) for at_s, sequence, job_id in self._delayed]
+        heapq.heapify(self._delayed)
+        failed_at_s = self._load_failed_at_s
+        self._load_failed_at_s = {model_id: min(at_s, now_s) for model_id, at_s in failed_at_s.items()}
 
     # --- moves of a job ----------------------------------------------------------------------------------------------
 
@@ -862,6 +905,7 @@ class Scheduler:
         self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
         entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
+        entry.dispatched_lived_s = self._lived_s
         entry.first_step, entry.is_paused = job.steps_done, False
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
@@ -909,10 +953,10 @@ class Scheduler:
         entry = self._open.get(job_id)
         if entry is None:
             return []
-        job, model_id = entry.job, entry.job.request.model_id
+        job = entry.job
         worker = self._worker_of((job_id, job.attempt)) if job.state in ON_WORKER else None
         if worker is None:
-            return [*self._end(entry, state, code, message, now_s), *self._fill(model_id, now_s)]
+            return self._end(entry, state, code, message, now_s)
         outcome = AttemptOutcome.EXPIRED if state is JobState.EXPIRED else AttemptOutcome.CANCELLED
         ended = self._ended_attempt(entry, worker, outcome, now_s)
         abort = AbortRun(worker_id=worker.worker_id, job_id=job_id, attempt=job.attempt)
@@ -1006,6 +1050,15 @@ class Scheduler:
     def delivery_s(self, card: ModelCard) -> float | None:
         """Expected seconds from the beginning of a run to delivery, for one picture as the card's defaults have it."""
         return self._profiles.picture_s(card)
+
+    def is_behind(self) -> bool:
+        """The time of more jobs has come than were dealt with: let the next tick come soon."""
+        return self._is_behind
+
+    @property
+    def spot_tiers(self) -> frozenset[Tier]:
+        """The tiers whose jobs may run on spot GPUs."""
+        return self._policy.spot_tiers
 
     def open_jobs(self) -> int:
         """Number of jobs that have not ended."""
@@ -1159,6 +1212,11 @@ class Scheduler:
             on_worker = entry.job.state in ON_WORKER
             assert on_worker == ((job_id, entry.job.attempt) in self._runs), f"job {job_id} and its worker disagree"
             assert not entry.job.state.is_terminal, f"job {job_id} has ended and is still open"
+
+
+def _due(heap: list[tuple[float, int, JobId]], now_s: float) -> JobId | None:
+    """Takes whoever's time has come off the heap."""
+    return heapq.heappop(heap)[2] if heap and heap[0][0] <= now_s else None
 
 
 def _check_count(counted: Count, jobs: list[Job], what: str) -> None:

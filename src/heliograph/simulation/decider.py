@@ -67,6 +67,10 @@ class Decider(Protocol):
         """The job has not ended."""
         ...
 
+    def is_behind(self) -> bool:
+        """It has not dealt with all that is due and wants another tick at once."""
+        ...
+
     def open_jobs(self) -> int:
         """Jobs that have not ended."""
         ...
@@ -112,6 +116,7 @@ class Production:
         self._profiles = profiles
         self.scheduler = Scheduler(gpus=making.present, policy=policies.scheduler, profiles=profiles)
         self.is_open = self.scheduler.is_open
+        self.is_behind = self.scheduler.is_behind
         self.open_jobs = self.scheduler.open_jobs
         self.check = self.scheduler.check
         self._cards = cards

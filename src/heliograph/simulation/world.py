@@ -245,6 +245,8 @@ class World:
         decider = self._decider
         if decider is not None:
             self._fold(ClockTicked())
+            while decider.is_behind():
+                self._fold(ClockTicked())
             self._plan(decider)
             pending = decider.pending_jobs()
             running = decider.open_jobs() - pending

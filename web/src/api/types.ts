@@ -22,6 +22,13 @@ export interface Progress {
   fraction: number
 }
 
+/** Seconds until delivery: what is expected, and what holds the truth between them in four of five cases. */
+export interface Eta {
+  low_s: number
+  expected_s: number
+  high_s: number
+}
+
 export interface Adjustment {
   parameter: string
   requested: string
@@ -83,6 +90,7 @@ export interface Job {
   model: string
   created_at: number
   queue_position: number | null
+  eta?: Eta | null
   eta_s: number | null
   progress: Progress | null
   attempt: number
@@ -102,6 +110,7 @@ export interface JobPage {
 }
 
 export interface ProgressEvent extends Progress {
+  eta?: Eta | null
   eta_s: number | null
   phase: Phase
   queue_position: number | null
