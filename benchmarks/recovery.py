@@ -1,101 +1,132 @@
-"""How soon a job runs again after SIGKILL of the only worker, which was busy with it.
+"""How long a server takes to have its jobs back after a crash: `python -m benchmarks.recovery [jobs] [postgres URL]`.
 
-`python -m benchmarks.recovery`. A real server with one worker: before the job can go on, a new process has to start and
-to load the model. The clock runs from the signal until the API says that the job is running with its next attempt. Runs
-of the fake engine are kept every half second here; the step from which the next attempt went on says what that saved.
+A database is filled with open jobs (100,000 unless told otherwise; most wait, some have a deadline or a back-off, 64
+were on a worker). Then, three times each, the parts are timed by themselves (reading and decoding them, putting them in
+line), and a real `heliograph serve` is started with the jobs and without: the difference of its times until it listens
+is the recovery, everything included. Beside the time by the clock stands the CPU time, which other work on the machine
+disturbs less.
 """
 
 import asyncio
+import gc
 import json
 import os
-import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from benchmarks.client import Connection
-from benchmarks.processes import BUILT_IN_MODEL, FAKE_MODEL, Server, served
-from benchmarks.report import Bar, Figure, median, run_alone, with_progress
+from benchmarks.processes import FAKE_MODEL, Process
+from benchmarks.report import median
+from benchmarks.store import a_submission
+from heliograph.app import open_store
+from heliograph.domain.events import ClockTicked, JobRecovered
+from heliograph.domain.ids import GpuId, ModelId
+from heliograph.domain.job import Job, JobState
+from heliograph.domain.tiers import Tier
+from heliograph.domain.views import Gpu
+from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.settings import Settings, StoreSettings
+from heliograph.storage.store import PutJob, Store
 
-RUNNING_AGAIN_S_MAX = 2.0
-STEPS_BEFORE = 15
-POLL_S = 0.005
-GIVE_UP_S = 60.0
-ONE_WORKER = {"HELIOGRAPH_FLEET__WORKERS": "1"}
-FAKE = {
-    **FAKE_MODEL,
-    "HELIOGRAPH_FLEET__FAKE_ENGINE_OPTIONS": json.dumps({"step_s": 0.05}),
-    "HELIOGRAPH_FLEET__CHECKPOINT_EVERY_S": "0.5",
-}
-
-Job = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kill:
-    """Seconds until the job ran again, the step before the kill, and the step that the next attempt went on from."""
-
-    again_s: float
-    step_before: int
-    went_on_from: int
+ON_WORKERS = 64
+ROUNDS = 3
+BATCH = 5_000
 
 
-def measure(is_quick: bool) -> Iterable[Figure]:
-    rounds = 2 if is_quick else 10
-    built_in = {"model": BUILT_IN_MODEL, "steps": 50, "n": 10}
-    with served({**FAKE, **ONE_WORKER}) as server:
-        kills = [_kill_one(server, {"model": "fake", "steps": 100}) for _ in with_progress(range(rounds), "fake")]
-    yield from _figures("fake engine", kills)
-    made_twice = sum(kill.step_before - kill.went_on_from for kill in kills) / rounds
-    steps_before = sum(kill.step_before for kill in kills) / rounds
-    yield Figure(
-        name="  steps made twice", value=made_twice, unit="", baseline=steps_before, baseline_name="without checkpoints"
+def open_job(sequence: int, now_s: float) -> Job:
+    """One of the jobs, by number: all kinds take turns."""
+    (put, _) = a_submission(sequence)
+    assert isinstance(put, PutJob)
+    request = replace(put.job.request, model_id=ModelId("fake"), width_px=256, height_px=256)
+    job = replace(
+        put.job,
+        request=request,
+        tier=list(Tier)[sequence % 3],
+        deadline_at_s=now_s + 3_600 + sequence if sequence % 10 == 0 else None,
+        not_before_s=now_s + 5 if sequence % 50 == 0 else 0.0,
     )
-    with served(ONE_WORKER) as server:
-        kills = [_kill_one(server, built_in) for _ in with_progress(range(rounds), "built-in model")]
-    yield from _figures("built-in model", kills)
+    if sequence <= ON_WORKERS:
+        job = job.moved(JobState.DISPATCHED, now_s=now_s, attempt=1).moved(JobState.RUNNING, now_s=now_s)
+    return job
 
 
-def _figures(title: str, kills: list[_Kill]) -> Iterable[Figure]:
-    again_s = [kill.again_s for kill in kills]
-    yield Figure(name=f"{title}: running again after a kill, median", value=median(again_s), unit="s")
-    yield Figure(name="  slowest", value=max(again_s), unit="s", bar=Bar(limit=RUNNING_AGAIN_S_MAX))
+async def fill(store: Store, count: int) -> None:
+    now_s = time.time()
+    for first in range(1, count + 1, BATCH):
+        last = min(first + BATCH, count + 1)
+        await store.commit([PutJob(job=open_job(sequence, now_s)) for sequence in range(first, last)])
 
 
-def _kill_one(server: Server, body: Mapping[str, object]) -> _Kill:
-    return asyncio.run(_killed(server, body))
+async def parts(settings: Settings) -> tuple[float, float]:
+    """CPU seconds to read and decode the open jobs, and to put them in line."""
+    store = await open_store(settings, claims=True)
+    gc.collect()
+    gc.disable()  # as the server does
+    begun_s = time.process_time()
+    jobs = await store.open_jobs()
+    read_s = time.process_time() - begun_s
+    scheduler = Scheduler(
+        gpus=[Gpu(gpu_id=GpuId("gpu0"), gpu_class="cpu", memory_bytes=1)], policy=SchedulerPolicy(), profiles=Profiles()
+    )
+    begun_s = time.process_time()
+    now_s = time.time()
+    for job in jobs:
+        scheduler.handle(JobRecovered(job=job), now_s=now_s)
+    scheduler.handle(ClockTicked(), now_s=now_s)
+    line_s = time.process_time() - begun_s
+    gc.enable()
+    await store.close()
+    return read_s, line_s
 
 
-async def _killed(server: Server, body: Mapping[str, object]) -> _Kill:
-    (worker,) = [process for process in server.tree() if process.role == "worker"]
-    async with Connection(server.port) as connection:
-        job = await connection.post("/v1/jobs", {"prompt": "a boat at dawn", "seed": 7, **body})
-        before = await _until(connection, job["id"], lambda now: _step(now) >= STEPS_BEFORE)
-        os.kill(worker.pid, signal.SIGKILL)
-        killed_s = time.perf_counter()
-        again = await _until(connection, job["id"], lambda now: now["attempt"] == 2 and now["status"] == "running")
-        again_s = time.perf_counter() - killed_s
-        await connection.post(f"/v1/jobs/{job['id']}/cancel", {})
-    return _Kill(again_s=again_s, step_before=_step(before), went_on_from=_step(again))
+def start_s(data_dir: Path, env: dict[str, str]) -> tuple[float, float]:
+    """Seconds from its start until a real server listens, by the clock and of CPU; it is killed then."""
+    command = [sys.executable, "-m", "heliograph", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    busy = {**FAKE_MODEL, "HELIOGRAPH_FLEET__FAKE_ENGINE_OPTIONS": json.dumps({"step_s": 60}), **env}
+    begun_s = time.perf_counter()
+    with subprocess.Popen(
+        command, env={**os.environ, **busy}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        passed_s = time.perf_counter() - begun_s
+        cpu_s = Process(pid=server.pid, role="server").cpu_s()
+        server.kill()
+    assert "serves on" in line, "the server did not start"
+    return passed_s, cpu_s
 
 
-async def _until(connection: Connection, job_id: str, is_so: Callable[[Job], bool]) -> Job:
-    """The job once that is so. Raises RuntimeError when it ends before, or after a minute."""
-    give_up_s = time.monotonic() + GIVE_UP_S
-    while time.monotonic() < give_up_s:
-        now: Job = json.loads(await connection.get(f"/v1/jobs/{job_id}"))
-        if is_so(now):
-            return now
-        if now["status"] in ("completed", "failed"):
-            raise RuntimeError(f"the job {now['status']} before it could be killed")
-        await asyncio.sleep(POLL_S)
-    raise RuntimeError(f"nothing happened to the job for {GIVE_UP_S:g} s")
+async def prepare(settings: Settings, count: int) -> None:
+    store = await open_store(settings, claims=True)
+    await fill(store, count)
+    await store.close()
 
 
-def _step(job: Job) -> int:
-    return 0 if job["progress"] is None else job["progress"]["step"]
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    url = sys.argv[2] if len(sys.argv) > 2 else None
+    env = {} if url is None else {"HELIOGRAPH_STORE__URL": url}
+    with TemporaryDirectory(prefix="heliograph-bench-") as folder:
+        full, empty = Path(folder) / "full", Path(folder) / "empty"
+        for data_dir in (full, empty):
+            data_dir.mkdir()
+        settings = Settings(data_dir=full, store=StoreSettings.model_validate({"url": url}))
+        asyncio.run(prepare(settings, count))
+        print(f"{count:,} open jobs in {'SQLite' if url is None else 'PostgreSQL'}; median of {ROUNDS}")
+        times = [asyncio.run(parts(settings)) for _ in range(ROUNDS)]
+        for name, seconds in zip(("read and decode", "put in line"), zip(*times, strict=True), strict=True):
+            middle = median(list(seconds))
+            print(f"  {name:<28} {middle:5.2f} CPU-s  {1e6 * middle / count:5.1f} µs each")
+        starts = [(start_s(empty, {}), start_s(full, env)) for _ in range(ROUNDS)]  # neighbours see the same machine
+        for number, unit in enumerate(("s    ", "CPU-s")):
+            without = median([none[number] for none, _ in starts])
+            with_jobs = median([some[number] for _, some in starts])
+            recovery = with_jobs - without
+            print(f"  start without, with jobs     {without:5.2f} {with_jobs:5.2f} {unit}  recovery: {recovery:.2f}")
 
 
 if __name__ == "__main__":
-    run_alone("recovery", __doc__, measure)
+    main()
