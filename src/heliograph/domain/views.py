@@ -138,6 +138,7 @@ class Phase(StrEnum):
     WAITING = "waiting"
     LOADING_MODEL = "loading_model"
     RETRYING = "retrying"
+    PAUSED = "paused"
     HALTED = "halted"
     GENERATING = "generating"
     FINISHING = "finishing"
@@ -160,6 +161,7 @@ class JobView:
     step: int
     steps: int
     eta: Interval | None = None
+    attempts_max: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

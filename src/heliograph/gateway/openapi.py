@@ -164,6 +164,7 @@ _JOB_EXAMPLE: _Schema = {
     "eta": None,
     "progress": {"step": 8, "steps": 8, "fraction": 1.0},
     "attempt": 1,
+    "retry": None,
     "request": {
         "prompt": "a red boat on the sea at sunset",
         "negative_prompt": "",
@@ -884,6 +885,13 @@ _JOB["properties"] |= {
     "completed_at": _nullable("number"),
     "queue_position": _nullable("integer"),
     "eta_s": _nullable("number") | {"description": "Seconds until the pictures are there."},
+    "retry": {
+        "anyOf": [
+            _object({"attempt": _COUNT, "of": _COUNT, "code": _TEXT, "message": _TEXT}),
+            {"type": "null"},
+        ],
+        "description": "After a failed attempt: which one this is, of how many, and why the last one failed.",
+    },
     "eta": _ETA,
     "error": {"anyOf": [_object({"code": _TEXT, "message": _TEXT}), {"type": "null"}]},
     "timings": {
