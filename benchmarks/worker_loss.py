@@ -1,8 +1,9 @@
 """How soon a job runs again after SIGKILL of the only worker, which was busy with it.
 
-`python -m benchmarks.worker_loss`. A real server with one worker: before the job can go on, a new process has to start and
-to load the model. The clock runs from the signal until the API says that the job is running with its next attempt. Runs
-of the fake engine are kept every half second here; the step from which the next attempt went on says what that saved.
+`python -m benchmarks.worker_loss`. A real server with one worker: before the job can go on, a new process has to start
+and to load the model. The clock runs from the signal until the API says that the job is running with its next attempt.
+Runs of the fake engine are kept every half second here; the step from which the next attempt went on says what that
+saved.
 """
 
 import asyncio
