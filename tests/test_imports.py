@@ -47,6 +47,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
+    "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {"domain", "gateway", "live", "observability", "pipeline", "postprocess", "service", "settings"} | STAGES
@@ -57,6 +58,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "app",
             "cli_backup",
+            "cli_fleet",
             "cli_simulate",
             "client",
             "domain",
@@ -82,6 +84,7 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.pillow",
         "fleet.checkpoint_folder",
         "fleet.local",
+        "fleet.orders_file",
         "inference.dual_encoder",
         "inference.fake",
         "inference.onnx",
@@ -124,11 +127,11 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
-    # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
+    # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_simulate", "terminal"}),
+    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
