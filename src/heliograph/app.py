@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -126,6 +126,13 @@ async def installation(
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
         store = await open_store(settings, claims=True)
         stack.push_async_callback(store.close)
+        is_one_command = is_private and may_run_jobs  # it runs its own job, and leaves others to a server
+        starting = stack.enter_context(ExitStack())
+        starting.enter_context(_collector_off())
+        # While they are read, the encoding processes start.
+        open_jobs = None if is_one_command else asyncio.create_task(store.open_jobs())
+        if open_jobs is not None:
+            stack.callback(open_jobs.cancel)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
         gates = GatePolicy(
@@ -200,9 +207,10 @@ async def installation(
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
         if not may_run_jobs:
             pipeline.hold()
-        is_one_command = is_private and may_run_jobs  # it runs its own job, and leaves others to a server
-        working = await stack.enter_async_context(_background(pipeline.run(recovers=not is_one_command)))
+        work = pipeline.run(recovers=not is_one_command, open_jobs=open_jobs)
+        working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
+        starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
         closing = asyncio.Event()
@@ -257,6 +265,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 
     `announce` is told the URL once the server listens.
     """
+    gc.collect()  # now, while there is little to look at: the jobs to come are none of it
     async with installation(settings) as running:
         problem = refuse_open_binding(settings.server.host, has_keys=not running.keys.is_open)
         if problem is not None:
@@ -287,6 +296,16 @@ async def serve_privately(settings: Settings, socket_path: Path, *, may_run_jobs
                 running.closing.set()
                 server.should_exit = True
                 await task
+
+
+@contextmanager
+def _collector_off() -> Generator[None]:
+    """While a hundred thousand jobs are read nothing is garbage, and looking for it again and again takes a second."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def _recovered(pipeline: Pipeline, working: asyncio.Task[None]) -> None:
@@ -348,7 +367,6 @@ async def _serve_until_told(running: Installation, listener: socket.socket, *, o
         stop.set()
 
     # What is alive now lives as long as the server: let the collector look at newer things only, and less often.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -12,7 +12,7 @@ Post-processing runs beside the loop, one task per job; a full disk parks it the
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
@@ -275,20 +275,20 @@ class Pipeline:
         view = self.scheduler.view(job_id, now_s=self.now_s())
         return None if view is None else JobStatus(view=view, outputs=(), cost_micros=Micros(0))
 
-    async def run(self, *, recovers: bool = True) -> None:
+    async def run(self, *, recovers: bool = True, open_jobs: Awaitable[Sequence[Job]] | None = None) -> None:
         """Recover the open jobs the store holds (unless told not to), then work until cancelled.
 
-        When this ends, however it ends, nobody is left waiting for an answer.
+        They are `open_jobs` where the caller has begun to read them. When this ends, however it ends, nobody is left
+        waiting for an answer.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
-                jobs = await self._store.open_jobs() if recovers else ()
+                jobs = await (open_jobs or self._store.open_jobs()) if recovers else ()
                 if recovers:
                     await self._fleet.retain({job.job_id for job in jobs})
-                self._states = {job.job_id: job.state for job in jobs}
-                recovered = [_Letter(event=JobRecovered(job=job)) for job in jobs]
-                await self._take_turn([*recovered, _Letter(event=ClockTicked())])
+                await self._recover(jobs)
+                await self._take_turn([_Letter(event=ClockTicked())])
                 self.is_recovered.set()
                 while True:
                     letters = [await self._inbox.get()]
@@ -331,6 +331,16 @@ class Pipeline:
         return True
 
     # --- one turn ----------------------------------------------------------------------------------------------------
+
+    async def _recover(self, jobs: Sequence[Job]) -> None:
+        """A turn of nothing but open jobs, of which there may be very many: nobody waits for answers or watches."""
+        self._states = {job.job_id: job.state for job in jobs}
+        turn, now_s = _Turn({}), self.now_s()
+        for job in jobs:
+            turn.commands += self.scheduler.handle(JobRecovered(job=job), now_s=now_s)
+        await self._make_durable(turn)
+        for command in turn.commands:
+            await self._carry_out(command)
 
     async def _take_turn(self, letters: Sequence[_Letter]) -> None:
         now_s = self.now_s()

@@ -161,7 +161,7 @@ def without(data: Any, path: str) -> str:
     target = data
     for parent in parents:
         target = target[parent]
-    del target[field]
+    target.pop(field, None)  # a default is not written in the first place
     return json.dumps(data)
 
 

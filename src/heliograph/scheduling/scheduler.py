@@ -337,8 +337,9 @@ class Scheduler:
         if job.job_id in self._open or job.state.is_terminal:
             return []
         # The wall clock may have been set back since: nobody waits longer than the longest back-off.
-        longest_s = max(self._policy.backoff_s, default=0.0)
-        job = replace(job, not_before_s=min(job.not_before_s, now_s + longest_s))
+        latest_s = now_s + max(self._policy.backoff_s, default=0.0)
+        if job.not_before_s > latest_s:
+            job = replace(job, not_before_s=latest_s)
         if job.state is JobState.PENDING:
             return self._wait(self._enter(job), now_s)
         lost = None
@@ -770,7 +771,10 @@ class Scheduler:
             heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
             return []
         self._join_line(entry)
-        return [*self._fill(job.request.model_id, now_s), *self._preempt(job.request.model_id, now_s)]
+        model_id = job.request.model_id
+        if not self._of_model.get(model_id):
+            return []  # after a restart that is so a hundred thousand times
+        return [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
 
     def _doomed_at_s(self, entry: _Open) -> float | None:
         """From when on the job cannot be done before its deadline even if it begins at once; None: not known."""
