@@ -47,13 +47,25 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
+    "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {"domain", "gateway", "live", "observability", "pipeline", "postprocess", "service", "settings"} | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli": frozenset(
-        {"app", "cli_simulate", "client", "domain", "gateway", "observability", "settings", "storage", "terminal"}
+        {
+            "app",
+            "cli_fleet",
+            "cli_simulate",
+            "client",
+            "domain",
+            "gateway",
+            "observability",
+            "settings",
+            "storage",
+            "terminal",
+        }
     ),
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
@@ -70,6 +82,7 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.pillow",
         "fleet.checkpoint_folder",
         "fleet.local",
+        "fleet.orders_file",
         "inference.dual_encoder",
         "inference.fake",
         "inference.onnx",
@@ -113,7 +126,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection"}),
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_simulate", "terminal"}),
+    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),

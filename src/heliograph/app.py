@@ -5,6 +5,7 @@ ends, in reverse order, when the context is left.
 """
 
 import asyncio
+import base64
 import errno
 import gc
 import os
@@ -36,6 +37,7 @@ from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent
 from heliograph.fleet.local import LocalFleet, LocalLimits
+from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
@@ -172,6 +174,7 @@ async def installation(
         )
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
+        orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
@@ -188,6 +191,8 @@ async def installation(
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
             outbox=courier,
+            orders=orders_file.read(),
+            keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
         )
         service = PipelineService(
@@ -242,6 +247,7 @@ async def installation(
             clock=clock,
             new_id=_new_id,
             closing=closing,
+            operator_key=operator_key(data_dir),
             public_url=settings.server.public_url,
         )
         yield Installation(
@@ -603,6 +609,12 @@ def made_data_dir(data_dir: Path) -> Path:
             param="data_dir",
         ) from error
     return data_dir
+
+
+def operator_key(data_dir: Path) -> str:
+    """The secret of whoever runs this installation: who can read the data directory is the operator."""
+    secret = secret_file(data_dir / "operator.key", loss="whoever kept a copy of the operator's key needs the new one")
+    return "hgo_" + base64.urlsafe_b64encode(secret).decode().rstrip("=")
 
 
 def secret_file(path: Path, *, loss: str) -> bytes:

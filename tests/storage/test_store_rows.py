@@ -59,6 +59,7 @@ SCALARS = {
     str: st.text(max_size=20) | st.sampled_from(["", "🐈‍⬛ שלום", "\x00\x1f\u2028", "'; DROP TABLE jobs; --"]),
     int: st.integers(-(2**63), 2**63 - 1),
     float: st.floats(allow_nan=False, allow_infinity=False),
+    bool: st.booleans(),
     types.NoneType: st.none(),
 }
 

@@ -63,6 +63,8 @@ def row_of_job(job: Job) -> Parameters:
         "not_before_s": job.not_before_s,
         "checkpoint": job.checkpoint,
         "steps_done": job.steps_done,
+        "setback": job.setback and {"code": job.setback.code, "message": job.setback.message},
+        "spares_memory": job.spares_memory,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
         "webhook": job.webhook and {"url": job.webhook.url, "events": job.webhook.events},
@@ -113,6 +115,8 @@ _JOB_DEFAULTS: dict[str, object] = {
     "not_before_s": 0.0,
     "checkpoint": None,
     "steps_done": 0,
+    "setback": None,
+    "spares_memory": False,
     "timeline": [],
     "failure": None,
     "webhook": None,
@@ -141,7 +145,7 @@ def job_of_row(row: Row) -> Job:
     """The job in a row of `jobs`."""
     data: dict[str, Any] = _decode(row["data"])
     has = data.get
-    failure, webhook = has("failure"), has("webhook")
+    webhook = has("webhook")
     return Job(
         job_id=row["job_id"],
         tenant_id=row["tenant_id"],
@@ -158,8 +162,10 @@ def job_of_row(row: Row) -> Job:
         not_before_s=has("not_before_s", 0.0),
         checkpoint=has("checkpoint"),
         steps_done=has("steps_done", 0),
+        setback=_failure(has("setback")),
+        spares_memory=has("spares_memory", False),
         timeline=tuple([Moment(state=_STATES[state], at_s=at_s) for state, at_s, *_ in has("timeline", ())]),
-        failure=Failure(code=failure["code"], message=failure["message"]) if failure else None,
+        failure=_failure(has("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
     )
 
@@ -167,6 +173,10 @@ def job_of_row(row: Row) -> Job:
 def _events(names: list[str]) -> tuple[WebhookEvent, ...]:
     """Those of them that this release knows."""
     return tuple(_EVENTS[name] for name in names if name in _EVENTS)
+
+
+def _failure(data: dict[str, Any] | None) -> Failure | None:
+    return Failure(code=data["code"], message=data["message"]) if data else None
 
 
 def _request(data: dict[str, Any], *, model_id: ModelId) -> GenerationRequest:
