@@ -53,9 +53,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {"domain", "gateway", "live", "observability", "pipeline", "postprocess", "service", "settings"} | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_backup": frozenset({"app", "settings"}),
     "cli": frozenset(
         {
             "app",
+            "cli_backup",
             "cli_fleet",
             "cli_simulate",
             "client",
@@ -92,15 +94,18 @@ TECHNOLOGY_FILES = frozenset(
         "inference.upscaler",
         "inference.worker",
         "outbound.http",
+        "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
         "storage.memory",
         "storage.postgres",
         "storage.postgres_connection",
+        "storage.postgres_copy",
         "storage.schema",
         "storage.sql_store",
         "storage.sqlite",
         "storage.sqlite_connection",
+        "storage.sqlite_copy",
     }
 )
 """Files that do I/O, and their in-memory twins."""
@@ -122,8 +127,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
+    "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
-    "psycopg": frozenset({"storage.postgres", "storage.postgres_connection"}),
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "terminal"}),
@@ -132,7 +137,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
     "structlog": frozenset({"app", "gateway.middleware", "gateway.webhook_courier", "observability", "pipeline"}),
-    "typer": frozenset({"cli", "cli_simulate"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),

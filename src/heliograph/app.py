@@ -62,6 +62,8 @@ from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
+from heliograph.storage import backup, sqlite_copy
+from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
@@ -583,19 +585,64 @@ async def open_store(settings: Settings, *, claims: bool) -> Store:
     whatever the directory allows.
     """
     if settings.store.url is not None:
-        try:
+        with _driver_needed():
             from heliograph.storage.postgres import PostgresStore
-        except ImportError as error:
-            raise Unavailable(
-                f"A store in PostgreSQL needs a driver that is not installed ({error}): "
-                "pip install 'heliograph[postgres]'",
-                code="postgres_missing",
-                param="store.url",
-            ) from error
         return await PostgresStore.open(settings.store.url.get_secret_value(), claims=claims)
-    path = settings.data_dir / "heliograph.sqlite"
+    path = settings.data_dir / backup.DATABASE
     await asyncio.to_thread(path.touch, mode=0o600)
     return await SqliteStore.open(path)  # who may run jobs is settled by the lock of the data directory
+
+
+def back_up(settings: Settings, out: Path, *, has_pictures: bool) -> Manifest:
+    """Write a backup to the new folder `out`, while a server may be running.
+
+    Raises `InvalidRequest` when it exists, `NotFound` when there is nothing to back up, `Unavailable` when that fails.
+    """
+
+    def copy_database(target: Path) -> None:
+        if settings.store.url is None:
+            sqlite_copy.copy_out(settings.data_dir / backup.DATABASE, target)
+        else:
+            with _driver_needed():
+                from heliograph.storage import postgres_copy
+            postgres_copy.copy_out(settings.store.url.get_secret_value(), target)
+
+    return backup.write_backup(
+        out, settings.data_dir, copy_database, has_pictures=has_pictures, version=__version__, now_s=time.time()
+    )
+
+
+def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:
+    """Fill an empty store and data directory from a backup, whichever store that was of; the pictures left out, too.
+
+    Raises `InvalidRequest` for what is no backup or where something is already, `Unavailable` while a server runs.
+    """
+    manifest = backup.read_manifest(source)
+    data_dir = made_data_dir(settings.data_dir)
+
+    def restore_database(file: Path) -> None:
+        if settings.store.url is None:
+            sqlite_copy.copy_in(file, data_dir / backup.DATABASE)
+        else:
+            with _driver_needed():
+                from heliograph.storage import postgres_copy
+            postgres_copy.copy_in(file, settings.store.url.get_secret_value(), scratch=data_dir / ".restoring")
+
+    with DataDirLock.acquire(data_dir):
+        return manifest, backup.restore_files(source, data_dir, restore_database)
+
+
+@contextmanager
+def _driver_needed() -> Generator[None]:
+    """Say how to install the driver of PostgreSQL where it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise Unavailable(
+            f"A store in PostgreSQL needs a driver that is not installed ({error}): pip install 'heliograph[postgres]'",
+            code="postgres_missing",
+            param="store.url",
+        ) from error
 
 
 def made_data_dir(data_dir: Path) -> Path:

@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
+from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_fleet import fleet_tables
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.client import Client, JsonObject
@@ -475,7 +476,7 @@ def webhooks_replay(
     typer.echo(f"{what} is due now; a running server sends it.")
 
 
-# --- the simulator's commands, in cli_simulate.py --------------------------------------------------------------------
+# --- commands of cli_backup.py and cli_simulate.py --------------------------------------------------------------------
 
 
 def _stopping(command: Callable[..., None]) -> Callable[..., None]:
@@ -488,6 +489,8 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
     return stopping
 
 
+cli.command("backup")(_stopping(backup_command))
+cli.command("restore")(_stopping(restore_command))
 cli.command("simulate")(_stopping(simulate_command))
 cli.command("plan")(_stopping(plan_command))
 cli.command("export-trace")(_stopping(export_trace_command))
