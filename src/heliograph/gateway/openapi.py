@@ -56,7 +56,6 @@ _ERRORS: Mapping[str, HeliographError] = {
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
     "no_delivery": NotFound(f"There is no delivery {_DELIVERY_ID}.", code="delivery_not_found"),
-    "no_model": NotFound("There is no model dall-e.", code="model_not_found", param="model"),
     "bad_url": InvalidRequest("url: must begin with https://.", param="url", code="url_not_allowed"),
     "too_slow": ProtocolError(
         HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive within 30 s.", code="request_timeout"
