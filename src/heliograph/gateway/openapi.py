@@ -54,7 +54,6 @@ _ERRORS: Mapping[str, HeliographError] = {
     "no_model": NotFound("There is no model called 'helio-bass'.", param="model", code="model_not_found"),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
-    "no_model": NotFound("There is no model called 'sdxl'.", param="model", code="model_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
     "no_delivery": NotFound(f"There is no delivery {_DELIVERY_ID}.", code="delivery_not_found"),
     "bad_url": InvalidRequest("url: must begin with https://.", param="url", code="url_not_allowed"),
