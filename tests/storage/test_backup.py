@@ -167,10 +167,7 @@ async def a_picture(settings: Settings, content: bytes) -> str:
 async def with_picture(settings: Settings, content: bytes) -> str:
     """One finished job, its only picture of this content; the name of its file."""
     name = await a_picture(settings, content)
-    output = an_output(DONE, sha256=hashlib.sha256(content).hexdigest())
-    output = type(output)(
-        **{each: getattr(output, each) for each in output.__slots__} | {"blob": name, "thumbnail_blob": name}
-    )
+    output = replace(an_output(DONE), sha256=name.partition(".")[0], blob=name, thumbnail_blob=name)
     await filled(settings, PutJob(job=DONE), PutOutput(output=output))
     return name
 
