@@ -25,7 +25,7 @@ FORMAT = 1
 DATABASE = "heliograph.sqlite"
 MANIFEST = "manifest.json"
 BLOBS = "blobs"
-KEYS = ("link.key", "webhooks.key")
+KEYS = ("link.key", "webhook.key")
 """Secrets in the data directory that what is in the database depends on."""
 
 NOT_COPIED = frozenset({"alembic_version", "writer_epoch"})
