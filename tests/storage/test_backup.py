@@ -1,7 +1,6 @@
 """A backup of either store, taken while it is written to, fills either store again."""
 
 import asyncio
-import hashlib
 import json
 import shutil
 import sqlite3
