@@ -12,8 +12,11 @@ PYTEST_ARGS ?=
 SEEDS  ?= 10
 SCALE  ?= 10,20,40
 DAYS   ?= 0:7
+JOBS   ?= 1000
+SEED   ?= 1
+STORE  ?= sqlite
 
-.PHONY: help demo test check fix bench bench-model bench-policies sim-faults web lock clean
+.PHONY: help demo test check fix bench bench-model bench-policies sim-faults chaos web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +49,9 @@ bench-policies: $(STAMPS)/dev  ## Our policies against the literature's, simulat
 sim-faults: SEEDS = 10000
 sim-faults: $(STAMPS)/dev  ## Thousands of simulated worlds full of faults; goes on where it stopped
 	@$(PYTHON) -m benchmarks.sim_faults --seeds $(SEEDS)
+
+chaos: $(STAMPS)/dev  ## A real server under kills, freezes and full disks: JOBS=1000 SEED=1 STORE=sqlite
+	@$(PYTHON) -m tests.chaos --jobs $(JOBS) --seed $(SEED) --store $(STORE)
 
 web:  ## Build the page; without Node everything else works and / says what to do
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PAGE); \

@@ -47,6 +47,7 @@ FAULTS: dict[str, tuple[float, ...]] = {
     "late_messages": (0.0, 0.1, 0.6),
     "clock_jumps_per_hour": (0.0, 12.0, 120.0),
     "restarts_per_hour": (0.0, 6.0, 40.0),
+    "halts_per_hour": (0.0, 12.0, 60.0),
 }
 """What a world may suffer from: never, now and then, all the time."""
 
@@ -88,7 +89,7 @@ def world_of(seed: int) -> str:
     lines += _workload(dice, has_gang)
     lines += ["[targets.image]", "pro = 15", "standard = 40", "free = 90"]
     lines += ["[machine]", f"can_resume = {dice.choice(('true', 'true', 'false'))}", "boot_s = 10", "load_spread = 0.4"]
-    lines += ["[faults]", "silence_s = 15", "gpu_repair_s = 40", "clock_jump_s = 90", "restart_s = 5"]
+    lines += ["[faults]", "silence_s = 15", "gpu_repair_s = 40", "clock_jump_s = 90", "restart_s = 5", "halt_s = 20"]
     lines += [f"late_s = {dice.choice((2, 20))}"]
     lines += [f"{name} = {dice.choices(rates, (5, 3, 1))[0]}" for name, rates in FAULTS.items()]
     lines += _policies(dice, spot)

@@ -31,6 +31,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -61,6 +62,7 @@ from heliograph.domain.model_card import (
     Timing,
 )
 from heliograph.domain.money import Micros
+from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
@@ -68,6 +70,7 @@ from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
     FleetView,
     Gpu,
+    Interval,
     JobStatus,
     JobView,
     Market,
@@ -272,6 +275,7 @@ def a_status(
     phase: Phase | None = None,
     queue_position: int | None = None,
     eta_s: float | None = None,
+    eta: Interval | None = None,
     step: int = 0,
     outputs: tuple[Output, ...] = (),
     cost_micros: int = 0,
@@ -280,7 +284,15 @@ def a_status(
     job = a_job() if job is None else job
     if phase is None:
         phase = Phase.DONE if job.state.is_terminal else Phase.WAITING
-    view = JobView(job=job, phase=phase, queue_position=queue_position, eta_s=eta_s, step=step, steps=job.request.steps)
+    view = JobView(
+        job=job,
+        phase=phase,
+        queue_position=queue_position,
+        eta_s=eta_s,
+        eta=eta,
+        step=step,
+        steps=job.request.steps,
+    )
     return JobStatus(view=view, outputs=outputs, cost_micros=Micros(cost_micros))
 
 
@@ -584,6 +596,10 @@ def gpu_gone(gpu: str = "gpu0") -> GpuGone:
 
 def drain_requested() -> DrainRequested:
     return DrainRequested()
+
+
+def halts_set(*halts: Halt) -> HaltsSet:
+    return HaltsSet(halts=halts)
 
 
 def clock_ticked() -> ClockTicked:

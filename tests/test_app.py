@@ -32,28 +32,28 @@ def test_the_clock_follows_the_wall_forwards_and_never_backwards() -> None:
     assert now_s() == 4_604.0, "time goes on by itself"
 
 
-def test_the_link_secret_is_made_once_and_kept_private(tmp_path: Path) -> None:
+def test_a_secret_file_is_made_once_and_kept_private(tmp_path: Path) -> None:
     path = tmp_path / "link.key"
-    secret = app.link_secret(path)
-    assert len(secret) == app.LINK_SECRET_BYTES
-    assert app.link_secret(path) == secret
+    secret = app.secret_file(path, loss="all is lost")
+    assert len(secret) == app.SECRET_BYTES
+    assert app.secret_file(path, loss="all is lost") == secret
     assert mode_of(path) == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["link.key"]
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 33])
-def test_a_damaged_link_secret_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_secret_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "link.key"
     path.write_bytes(content)
-    with pytest.raises(Unavailable, match="damaged"):
-        app.link_secret(path)
+    with pytest.raises(Unavailable, match=r"is damaged.*all is lost"):
+        app.secret_file(path, loss="all is lost")
     assert path.read_bytes() == content, "nothing is replaced behind the operator's back"
 
 
 async def test_jobs_and_pictures_are_private_in_a_directory_that_is_not(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     data_dir = app.made_data_dir(tmp_path)
-    store = await app.open_store(data_dir)
+    store = await app.open_store(Settings(data_dir=data_dir), claims=True)
     await store.close()
     assert mode_of(data_dir / "heliograph.sqlite") == 0o600
     assert mode_of(data_dir / "blobs") == 0o700

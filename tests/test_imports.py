@@ -16,7 +16,19 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "heliograph"
 
 STAGES = frozenset(
-    {"prompts", "routing", "scheduling", "fleet", "inference", "quality", "delivery", "billing", "storage"}
+    {
+        "prompts",
+        "routing",
+        "scheduling",
+        "fleet",
+        "inference",
+        "quality",
+        "delivery",
+        "billing",
+        "storage",
+        "webhooks",
+        "outbound",
+    }
 )
 """They never import one another: what crosses from one to another is a value of `domain`."""
 
@@ -66,9 +78,12 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_images",
         "inference.upscaler",
         "inference.worker",
+        "outbound.http",
         "storage.data_dir",
         "storage.group_commit",
         "storage.memory",
+        "storage.postgres",
+        "storage.postgres_connection",
         "storage.schema",
         "storage.sql_store",
         "storage.sqlite",
@@ -80,7 +95,7 @@ TECHNOLOGY_FILES = frozenset(
 PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
-    "cli": frozenset({"storage.sqlite", "storage.data_dir"}),
+    "cli": frozenset({"storage.data_dir"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
     "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
@@ -89,12 +104,13 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
     "fastapi": frozenset({"gateway", "app"}),
-    "httpx": frozenset({"client"}),
+    "httpx": frozenset({"client", "outbound.http"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
+    "psycopg": frozenset({"storage.postgres", "storage.postgres_connection"}),
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "rich": frozenset({"cli", "cli_simulate", "terminal"}),
@@ -102,7 +118,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
-    "structlog": frozenset({"app", "gateway.middleware", "observability", "pipeline"}),
+    "structlog": frozenset({"app", "gateway.middleware", "gateway.webhook_courier", "observability", "pipeline"}),
     "typer": frozenset({"cli", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
@@ -114,11 +130,14 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
+WRITES_DATES = frozenset({"gateway.timestamps"})
+"""It turns seconds into the dates of other people's APIs and never asks what time it is."""
+
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | SEEDED_CHANCE
+    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | WRITES_DATES | SEEDED_CHANCE
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
@@ -132,7 +151,7 @@ DOES_BY_TRADE = (
 )
 """Where `async def` may be: a stage that awaits is doing, not deciding. Ports say what their implementations do."""
 
-PORTS = frozenset({"delivery.blobs", "fleet.driver", "storage.store"})
+PORTS = frozenset({"delivery.blobs", "fleet.driver", "outbound.reply", "storage.store"})
 
 
 def module_name(path: Path) -> str:
@@ -265,5 +284,6 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
     assert {name for name in named - used if name != "pillow"} == set(), "unused"
+    optional = {re.match(r"[\w.-]+", each)[0] for each in project["optional-dependencies"]["postgres"]}
     brought_along = {"PIL", "starlette", "typing_extensions"}  # by Pillow, FastAPI and pydantic
-    assert used - sys.stdlib_module_names - named - brought_along - {"heliograph"} == set(), "not declared"
+    assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

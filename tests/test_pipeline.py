@@ -14,10 +14,19 @@ from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
 from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded, Timeout, Unavailable
-from heliograph.domain.events import CheckpointKept, RunStarted
+from heliograph.domain.events import (
+    CheckpointKept,
+    GateRejected,
+    ImagesReady,
+    OutputsStored,
+    PostProcessingFailed,
+    RunFailed,
+    RunStarted,
+    StepDone,
+)
 from heliograph.domain.ids import ModelId, TenantId
 from heliograph.domain.job import AttemptOutcome, JobState
-from heliograph.domain.lifecycle import JobMoved, LifecycleEvent, RequestRefused
+from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
 from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
@@ -33,7 +42,19 @@ from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.store import PutJob, PutRefusal, Write
-from tests.builders import MODEL, a_card, a_catalogue, a_gpu, a_job, a_request
+from tests.builders import (
+    MODEL,
+    a_card,
+    a_catalogue,
+    a_gpu,
+    a_job,
+    a_request,
+    checkpoint_kept,
+    gate_rejected,
+    outputs_stored,
+    post_processing_failed,
+    run_failed,
+)
 from tests.scripted_fleet import ScriptedFleet
 
 ALICE = Caller(tenant_id=TenantId("alice"), tier=Tier.STANDARD)
@@ -428,6 +449,38 @@ async def test_a_lost_worker_is_replaced_and_its_job_tried_again() -> None:
         attempts = await world.store.attempts(job_id)
     assert done.view.job.attempt == 2
     assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.WORKER_LOST, AttemptOutcome.SUCCEEDED]
+
+
+async def test_nothing_comes_of_an_attempt_that_is_over() -> None:
+    """A worker that was given up comes back and tells of all it did; its job runs elsewhere by now."""
+    loop = asyncio.get_running_loop()
+    async with World(holds=True, clock=lambda: loop.time() * 1_000).running() as world:
+        job_id = await world.submit()
+        await until(lambda: world.orders)
+        assert world.fleet is not None
+        world.fleet.lose(world.fleet.workers[0])
+        await until(lambda: len(world.orders) == 2)
+        world.fleet.finish(world.orders[0])
+        for late in (checkpoint_kept, run_failed, outputs_stored, gate_rejected, post_processing_failed):
+            await world.pipeline.emit(late(job_id))
+        ignored = [StepDone, StepDone, ImagesReady, CheckpointKept, RunFailed]
+        ignored += [OutputsStored, GateRejected, PostProcessingFailed]
+        await until(lambda: sum(isinstance(event, LateEventIgnored) for event in world.events) == len(ignored))
+        status = await world.service.status(job_id, caller=ALICE)
+        assert (status.view.job.state, status.view.job.attempt) == (JobState.RUNNING, 2)
+        assert (status.view.step, status.view.job.checkpoint) == (0, None)
+        world.fleet.finish(world.orders[1])
+        done = await world.service.wait(job_id, caller=ALICE, timeout_s=5)
+        attempts, lines = await world.store.attempts(job_id), await world.store.ledger(job_id)
+    names = [event.event for event in world.events if isinstance(event, LateEventIgnored)]
+    assert sorted(names) == sorted(kind.__name__ for kind in ignored)
+    steps = [event.step for event in world.events if isinstance(event, JobStepped)]
+    assert [step.attempt for step in steps] == [2, 2], "nobody is shown the steps of the older attempt"
+    assert (done.view.job.state, len(done.outputs)) == (JobState.COMPLETED, 1)
+    assert [attempt.outcome for attempt in attempts] == [AttemptOutcome.WORKER_LOST, AttemptOutcome.SUCCEEDED]
+    ledger.check(lines)
+    paid = {line.posting_id for line in lines if line.account is Account.TENANT}
+    assert len(paid) == 1, "charged once"
 
 
 async def test_cancel_is_durable_when_it_returns_and_reaches_the_worker() -> None:

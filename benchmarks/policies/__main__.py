@@ -127,7 +127,7 @@ def figures_of(options: Options) -> dict[str, dict[str, Figures]]:
         for policy, metrics in warm_pools(options).items():
             figures.setdefault("warm_pool", {})[policy] = {name: Figure.of([value]) for name, value in metrics.items()}
     if "decision_time" in options.axes:
-        times = decision_times(sizes=(10_000, 100_000))
+        times = decision_times(sizes=(10_000, 1_000_000))
         figures["decision_time"] = {"heliograph": {name: Figure.of([value]) for name, value in times.items()}}
     return {axis: figures[axis] for axis in AXES if axis in figures}
 

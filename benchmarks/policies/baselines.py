@@ -42,6 +42,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -134,6 +135,10 @@ class Baseline:
     def pending_jobs(self) -> int:
         """Jobs in line."""
         return len(self._line)
+
+    def is_behind(self) -> bool:
+        """They do everything at once."""
+        return False
 
     def is_open(self, job_id: JobId) -> bool:
         """The job has not ended."""
@@ -263,7 +268,12 @@ class Baseline:
             case ClockTicked():
                 return self._expire(now_s)
             case (
-                SubmissionAbandoned() | StepDone() | PostProcessingFailed() | DrainRequested() | GpuNotice()
+                SubmissionAbandoned()
+                | StepDone()
+                | PostProcessingFailed()
+                | DrainRequested()
+                | HaltsSet()
+                | GpuNotice()
             ):  # none of the baselines heeds them
                 pass
             case _:

@@ -24,12 +24,14 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
+from heliograph import __version__
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.disk import DiskBlobStore
 from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
+from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent
@@ -38,10 +40,16 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
 from heliograph.gateway.keys import KeyRing
+from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.webhook_bodies import body_of
+from heliograph.gateway.webhook_courier import Courier
+from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
+from heliograph.outbound import OutboundPolicy, parsed_networks
+from heliograph.outbound.http import OutboundHttp
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import AllowAll
@@ -54,7 +62,8 @@ from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
-from heliograph.storage.store import Store
+from heliograph.storage.store import Store, StoredJob
+from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
 WEIGHTS_DIR = PACKAGE_DIR / "weights"
@@ -62,7 +71,7 @@ DATA_FILES_DIR = PACKAGE_DIR / "data"
 PAGE_DIR = PACKAGE_DIR / "gateway" / "page"
 KEY_RELOAD_S = 2.0
 WORKERS_DEFAULT_MAX = 4
-LINK_SECRET_BYTES = 32
+SECRET_BYTES = 32
 REFUSALS_KEPT_S = 30 * 86_400.0
 STALL_S_MAX = 30.0
 """A connection whose peer takes nothing for so long is cut by the kernel, and with it what was sent into it."""
@@ -78,7 +87,8 @@ FAREWELL_S = 0.25
 class Installation:
     """A running system: `app` to serve, `pipeline` to drain, `closing` to set when nothing more will happen to a job.
 
-    `working` ends only when the pipeline broke.
+    `working` ends only when the pipeline broke. `courier` delivers webhooks while its `run` runs; `links` are those it
+    puts into them.
     """
 
     settings: Settings
@@ -86,6 +96,8 @@ class Installation:
     working: asyncio.Task[None]
     app: FastAPI
     keys: KeyRing
+    links: PictureLinks
+    courier: Courier
     lock: DataDirLock
     closing: asyncio.Event
 
@@ -112,7 +124,7 @@ async def installation(
     log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
-        store = await open_store(data_dir)
+        store = await open_store(settings, claims=True)
         stack.push_async_callback(store.close)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
@@ -133,6 +145,24 @@ async def installation(
         await post.warm_up()
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
+        book = EndpointBook(await store.webhook_endpoints())
+        signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
+        outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
+        outbound = OutboundHttp(outbound_policy, user_agent=f"Heliograph/{__version__}")
+        stack.push_async_callback(outbound.close)
+        courier = Courier(
+            store=store,
+            book=book,
+            signer=signer,
+            outbound=outbound,
+            policy=outbound_policy,
+            retries=RetryPolicy(delays_s=settings.webhooks.retry_delays_s, jitter=settings.webhooks.retry_jitter),
+            timeout_s=settings.webhooks.timeout_s,
+            log_s=settings.webhooks.log_s,
+            publish=metrics,
+            clock=clock,
+            luck=secrets.SystemRandom().random,
+        )
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
         pipeline = Pipeline(
@@ -150,6 +180,7 @@ async def installation(
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
+            outbox=courier,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
         )
         service = PipelineService(
@@ -175,16 +206,35 @@ async def installation(
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
         closing = asyncio.Event()
+        links = PictureLinks(
+            keys=keys,
+            secret=secret_file(data_dir / "link.key", loss="links that were handed out stop working then"),
+            ttl_s=settings.gateway.link_ttl_s,
+            clock=clock,
+        )
+        desk = WebhookDesk(
+            store=store,
+            book=book,
+            signer=signer,
+            policy=outbound_policy,
+            endpoints_max=settings.webhooks.endpoints_max_per_tenant,
+            wake=courier.committed,
+            clock=clock,
+            new_id=_new_id,
+        )
         app = create_app(
             service,
             keys=keys,
             settings=settings.gateway,
+            limits=settings.limits,
             metrics=lambda: metrics.scrape(pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view()),
-            link_secret=link_secret(data_dir / "link.key"),
+            links=links,
+            desk=desk,
             page_dir=PAGE_DIR,
             clock=clock,
             new_id=_new_id,
             closing=closing,
+            public_url=settings.server.public_url,
         )
         yield Installation(
             settings=settings,
@@ -192,6 +242,8 @@ async def installation(
             working=working,
             app=app,
             keys=keys,
+            links=links,
+            courier=courier,
             lock=lock,
             closing=closing,
         )
@@ -212,7 +264,13 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
         with _listening_socket(settings.server.host, settings.server.port) as listener:
             url = _url_of(listener)
             running.lock.publish(url)
-            await _serve_until_told(running, listener, on_started=lambda: announce(url))
+            base_url = settings.server.public_url or url
+
+            def render(message: WebhookMessage, stored: StoredJob) -> bytes:
+                return body_of(message, stored, base_url=base_url, output_path=running.links.path)
+
+            async with _background(running.courier.run(render=render)):
+                await _serve_until_told(running, listener, on_started=lambda: announce(url))
 
 
 @asynccontextmanager
@@ -411,6 +469,7 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
+        lease_s=fleet.lease_s,
         step_timeout_s=fleet.step_timeout_s,
         abort_grace_s=fleet.abort_grace_s,
         memory_bytes_max=fleet.slot_memory_bytes,
@@ -493,11 +552,26 @@ def _reader(card: ModelCard) -> PromptReader:
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
 
 
-async def open_store(data_dir: Path) -> SqliteStore:
-    """The store of a data directory. Its files are for this user only, whatever the directory allows."""
-    path = data_dir / "heliograph.sqlite"
+async def open_store(settings: Settings, *, claims: bool) -> Store:
+    """The store: PostgreSQL where the settings name one, else SQLite in the data directory, which must exist.
+
+    With `claims` it is opened to run jobs, which one process at a time may do. SQLite's files are for this user only,
+    whatever the directory allows.
+    """
+    if settings.store.url is not None:
+        try:
+            from heliograph.storage.postgres import PostgresStore
+        except ImportError as error:
+            raise Unavailable(
+                f"A store in PostgreSQL needs a driver that is not installed ({error}): "
+                "pip install 'heliograph[postgres]'",
+                code="postgres_missing",
+                param="store.url",
+            ) from error
+        return await PostgresStore.open(settings.store.url.get_secret_value(), claims=claims)
+    path = settings.data_dir / "heliograph.sqlite"
     await asyncio.to_thread(path.touch, mode=0o600)
-    return await SqliteStore.open(path)
+    return await SqliteStore.open(path)  # who may run jobs is settled by the lock of the data directory
 
 
 def made_data_dir(data_dir: Path) -> Path:
@@ -513,23 +587,24 @@ def made_data_dir(data_dir: Path) -> Path:
     return data_dir
 
 
-def link_secret(path: Path) -> bytes:
-    """The key that signs picture links; made once, for this user only. Raises `Unavailable` for a damaged one."""
+def secret_file(path: Path, *, loss: str) -> bytes:
+    """The secret in a file; made once, for this user only. Raises `Unavailable` for a damaged one, saying what is lost
+    with it."""
     if not path.exists():
         draft = path.with_suffix(".new")
         draft.unlink(missing_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(LINK_SECRET_BYTES))
+            file.write(secrets.token_bytes(SECRET_BYTES))
             file.flush()
             os.fsync(descriptor)
         draft.rename(path)
     secret = path.read_bytes()
-    if len(secret) != LINK_SECRET_BYTES:
+    if len(secret) != SECRET_BYTES:
         raise Unavailable(
-            f"{path} is damaged: {len(secret)} bytes instead of {LINK_SECRET_BYTES}. Delete it to get a new one; links "
-            "that were handed out stop working then.",
-            code="link_key_damaged",
+            f"{path} is damaged: {len(secret)} bytes instead of {SECRET_BYTES}. Restore it, or delete it to get a new "
+            f"one; {loss}.",
+            code="secret_file_damaged",
         )
     return secret
 

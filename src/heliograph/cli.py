@@ -18,6 +18,7 @@ from typing import Annotated, NoReturn, TypeVar, cast
 
 import typer
 import uvloop
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -35,8 +36,7 @@ from heliograph.gateway.keys import mint
 from heliograph.observability import configure_logging
 from heliograph.settings import Settings, read_settings
 from heliograph.storage.data_dir import Holder, holder
-from heliograph.storage.sqlite import SqliteStore
-from heliograph.storage.store import PutApiKey
+from heliograph.storage.store import PutApiKey, Store
 from heliograph.terminal import ProgressView
 
 EXIT_JOB_FAILED = 1
@@ -51,14 +51,18 @@ FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "we
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 jobs_cli = typer.Typer(invoke_without_command=True, help="List, show and cancel jobs of a running server.")
+webhooks_cli = typer.Typer(no_args_is_help=True, help="Endpoints that hear of jobs, and what was sent to them.")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(jobs_cli, name="jobs")
+cli.add_typer(webhooks_cli, name="webhooks")
 
 _T = TypeVar("_T")
 
 JobIdArgument = Annotated[
     str, typer.Argument(metavar="JOB_ID", help="As `generate --json` or `heliograph jobs` names it.")
 ]
+
+EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT_ID", help="As `heliograph webhooks list` names it.")]
 
 DataDir = Annotated[Path | None, typer.Option(help="Where jobs, ledger and pictures are kept.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -137,15 +141,25 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to bind; anything but loopback needs keys.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind; 0 picks a free one.", min=0, max=65535)] = None,
     data_dir: DataDir = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="PostgreSQL database, as postgresql://user@host/name; passwords belong in HELIOGRAPH_STORE__URL or "
+            "~/.pgpass, where others do not see them.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the API and the page until Ctrl-C."""
     settings = _settings(data_dir)
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=changes)})
+    if store is not None:
+        settings = settings.model_copy(update={"store": settings.store.model_copy(update={"url": SecretStr(store)})})
     configure_logging(level=settings.log.level, json_lines=settings.log.json_lines)
 
     def announce(url: str) -> None:
-        typer.echo(f"Heliograph {__version__} serves on {url}  (data in {settings.data_dir}; Ctrl-C drains and stops)")
+        kept = f"data in {settings.data_dir}" + (", jobs in PostgreSQL" if settings.store.url is not None else "")
+        typer.echo(f"Heliograph {__version__} serves on {url}  ({kept}; Ctrl-C drains and stops)")
 
     _run(app.serve(settings, announce=announce))
 
@@ -215,7 +229,7 @@ def keys_revoke(
 ) -> None:
     """Revoke a key; a running server notices within two seconds."""
 
-    async def revoke(store: SqliteStore) -> None:
+    async def revoke(store: Store) -> None:
         found = [key for key in await store.api_keys() if key.key_id == key_id]
         if not found:
             raise NotFound(f"There is no key {key_id}; see `heliograph keys list`.", param="key_id")
@@ -265,6 +279,113 @@ def jobs_cancel(job_id: JobIdArgument, data_dir: DataDir = None, api_key: Key = 
     """Cancel a job."""
     job = _run(_ask(_settings(data_dir), api_key, lambda client: client.cancel(job_id)))
     typer.echo(f"{job_id} is {job['status']}.")
+
+
+@webhooks_cli.command("add")
+def webhooks_add(
+    url: Annotated[str, typer.Argument(help="Where to send events: public and https, or an allowed network.")],
+    events: Annotated[str | None, typer.Option(help="Which, with commas between them; by default all.")] = None,
+    description: Annotated[str, typer.Option(help="A word to tell endpoints apart.")] = "",
+    data_dir: DataDir = None,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add an endpoint that hears of every job, and print its secret, once."""
+    body: JsonObject = {"url": url, "description": description}
+    if events is not None:
+        body["events"] = [name.strip() for name in events.split(",")]
+    endpoint = _run(_ask(_settings(data_dir), api_key, lambda client: client.add_webhook_endpoint(body)))
+    if as_json:
+        typer.echo(json.dumps(endpoint))
+    else:
+        typer.echo(f"{endpoint['secret']}\n\nEndpoint {endpoint['id']}. The secret is not shown again.")
+
+
+@webhooks_cli.command("list")
+def webhooks_list(data_dir: DataDir = None, api_key: Key = None, as_json: AsJson = False) -> None:
+    """List endpoints."""
+    endpoints = _run(_ask(_settings(data_dir), api_key, lambda client: client.webhook_endpoints()))
+    if as_json:
+        typer.echo(json.dumps({"endpoints": endpoints}))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("endpoint", "url", "events", "state", "description"):
+        table.add_column(column, overflow="fold")
+    for endpoint in endpoints:
+        state = "active" if endpoint["disabled_at"] is None else f"disabled: {endpoint['disabled_reason']}"
+        events = " ".join(cast("list[str]", endpoint["events"]))
+        cells = (endpoint["id"], endpoint["url"], events, state, endpoint["description"])
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    _console().print(table)
+
+
+@webhooks_cli.command("remove")
+def webhooks_remove(endpoint_id: EndpointArgument, data_dir: DataDir = None, api_key: Key = None) -> None:
+    """Forget an endpoint, and everything that was or is to be sent there."""
+    _run(_ask(_settings(data_dir), api_key, lambda client: client.remove_webhook_endpoint(endpoint_id)))
+    typer.echo(f"{endpoint_id} is gone.")
+
+
+@webhooks_cli.command("enable")
+def webhooks_enable(endpoint_id: EndpointArgument, data_dir: DataDir = None, api_key: Key = None) -> None:
+    """Enable an endpoint that was disabled; what it missed meanwhile is not sent by itself."""
+    body = {"disabled": False}
+    _run(_ask(_settings(data_dir), api_key, lambda client: client.change_webhook_endpoint(endpoint_id, body)))
+    typer.echo(f"{endpoint_id} is enabled.")
+
+
+@webhooks_cli.command("rotate")
+def webhooks_rotate(endpoint_id: EndpointArgument, data_dir: DataDir = None, api_key: Key = None) -> None:
+    """Make a new secret and print it, once; for a day the old one signs as well."""
+    endpoint = _run(_ask(_settings(data_dir), api_key, lambda client: client.rotate_webhook_secret(endpoint_id)))
+    typer.echo(str(endpoint["secret"]))
+
+
+@webhooks_cli.command("deliveries")
+def webhooks_deliveries(
+    delivery_id: Annotated[str | None, typer.Argument(help="One of them, with every try.")] = None,
+    limit: Annotated[int, typer.Option(help="How many of the newest.", min=1, max=100)] = 20,
+    data_dir: DataDir = None,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was sent, is to be sent and could not be; or print one delivery as JSON."""
+    settings = _settings(data_dir)
+    if delivery_id is not None:
+        delivery = _run(_ask(settings, api_key, lambda client: client.webhook_delivery(delivery_id)))
+        typer.echo(json.dumps(delivery, indent=2))
+        return
+    deliveries = _run(_ask(settings, api_key, lambda client: client.webhook_deliveries(limit=limit)))
+    if as_json:
+        typer.echo(json.dumps({"deliveries": deliveries}))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("delivery", "event", "job", "target", "state", "tries", "last error"):
+        table.add_column(column, overflow="fold")
+    for each in deliveries:
+        error = each["last_error"] or ""
+        cells = (each["id"], each["event"], each["job_id"], each["target"], each["state"], each["tries"], error)
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    _console().print(table)
+
+
+@webhooks_cli.command("replay")
+def webhooks_replay(
+    what: Annotated[
+        str, typer.Argument(metavar="ID", help="A delivery, or an endpoint: all that it was not delivered.")
+    ],
+    data_dir: DataDir = None,
+    api_key: Key = None,
+) -> None:
+    """Send a delivery again, or everything that an endpoint missed."""
+
+    async def replay(client: Client) -> JsonObject:
+        if what.startswith("we_"):
+            return await client.replay_webhook_endpoint(what)
+        return await client.replay_webhook_delivery(what)
+
+    _run(_ask(_settings(data_dir), api_key, replay))
+    typer.echo(f"{what} is due now; a running server sends it.")
 
 
 # --- the simulator's commands, in cli_simulate.py --------------------------------------------------------------------
@@ -471,9 +592,10 @@ async def _ask(settings: Settings, api_key: str | None, question: Callable[[Clie
         return await question(client)
 
 
-async def _with_store(settings: Settings, work: Callable[[SqliteStore], Awaitable[_T]]) -> _T:
+async def _with_store(settings: Settings, work: Callable[[Store], Awaitable[_T]]) -> _T:
     """Work on the store directly: keys can be managed whether a server runs or not."""
-    store = await app.open_store(await asyncio.to_thread(app.made_data_dir, settings.data_dir))
+    await asyncio.to_thread(app.made_data_dir, settings.data_dir)
+    store = await app.open_store(settings, claims=False)
     try:
         return await work(store)
     finally:

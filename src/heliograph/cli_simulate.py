@@ -192,7 +192,7 @@ def export_trace_command(
 
 async def _history(settings: Settings, first_s: float, last_s: float) -> tuple[list[Job], Measured]:
     """Every job of those times, and what its attempts say."""
-    store = await app.open_store(settings.data_dir)
+    store = await app.open_store(settings, claims=False)
     measured = Measured()
     jobs: list[Job] = []
     try:

@@ -65,6 +65,44 @@ class Client:
         page = await self._json("GET", "/v1/models")
         return cast("list[JsonObject]", page["data"])
 
+    async def webhook_endpoints(self) -> list[JsonObject]:
+        """The tenant's webhook endpoints."""
+        page = await self._json("GET", "/v1/webhooks/endpoints")
+        return cast("list[JsonObject]", page["data"])
+
+    async def add_webhook_endpoint(self, body: Mapping[str, object]) -> JsonObject:
+        """A new webhook endpoint with its secret."""
+        return await self._json("POST", "/v1/webhooks/endpoints", body)
+
+    async def change_webhook_endpoint(self, endpoint_id: str, body: Mapping[str, object]) -> JsonObject:
+        """The endpoint with other values."""
+        return await self._json("PATCH", _endpoint_path(endpoint_id), body)
+
+    async def remove_webhook_endpoint(self, endpoint_id: str) -> JsonObject:
+        """Forget the endpoint."""
+        return await self._json("DELETE", _endpoint_path(endpoint_id))
+
+    async def rotate_webhook_secret(self, endpoint_id: str) -> JsonObject:
+        """The endpoint with a new secret."""
+        return await self._json("POST", f"{_endpoint_path(endpoint_id)}/rotate")
+
+    async def replay_webhook_endpoint(self, endpoint_id: str) -> JsonObject:
+        """Send the endpoint everything that it was not delivered."""
+        return await self._json("POST", f"{_endpoint_path(endpoint_id)}/replay", {})
+
+    async def webhook_deliveries(self, *, limit: int) -> list[JsonObject]:
+        """The newest webhook deliveries."""
+        page = await self._json("GET", f"/v1/webhooks/deliveries?limit={limit}")
+        return cast("list[JsonObject]", page["data"])
+
+    async def webhook_delivery(self, delivery_id: str) -> JsonObject:
+        """One webhook delivery with its tries."""
+        return await self._json("GET", _delivery_path(delivery_id))
+
+    async def replay_webhook_delivery(self, delivery_id: str) -> JsonObject:
+        """Send the delivery again."""
+        return await self._json("POST", f"{_delivery_path(delivery_id)}/replay")
+
     async def events(self, job_id: str) -> AsyncIterator[StreamEvent]:
         """The job's events until it has ended."""
         try:
@@ -109,6 +147,14 @@ class Client:
 
 def _job_path(job_id: str) -> str:
     return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
+def _endpoint_path(endpoint_id: str) -> str:
+    return f"/v1/webhooks/endpoints/{quote(endpoint_id, safe='')}"
+
+
+def _delivery_path(delivery_id: str) -> str:
+    return f"/v1/webhooks/deliveries/{quote(delivery_id, safe='')}"
 
 
 def preview_bytes(event: StreamEvent) -> bytes:

@@ -13,16 +13,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from heliograph.domain.events import LossReason
+from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.job import JobState
 from heliograph.domain.lifecycle import (
     JobMoved,
     JobStepped,
+    LateEventIgnored,
     LifecycleEvent,
     ReplicaLoaded,
     ReplicaLost,
     ReplicaStarted,
     RequestRefused,
+    WebhookTried,
 )
 from heliograph.domain.views import FleetView, QueueView
 
@@ -77,7 +79,10 @@ class Metrics:
             "alignment_ratio", "How well pictures fit their prompts, from 0 to 1.", "model", bounds=SHARES
         )
         self._loads_s = self._histogram("model_load_seconds", "Time a worker took to load its model.", "model")
+        self._late = self._counter("late_events", "News of attempts that were over, ignored.", "event")
         self._lost = self._counter("workers_lost", "Workers gone, by reason.", "model", "reason")
+        self._webhooks = self._counter("webhook_tries", "Tries to deliver a webhook.", "event", "result")
+        self._webhook_s = self._histogram("webhook_seconds", "Time a receiver took to answer.", "result")
         self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
         self._pending_s = self._gauge("queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
         self._replicas = self._gauge("replicas", "Workers by state.", "model", "state")
@@ -89,12 +94,17 @@ class Metrics:
                 self._count_move(event)
             case JobStepped(model_id=model_id):
                 self._steps.labels(model_id).inc()
+            case LateEventIgnored(event=name):
+                self._late.labels(name).inc()
             case RequestRefused(refusal=refusal):
                 self._refused.labels(refusal.stage).inc()
             case ReplicaLoaded(model_id=model_id, load_s=load_s):
                 self._loads_s.labels(model_id).observe(load_s)
             case ReplicaLost(model_id=model_id, reason=reason):
                 self._lost.labels(model_id, reason.value).inc()
+            case WebhookTried(event=news, state=state, duration_s=duration_s):
+                self._webhooks.labels(news.value, state.value).inc()
+                self._webhook_s.labels(state.value).observe(duration_s)
             case ReplicaStarted():
                 pass
 
@@ -161,8 +171,12 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                     attempt=job.attempt,
                     **({} if job.failure is None else {"code": job.failure.code}),
                 )
-            case JobStepped():
-                pass
+            case JobStepped() | WebhookTried():
+                pass  # of webhooks those that fail are logged where the reason is known
+            case LateEventIgnored(event=name, job_id=job_id, attempt=attempt):
+                # A run that was called off is likely to have made another step by then.
+                write_line = log.debug if name == StepDone.__name__ else log.info
+                write_line("late event ignored", event_name=name, job_id=job_id, attempt=attempt)
             case RequestRefused(refusal=refusal):
                 log.info("request refused", stage=refusal.stage, category=refusal.category, param=refusal.param)
             case ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id):

@@ -51,7 +51,9 @@ from heliograph.domain.events import (
     PostProcessingFailed,
     ReplicaRequested,
     ReplicaStopRequested,
+    RunFailed,
     RunPaused,
+    RunStarted,
     StepDone,
     SubmissionAbandoned,
     WorkerLost,
@@ -62,6 +64,7 @@ from heliograph.domain.job import Job, JobState
 from heliograph.domain.lifecycle import (
     JobMoved,
     JobStepped,
+    LateEventIgnored,
     LifecycleEvent,
     ReplicaLoaded,
     ReplicaLost,
@@ -70,9 +73,11 @@ from heliograph.domain.lifecycle import (
 )
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
+from heliograph.domain.orders import Orders
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
+from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, FleetDriver
 from heliograph.fleet.plan import FleetPolicy, plan
@@ -88,6 +93,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutWebhookMessage,
     Store,
     Write,
 )
@@ -95,6 +101,8 @@ from heliograph.storage.store import (
 INBOX_MAX = 4_096
 TURN_MAX = 512
 TICK_S = 0.2
+TICK_BEHIND_S = 0.01
+"""Between ticks while more jobs are overdue than one tick deals with."""
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
@@ -113,6 +121,18 @@ class PostProcessor(Protocol):
         self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
+        ...
+
+
+class Outbox(Protocol):
+    """Knows who outside wants to hear of a job."""
+
+    def messages(self, record: RecordJob) -> Sequence[WebhookMessage]:
+        """What has to be told because of this move; it becomes durable together with it."""
+        ...
+
+    def committed(self) -> None:
+        """New messages are durable."""
         ...
 
 
@@ -172,6 +192,7 @@ class Pipeline:
         clock: Callable[[], float],
         new_id: Callable[[], str],
         demand: Demand | None = None,
+        outbox: Outbox | None = None,
         remembered_s: float = 86_400.0,
     ) -> None:
         self.scheduler = scheduler
@@ -188,6 +209,7 @@ class Pipeline:
         self._prices = prices
         self._sinks = sinks
         self._new_id = new_id
+        self._outbox = outbox
         self._remembered_s = remembered_s
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
@@ -198,6 +220,8 @@ class Pipeline:
         self._parked: set[JobId] = set()
         self._is_draining = False
         self._is_flush_due = False
+        self.orders = Orders()
+        """What the operator ordered."""
         self.problems: dict[str, Unavailable] = {}
         """Parts that fail now, with the reason; while there are any, no job is taken."""
         self.is_recovered = asyncio.Event()
@@ -313,6 +337,7 @@ class Pipeline:
         turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
         for letter in letters:
             self._note(letter.event, now_s)
+            self._tell_if_late(letter.event)
             turn.commands += self.scheduler.handle(letter.event, now_s=now_s)
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
@@ -367,7 +392,7 @@ class Pipeline:
             deferred, self._deferred = self._deferred, []  # more may be deferred while this commit is under way
             records = [command for command in turn.commands if isinstance(command, RecordJob | SaveJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
-            writes = _newest([*deferred, *_writes(records, self._prices), *own])
+            writes = _newest([*deferred, *_writes(records, self._prices), *self._news(records), *own])
             if "store" in self.problems:
                 writes.append(self._probe())
             must_wait = len(writes) > DEFERRED_MAX or any(
@@ -387,7 +412,16 @@ class Pipeline:
                 await asyncio.sleep(STORE_RETRY_S)
             else:
                 self.problems.pop("store", None)
+                if self._outbox is not None and any(isinstance(write, PutWebhookMessage) for write in writes):
+                    self._outbox.committed()
                 return
+
+    def _news(self, records: Sequence[RecordJob | SaveJob]) -> list[Write]:
+        """Messages to whoever outside wants to hear of the records."""
+        if self._outbox is None:
+            return []
+        moves = [record for record in records if isinstance(record, RecordJob)]
+        return [PutWebhookMessage(message=message) for move in moves for message in self._outbox.messages(move)]
 
     def _probe(self) -> Write:
         """A write that says nothing: that it can be made proves that the store works again."""
@@ -547,11 +581,28 @@ class Pipeline:
             case _:
                 pass
 
+    def _tell_if_late(self, event: Event) -> None:
+        """Tell the operator of news that the scheduler will ignore, because its attempt is over."""
+        match event:
+            case (
+                RunStarted(job_id=job_id, attempt=attempt)
+                | StepDone(job_id=job_id, attempt=attempt)
+                | CheckpointKept(job_id=job_id, attempt=attempt)
+                | ImagesReady(job_id=job_id, attempt=attempt)
+                | RunFailed(job_id=job_id, attempt=attempt)
+                | OutputsStored(job_id=job_id, attempt=attempt)
+                | GateRejected(job_id=job_id, attempt=attempt)
+                | PostProcessingFailed(job_id=job_id, attempt=attempt)
+            ) if not self.scheduler.is_current(job_id, attempt):
+                self._publish(LateEventIgnored(event=type(event).__name__, job_id=job_id, attempt=attempt))
+            case _:
+                pass
+
     def _tell_watchers(self, event: Event) -> None:
         match event:
             case StepDone(job_id=job_id):
                 status = self.status_of_open(job_id)
-                if status is not None:
+                if status is not None and status.view.job.attempt == event.attempt:
                     self.feed.publish(job_id, lambda: ProgressUpdate(status=status))
                     self.feed.publish_previews(event)
                     self._publish(JobStepped(model_id=status.view.job.request.model_id, step=event))
@@ -604,7 +655,7 @@ class Pipeline:
             if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
                 forgotten_at_s = self.now_s()
                 self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(TICK_BEHIND_S if self.scheduler.is_behind() else TICK_S)
             await self.emit(ClockTicked())
 
 

@@ -12,43 +12,61 @@ from typing import Protocol
 
 from heliograph.delivery.blobs import BlobStore
 from heliograph.domain.accounts import Caller, Refusal
-from heliograph.domain.errors import CallerError, Conflict, InvalidRequest, NotFound, Timeout, Unavailable
+from heliograph.domain.errors import (
+    CallerError,
+    Conflict,
+    HeliographError,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    Timeout,
+    Unavailable,
+)
 from heliograph.domain.ids import JobId, ModelId, OutputId
 from heliograph.domain.job import Job
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.pictures import Output
-from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest
-from heliograph.domain.views import JobStatus, ModelStatus
+from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, Quality
+from heliograph.domain.views import Alternative, JobStatus, ModelStatus
+from heliograph.domain.webhooks import JobWebhook
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
 from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
-from heliograph.routing.tasks import task_for
+from heliograph.routing.tasks import OFFERED, task_for
+from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
 
 DEADLINE_S_MAX = 7 * 86_400.0
 MODERATION_BLOCKED = "moderation_blocked"
+ANOTHER_MODEL_HELPS = frozenset({"deadline_unreachable", "wait_too_long"})
+"""Codes of refusals for which a model with a shorter line is a way out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """One request as it arrived: unchecked parameters and where they came from.
 
-    `deadline_s` is unchecked too. `idempotency_key` is the header's value; `fingerprint` the SHA-256 hex of the
-    canonical body and `route` the path it was sent to. `task` is what the way it came by is for, None where that is up
-    to the model.
+    `deadline_s`, `wait_s_max` (how long it may wait for a worker), `may_substitute` (another model will do when the
+    named one is not there in time) and `task` (what is to be done, None where that is up to the model) are unchecked
+    too. `idempotency_key` is the header's value; `fingerprint` the SHA-256 hex of the canonical body and `route` the
+    path it was sent to. `webhook` is checked.
     """
 
     raw: RawRequest
     deadline_s: object | None = None
+    wait_s_max: object | None = None
+    may_substitute: object | None = None
     end_user: str | None = None
     route: str = "cli"
     idempotency_key: str | None = None
     fingerprint: str = ""
-    task: str | None = None
+    task: object | None = None
+    webhook: JobWebhook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +134,10 @@ class Service(Protocol):
 
     def style_names(self, model_id: str) -> tuple[str, ...]:
         """Names of the style presets that suit a model."""
+        ...
+
+    def model_named(self, reference: str) -> str:
+        """The catalogue's name of a model for another service's, which may not exist."""
         ...
 
     def readiness(self) -> Readiness:
@@ -189,8 +211,9 @@ class PipelineService:
 
     async def _accept(self, submission: Submission, caller: Caller) -> JobStatus:
         try:
-            request = self._checked(submission)
-            deadline_s = _checked_deadline(submission.deadline_s)
+            deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
+            wants = self._wants(submission, caller, deadline_s)
+            request = self._checked(submission, wants)
         except CallerError as error:
             self._pipeline.refuse(self._refusal(error, caller, stage=_stage_of(error)))
             raise
@@ -205,16 +228,22 @@ class PipelineService:
             sequence=self._sequence,
             created_at_s=now_s,
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
+            webhook=submission.webhook,
         )
-        await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
+        try:
+            await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
+        except Overloaded as error:
+            if error.code in ANOTHER_MODEL_HELPS:
+                error.alternatives = self._others_in_time(request.model_id, wants)
+            raise
         return await self.status(job.job_id, caller=caller)
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         """Record a request that was refused before it could be submitted."""
         self._pipeline.refuse(self._refusal(error, caller, stage="gateway"))
 
-    def _checked(self, submission: Submission) -> GenerationRequest:
-        chosen = self._route(submission.raw.model, task=submission.task)
+    def _checked(self, submission: Submission, wants: Wants) -> GenerationRequest:
+        chosen = self._route(submission.raw.model, task=_checked_task(submission.task), wants=wants)
         card = chosen.card
         reader = self._readers.get(card.model_id)
         request = prepare(
@@ -230,32 +259,69 @@ class PipelineService:
             raise InvalidRequest(
                 f"The content policy refuses this prompt: {verdict.category}.", param="prompt", code=MODERATION_BLOCKED
             )
-        if chosen.alias is None:
+        asked_for = chosen.stands_in_for or chosen.alias
+        if asked_for is None:
             return request
-        alias = Adjustment(
-            parameter="model", requested=chosen.alias, used=card.model_id, reason="the operator maps this name"
-        )
-        return replace(request, adjustments=(alias, *request.adjustments))
+        reason = "the operator maps this name"
+        if chosen.stands_in_for is not None:
+            reason = "the model is not there in time, and the request allows another"
+        other = Adjustment(parameter="model", requested=asked_for, used=card.model_id, reason=reason)
+        return replace(request, adjustments=(other, *request.adjustments))
 
-    def _route(self, name: object, *, task: str | None) -> Route:
+    def _wants(self, submission: Submission, caller: Caller, deadline_s: float | None) -> Wants:
+        """What the request asks for besides a model."""
+        may_substitute = submission.may_substitute
+        if may_substitute is not None and not isinstance(may_substitute, bool):
+            raise InvalidRequest(
+                "may_substitute must be true or false", param="may_substitute", code="invalid_may_substitute"
+            )
+        scheduler = self._pipeline.scheduler
+        return Wants(
+            deadline_s=deadline_s,
+            wait_s_max=_checked_seconds(submission.wait_s_max, "wait_s_max", code="invalid_wait_s_max"),
+            may_substitute=may_substitute is True,
+            is_off_spot=caller.tier not in scheduler.spot_tiers,
+            is_for_any=submission.task is not None,
+            orders=self._pipeline.orders,
+            delivery_s=lambda card: _shortened(scheduler.delivery_s(card), submission.raw, card),
+        )
+
+    def _others_in_time(self, model_id: ModelId, wants: Wants) -> tuple[Alternative, ...]:
+        """Models that could do it in time instead of the one that cannot."""
+        card = self._catalogue.cards[model_id]
+        found = self._answer(model_id, task=task_for(card), wants=replace(wants, may_substitute=False))
+        if isinstance(found, NoRoute) or found.offers:
+            return found.offers
+        # The router thinks that it is in time and the queue knows better: whoever would deliver sooner is offered.
+        rest = [self._answer(each, task=task_for(card), wants=wants) for each in card.alternatives]
+        return tuple(
+            Alternative(model_id=each.card.model_id, eta=each.eta)
+            for each in rest
+            if isinstance(each, Route) and each.stands_in_for is None
+        )
+
+    def _route(self, name: object, *, task: str | None, wants: Wants) -> Route:
         if name is not None and not isinstance(name, str):
             raise InvalidRequest(
                 "model must be a string; GET /v1/models lists the names", param="model", code="invalid_model"
             )
-        scheduler = self._pipeline.scheduler
         named = None if name is None else self._catalogue.resolve(name)
-        found = route(
+        found = self._answer(name, task=task or task_for(named), wants=wants)
+        if isinstance(found, Route):
+            return found
+        raise _refused_route(found)
+
+    def _answer(self, name: str | None, *, task: str, wants: Wants) -> Route | NoRoute:
+        scheduler = self._pipeline.scheduler
+        return route(
             name,
-            task=task or task_for(named),
+            task=task,
             catalogue=self._catalogue,
             engines=self._engines,
             fleet=scheduler.fleet_view(),
             queue=scheduler.queue_view(),
-            wants=Wants(delivery_s=scheduler.delivery_s),
+            wants=wants,
         )
-        if isinstance(found, Route):
-            return found
-        raise _refused_route(found)
 
     def _refusal(self, error: CallerError, caller: Caller, *, stage: str) -> Refusal:
         return Refusal(
@@ -364,6 +430,10 @@ class PipelineService:
         card = self._catalogue.resolve(model_id)
         return () if card is None else styles_for(card, self._presets)
 
+    def model_named(self, reference: str) -> str:
+        """The catalogue's name of a model for another service's, which may not exist."""
+        return model_named(reference, self._catalogue)
+
     def readiness(self) -> Readiness:
         """Whether jobs can be taken now."""
         problems = {part: error.message for part, error in self._pipeline.problems.items()}
@@ -387,21 +457,47 @@ def _stage_of(error: CallerError) -> str:
     return "routing" if error.param == "model" else "prompts"
 
 
-def _checked_deadline(deadline_s: object | None) -> float | None:
-    if deadline_s is None:
+def _checked_seconds(seconds: object | None, param: str, *, code: str) -> float | None:
+    if seconds is None:
         return None
-    if isinstance(deadline_s, bool) or not isinstance(deadline_s, int | float) or not 0 < deadline_s <= DEADLINE_S_MAX:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= DEADLINE_S_MAX:
         raise InvalidRequest(
-            f"deadline_s must be a number of seconds above 0 and at most {DEADLINE_S_MAX:.0f}",
-            param="deadline_s",
-            code="invalid_deadline",
+            f"{param} must be a number of seconds above 0 and at most {DEADLINE_S_MAX:.0f}", param=param, code=code
         )
-    return float(deadline_s)
+    return float(seconds)
 
 
-def _refused_route(refused: NoRoute) -> CallerError:
+def _shortened(delivery_s: float | None, raw: RawRequest, card: ModelCard) -> float | None:
+    """The time of a picture as the card's defaults have it, less where the request plainly asks for less.
+
+    Only what is certain before the request is checked counts: fewer steps. What takes longer the scheduler knows.
+    """
+    steps = card.steps.draft if raw.quality == Quality.DRAFT and raw.steps is None else raw.steps
+    if delivery_s is None or isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        return delivery_s
+    return delivery_s * min(steps / card.steps.standard, 1.0)
+
+
+def _checked_task(task: object | None) -> str | None:
+    if task is None or (isinstance(task, str) and task in OFFERED):
+        return task
+    raise InvalidRequest(f"task must be one of {', '.join(OFFERED)}", param="task", code="invalid_task")
+
+
+def _refused_route(refused: NoRoute) -> HeliographError:
+    """The router's no as an error: what never works here is the caller's to change, the rest may work later."""
     offers = ", ".join(refused.alternatives)
     message = f"{refused.reason} You can use: {offers}." if offers else refused.reason
-    if refused.code == "model_not_found":
-        return NotFound(message, param="model", code=refused.code)
-    return InvalidRequest(message, param="model", code=refused.code)
+    error: HeliographError
+    retry_after_s = refused.retry_after_s and min(max(refused.retry_after_s, RETRY_AFTER_S_MIN), RETRY_AFTER_S_MAX)
+    match refused.code:
+        case "model_not_found":
+            error = NotFound(message, param="model", code=refused.code)
+        case "deadline_unreachable" | "wait_too_long":
+            error = Overloaded(message, param="model", code=refused.code, retry_after_s=retry_after_s)
+        case "model_drained":
+            error = Unavailable(message, param="model", code=refused.code, retry_after_s=retry_after_s)
+        case _:
+            error = InvalidRequest(message, param="model", code=refused.code)
+    error.alternatives = refused.offers
+    return error

@@ -7,10 +7,11 @@ object is given only its branch. `docs/reference/settings.md` lists every field;
 
 import os
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
@@ -39,6 +40,11 @@ class ServerSettings(Section):
     drain_s: float = Field(
         default=20.0, ge=0, description="Seconds that running jobs get to finish on Ctrl-C or SIGTERM."
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+(/[^?#\s]*[^/?#\s])?$",
+        description="What the outside calls this server, for links in webhooks; by default where it listens.",
+    )
 
 
 class GatewaySettings(Section):
@@ -62,6 +68,52 @@ class GatewaySettings(Section):
     model_aliases: dict[str, str] = Field(
         default_factory=dict, description="Extra model names: what a client sends = what it gets."
     )
+
+
+class LimitSettings(Section):
+    """Bounds on what callers may do at once and in a minute; the queue has its own. Beyond them calls get 429."""
+
+    requests_per_minute: dict[Tier, Annotated[int, Field(gt=0)]] = Field(
+        default_factory=dict, description="Calls a tenant of a tier may make in a minute; no bound by default."
+    )
+    submissions_per_minute: dict[Tier, Annotated[int, Field(gt=0)]] = Field(
+        default_factory=dict, description="How many of them may submit a job; no bound by default."
+    )
+    open_calls_max: int = Field(default=1_800, gt=0, description="Calls open at once, streams and held ones included.")
+    open_calls_max_per_tenant: int = Field(default=1_200, gt=0, description="How many of them one tenant may have.")
+    body_bytes_held_max: int = Field(
+        default=64 * 1024**2, gt=0, description="Bytes of request bodies being read or worked on at once."
+    )
+
+
+class WebhookSettings(Section):
+    """Telling others about jobs."""
+
+    timeout_s: float = Field(default=15.0, gt=0, le=60, description="Longest a receiver may take to answer.")
+    retry_delays_s: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        default=(5, 60, 300, 1_800, 7_200, 14_400, 21_600, 36_000),
+        description="Seconds from a failed try to the next; after the last one the message is given up.",
+    )
+    retry_jitter: float = Field(default=0.1, ge=0, le=1, description="Share of such a wait that chance may add to it.")
+    log_s: float = Field(
+        default=7 * 86_400.0, gt=0, description="How long messages and their tries are kept, delivered or not."
+    )
+    endpoints_max_per_tenant: int = Field(default=20, ge=0, description="Endpoints one tenant may have.")
+
+
+class OutboundSettings(Section):
+    """What the server may call on behalf of users: public addresses over https, and these."""
+
+    allowed_networks: tuple[str, ...] = Field(
+        default=(), description="Networks that may be called though they are not public, there also over http."
+    )
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            ip_network(name)
+        return value
 
 
 class FleetSettings(Section):
@@ -89,9 +141,14 @@ class FleetSettings(Section):
         default=300.0, ge=0, description="An idle model stays loaded at least so long, unless its room is needed."
     )
     saved_s_worth: float = Field(
-        default=80.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
+        default=100.0, gt=0, description="Seconds a GPU may idle for one expected second of a user's waiting saved."
     )
     load_timeout_s: float = Field(default=120.0, gt=0, description="A worker not ready by then is killed.")
+    lease_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="A worker that gives no sign of life for so long is killed; its job runs elsewhere.",
+    )
     step_timeout_s: float = Field(default=60.0, gt=0, description="A run without a step for so long is killed.")
     abort_grace_s: float = Field(default=2.0, gt=0, description="A worker that has not stopped by then is killed.")
     checkpoint_every_s: float = Field(
@@ -157,6 +214,15 @@ class QualitySettings(Section):
     )
 
 
+class StoreSettings(Section):
+    """The database."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL database, postgresql://user@host:5432/name; by default SQLite in the data directory.",
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -201,9 +267,13 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir, description="Where jobs, ledger and pictures are kept.")
     server: ServerSettings = ServerSettings()
     gateway: GatewaySettings = GatewaySettings()
+    limits: LimitSettings = LimitSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    outbound: OutboundSettings = OutboundSettings()
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    store: StoreSettings = StoreSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

@@ -60,7 +60,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ping:
-    """Answer with `Pong` when idle."""
+    """Answer with `Pong` at once, whatever is being done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pong:
-    """The worker's main loop is alive."""
+    """The worker's process is alive and gets time; whether its run makes steps is another matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,10 +145,13 @@ async def test_a_store_that_lost_its_folder_says_so(store: DiskBlobStore, tmp_pa
 
 async def test_abandoned_temporary_files_are_swept_at_start_and_fresh_ones_left(tmp_path: Path) -> None:
     await DiskBlobStore(tmp_path).close()
-    abandoned, fresh = tmp_path / "ab" / ".1-0.tmp", tmp_path / "cd" / ".2-0.tmp"
-    for path in (abandoned, fresh):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    old, orphan = tmp_path / "ab" / f".{os.getpid()}-0.tmp", tmp_path / "cd" / f".{ended.pid}-0.tmp"
+    fresh = tmp_path / "cd" / f".{os.getpid()}-1.tmp"
+    for path in (old, orphan, fresh):
         path.write_bytes(b"half")
-    os.utime(abandoned, (0, 0))
+    os.utime(old, (0, 0))
     again = DiskBlobStore(tmp_path)
     kept = await again.put(b"data", suffix="png")
     await DiskBlobStore(tmp_path).close()

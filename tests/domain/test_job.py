@@ -74,6 +74,9 @@ def test_a_move_keeps_whatever_it_does_not_change() -> None:
     back = job.moved(JobState.PENDING, now_s=2.0)
     assert {name: getattr(back, name) for name in others} == {name: getattr(job, name) for name in others}
     assert job.moved(JobState.PENDING, now_s=2.0, not_before_s=7.0) == replace(back, not_before_s=7.0)
+    assert job.submitted(now_s=5.0) == replace(
+        job, state=JobState.PENDING, timeline=(Moment(state=JobState.PENDING, at_s=5.0),)
+    )
 
 
 def test_an_ended_job_knows_when_and_why() -> None:

@@ -107,14 +107,16 @@ def test_a_worker_that_never_answers_fails_the_job_in_the_end(start_server: Star
 
 
 def test_a_frozen_worker_is_found_and_replaced(start_server: StartServer) -> None:
-    server = start_server(fake=SLOW, env={"HELIOGRAPH_FLEET__STEP_TIMEOUT_S": "1"})
+    server = start_server(fake=SLOW, env={"HELIOGRAPH_FLEET__LEASE_S": "1"})
     job = server.submit(steps=8)
     server.reaches(job["id"], "running")
     (frozen,) = server.worker_pids()
     os.kill(frozen, signal.SIGSTOP)
     done = server.finished(job["id"])
     assert (done["status"], done["attempt"]) == ("completed", 2)
-    assert not is_alive(frozen)
+    assert not is_alive(frozen), "it lost its lease and does not come back"
+    (loss,) = [line for line in server.lines() if line["event"] == "worker lost"]
+    assert loss["detail"] == "no sign of life for 1 s"
 
 
 def test_cancel_really_stops_the_worker(start_server: StartServer) -> None:

@@ -56,7 +56,7 @@ ORDER = RunOrder(
     preview_every=2,
 )
 LIMITS = LocalLimits(
-    load_timeout_s=20, step_timeout_s=20, abort_grace_s=5, stop_grace_s=5, ping_interval_s=20, poll_interval_s=0.02
+    load_timeout_s=20, step_timeout_s=20, abort_grace_s=5, stop_grace_s=5, lease_s=20, poll_interval_s=0.02
 )
 FOREVER_S = 3600
 
@@ -340,7 +340,7 @@ async def test_a_worker_that_ignores_an_abort_is_killed() -> None:
 
 @pytest.mark.parametrize("phase", ["idle", "run"])
 async def test_a_frozen_worker_is_found_and_killed(phase: str) -> None:
-    limits = replace(LIMITS, step_timeout_s=0.4, ping_interval_s=0.1, ping_timeout_s=0.4)
+    limits = replace(LIMITS, lease_s=0.6)
     async with a_fleet(limits, step_s=0.05) as (fleet, listener):
         await listener.until(WorkerReady)
         if phase == "run":
@@ -348,15 +348,17 @@ async def test_a_frozen_worker_is_found_and_killed(phase: str) -> None:
             await listener.until(StepDone)
         os.kill(the_child(), signal.SIGSTOP)
         lost = await listener.until(WorkerLost)
-    assert lost.reason is LossReason.SILENT
+    assert (lost.reason, lost.detail) == (LossReason.SILENT, "no sign of life for 0.6 s")
 
 
-async def test_an_idle_worker_answers_pings() -> None:
-    limits = replace(LIMITS, ping_interval_s=0.05, ping_timeout_s=0.4)
-    async with a_fleet(limits) as (fleet, listener):
+@pytest.mark.parametrize("phase", ["idle", "run"])
+async def test_a_worker_that_is_alive_keeps_its_lease(phase: str) -> None:
+    """Also in the middle of a step that takes longer than the lease."""
+    limits = replace(LIMITS, lease_s=0.6)
+    async with a_fleet(limits, step_s=1.0 if phase == "run" else 0.0) as (fleet, listener):
         await listener.until(WorkerReady)
-        await asyncio.sleep(0.8)
-        await fleet.run(WORKER, ORDER)
+        await asyncio.sleep(0.9 if phase == "idle" else 0.0)
+        await fleet.run(WORKER, replace(ORDER, steps=1))
         await listener.until(ImagesReady)
 
 

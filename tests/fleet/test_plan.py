@@ -260,7 +260,7 @@ def test_the_time_to_live_grows_with_the_load_the_weight_and_the_worth_of_waitin
     usual = lives_s(20.0)
     assert lives_s(40.0) > usual
     assert lives_s(20.0, weight={ModelId("a"): 2.0}) == lives_s(40.0)
-    assert lives_s(20.0, saved_s_worth=160.0) == lives_s(40.0)
+    assert lives_s(20.0, saved_s_worth=2 * FleetPolicy().saved_s_worth) == lives_s(40.0)
 
 
 def test_weights_in_the_host_s_memory_make_a_model_cheap_to_let_go() -> None:

@@ -15,7 +15,12 @@ from fastapi import FastAPI
 
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
-from heliograph.settings import GatewaySettings
+from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.outbound import OutboundPolicy
+from heliograph.settings import GatewaySettings, LimitSettings
+from heliograph.storage.memory import MemoryStore
+from heliograph.webhooks import EndpointBook, Signer
 from tests.gateway.fake_service import NOW_S, FakeService
 
 
@@ -24,8 +29,11 @@ class Gateway:
     """One application and all it stands on."""
 
     service: FakeService = field(default_factory=FakeService)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    book: EndpointBook = field(default_factory=EndpointBook)
     keys: KeyRing = field(default_factory=KeyRing)
     settings: GatewaySettings = field(default_factory=GatewaySettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     page_dir: Path | None = None
     now_s: float = NOW_S
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,8 +44,21 @@ class Gateway:
             self.service,
             keys=self.keys,
             settings=self.settings,
+            limits=self.limits,
             metrics=lambda: (b"jobs_total 3\n", "text/plain; version=1.0.0"),
-            link_secret=b"a secret",
+            links=PictureLinks(
+                keys=self.keys, secret=b"a secret", ttl_s=self.settings.link_ttl_s, clock=lambda: self.now_s
+            ),
+            desk=WebhookDesk(
+                store=self.store,
+                book=self.book,
+                signer=Signer(bytes(32)),
+                policy=OutboundPolicy(),
+                endpoints_max=3,
+                wake=lambda: None,
+                clock=lambda: self.now_s,
+                new_id=lambda: f"id{next(numbers)}",
+            ),
             page_dir=self.page_dir,
             clock=lambda: self.now_s,
             new_id=lambda: str(next(numbers)),

@@ -55,6 +55,7 @@ class FakeService:
             request=request,
             sequence=number,
             created_at_s=NOW_S,
+            webhook=submission.webhook,
         )
         self._put(a_status(job, queue_position=1, eta_s=2.0))
         if self.is_instant:
@@ -125,6 +126,9 @@ class FakeService:
 
     def style_names(self, model_id: str) -> tuple[str, ...]:
         return ("watercolor",)
+
+    def model_named(self, reference: str) -> str:
+        return reference.rpartition("/")[2]
 
     def readiness(self) -> Readiness:
         return self.readiness_now

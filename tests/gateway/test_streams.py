@@ -60,7 +60,15 @@ async def test_a_job_is_followed_from_snapshot_to_done() -> None:
             service.step(JOB, 3)
             assert await anext(events) == (
                 "progress",
-                {"step": 3, "steps": 10, "fraction": 0.3, "eta_s": 2.0, "phase": "generating", "queue_position": None},
+                {
+                    "step": 3,
+                    "steps": 10,
+                    "fraction": 0.3,
+                    "eta_s": 2.0,
+                    "eta": None,
+                    "phase": "generating",
+                    "queue_position": None,
+                },
             )
             for index in (0, 1):
                 b64 = base64.b64encode(JPEG).decode()

@@ -4,7 +4,7 @@ from heliograph.domain.job import Failure, Job, JobState, Moment
 from heliograph.domain.model_card import FrameRule, Measured, ModelCard
 from heliograph.domain.pictures import Alignment
 from heliograph.domain.request import Adjustment, OutputFormat
-from heliograph.domain.views import ModelStatus
+from heliograph.domain.views import Interval, ModelStatus
 from heliograph.gateway.wire import job_json, model_json, output_json, progress_json, stage_timings, started_at_s
 from tests.builders import a_card, a_job, a_request, a_status, an_output
 
@@ -36,6 +36,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
         "completed_at": 104.0,
         "queue_position": None,
         "eta_s": None,
+        "eta": None,
         "progress": {"step": 10, "steps": 10, "fraction": 1.0},
         "attempt": 1,
         "request": {
@@ -122,11 +123,13 @@ def test_a_job_back_in_the_queue_has_not_started() -> None:
 
 
 def test_progress_tells_step_place_and_phase() -> None:
-    assert progress_json(a_status(a_job(), step=4, eta_s=1.0, queue_position=2)) == {
+    eta = Interval(low_s=0.6, expected_s=1.0, high_s=1.87654)
+    assert progress_json(a_status(a_job(), step=4, eta_s=1.0, eta=eta, queue_position=2)) == {
         "step": 4,
         "steps": 10,
         "fraction": 0.4,
         "eta_s": 1.0,
+        "eta": {"low_s": 0.6, "expected_s": 1.0, "high_s": 1.877},
         "phase": "waiting",
         "queue_position": 2,
     }

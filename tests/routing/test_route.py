@@ -3,8 +3,10 @@
 import pytest
 
 from heliograph.domain.model_card import Catalogue, EngineKind
+from heliograph.domain.orders import Halt, Orders, Scope
 from heliograph.domain.views import FleetView, Interval, Market, ModelQueue, QueueView, ReplicaState
 from heliograph.routing.route import (
+    DRAINED_RETRY_S,
     LOAD_FAILURES_MAX,
     WAIT_S_UNKNOWN,
     Answer,
@@ -323,25 +325,63 @@ def test_a_request_that_allows_it_gets_the_closest_model_that_is_in_time_and_is_
     assert chosen(answered("slow", may_substitute=True)) == "slow", "there is no reason to"
 
 
-def test_a_long_wait_without_a_deadline_is_taken_and_offers_come_with_it() -> None:
-    found = answered("slow", wait_s_max=30.0)
-    assert isinstance(found, Route)
-    assert (found.card.model_id, found.answer, offered(found)) == (
-        "slow",
-        Answer.WAIT,
-        [("quick", 10.0), ("twin", 15.0)],
-    )
+def test_a_wait_that_is_longer_than_the_request_allows_brings_those_that_begin_sooner() -> None:
+    found = refused(answered("slow", wait_s_max=30.0))
+    assert (found.code, found.retry_after_s) == ("wait_too_long", 70.0)
+    assert found.reason == "slow would begin in 100 s, the request waits 30 s at most."
+    assert offered(found) == [("quick", 10.0), ("twin", 15.0)]
+    assert chosen(answered("slow", wait_s_max=100.0)) == "slow"
+    elsewhere = answered("slow", wait_s_max=30.0, may_substitute=True)
+    assert isinstance(elsewhere, Route)
+    assert (elsewhere.card.model_id, elsewhere.stands_in_for) == ("quick", "slow")
+
+
+def test_a_request_without_a_model_is_told_when_even_the_first_is_too_late() -> None:
+    assert chosen(answered(None, deadline_s=5.0)) == "quick"
+    found = refused(answered(None, deadline_s=4.0))
+    assert (found.code, found.alternatives) == ("deadline_unreachable", ())
+
+
+def test_whatever_does_the_task_includes_what_else_has_to_be_named() -> None:
+    catalogue = a_catalogue(a_card("film", tasks=["t2v"], is_by_name_only=True))
+    plain = route(None, task="t2v", catalogue=catalogue, engines=FAKE, fleet=THERE, queue=EMPTY_QUEUE)
+    assert refused(plain).alternatives == ("film",)
+    wants = Wants(is_for_any=True)
+    anything = route(None, task="t2v", catalogue=catalogue, engines=FAKE, fleet=THERE, queue=EMPTY_QUEUE, wants=wants)
+    assert chosen(anything) == "film"
+
+
+# --- what the operator halted ---------------------------------------------------------------------------------------
+
+
+def halted(*names: str, is_drain: bool = False) -> Orders:
+    return Orders(halts=tuple(Halt(scope=Scope.MODEL, name=name, is_drain=is_drain) for name in names))
+
+
+def test_a_paused_model_is_waited_for_by_those_who_name_it_and_not_offered_to_others() -> None:
+    assert chosen(answered("quick", orders=halted("quick"))) == "quick"
+    assert chosen(answered(None, orders=halted("quick"))) == "twin"
+    assert offered(refused(answered("slow", deadline_s=60.0, orders=halted("quick")))) == [("twin", 15.0)]
+
+
+def test_a_drained_model_takes_nobody_in_and_says_what_else_there_is() -> None:
+    found = refused(answered("quick", orders=halted("quick", is_drain=True)))
+    assert (found.code, found.retry_after_s) == ("model_drained", DRAINED_RETRY_S)
+    assert found.alternatives[0] == "twin"
+    elsewhere = answered("quick", orders=halted("quick", is_drain=True), may_substitute=True)
+    assert isinstance(elsewhere, Route)
+    assert (elsewhere.card.model_id, elsewhere.stands_in_for) == ("twin", "quick")
 
 
 @pytest.mark.parametrize(
     ("wants", "answer"),
     [
         pytest.param({"wait_s_max": 95.0, "capacity_s": 30.0}, Answer.BUY, id="30 s to come, 60 s to load"),
-        pytest.param({"wait_s_max": 95.0, "capacity_s": 50.0}, Answer.WAIT, id="it would come too late"),
+        pytest.param({"wait_s_max": 95.0, "capacity_s": 50.0}, Answer.ALTERNATIVES, id="it would come too late"),
         pytest.param({"wait_s_max": 200.0, "capacity_s": 0.0}, Answer.WAIT, id="the wait is not too long"),
         pytest.param({"deadline_s": 115.0, "capacity_s": 30.0}, Answer.BUY, id="in time for the deadline"),
         pytest.param({"deadline_s": 105.0, "capacity_s": 30.0}, Answer.ALTERNATIVES, id="not in time for it"),
-        pytest.param({"wait_s_max": 95.0}, Answer.WAIT, id="nothing can be bought"),
+        pytest.param({"wait_s_max": 95.0}, Answer.ALTERNATIVES, id="nothing can be bought"),
     ],
 )
 def test_capacity_is_bought_when_that_helps(wants: dict[str, float], answer: Answer) -> None:

@@ -12,12 +12,14 @@ from heliograph.scheduling.deadlines import ROOM_S_UNBOUNDED, outlook
 from heliograph.scheduling.fairness import Held, Place
 from heliograph.scheduling.pending import TURN_EVERY, PendingLine
 from heliograph.scheduling.profiles import FINISH_S_PRIOR
+from heliograph.scheduling.scheduler import OVERDUE_MAX
 from tests.builders import (
     a_card,
     a_place,
     a_request,
     a_scheduler,
     a_timing,
+    cancelled,
     clock_ticked,
     images_ready,
     in_words,
@@ -167,6 +169,22 @@ def test_guesses_neither_press_nor_doom_nor_refuse() -> None:
     commands = play(scheduler, submitted("running"), submitted("cat", sequence=1, deadline_at_s=1.0))
     assert in_words(commands)[-1] == "cat pending (submitted)"
     assert play(scheduler, clock_ticked(), now_s=0.9) == []
+
+
+def test_thousands_that_are_due_at_once_end_a_few_per_event() -> None:
+    """Nobody waits for all of them to end; events that are not ticks work them off, too."""
+    scheduler = a_scheduler(workers=0)
+    number = 3 * OVERDUE_MAX
+    for index in range(number):
+        play(scheduler, submitted(f"job{index}", sequence=index, deadline_at_s=10.0))
+    assert not scheduler.is_behind()
+    ended = [len(play(scheduler, event, now_s=10.0)) for event in (clock_ticked(), cancelled("nobody"), clock_ticked())]
+    assert ended == [OVERDUE_MAX] * 3
+    assert scheduler.is_behind(), "there may be more"
+    assert play(scheduler, clock_ticked(), now_s=10.0) == []
+    assert not scheduler.is_behind()
+    assert scheduler.open_jobs() == 0
+    scheduler.check()
 
 
 # --- refused at once -------------------------------------------------------------------------------------------------

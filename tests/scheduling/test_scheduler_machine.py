@@ -2,6 +2,9 @@
 
 The machine plays the world: a small fleet that carries the scheduler's commands out and reports back, badly. It checks
 every command against what the world knows, and at the end, with all faults over, that everybody's job ends.
+
+GPUs come and go (one of them is spot, where the paid tiers may not run), hold up to two workers that take turns, and
+two of them make a gang. The wall clock is set forth and back. An operator pauses, drains and resumes.
 """
 
 from collections import Counter
@@ -27,6 +30,10 @@ from heliograph.domain.commands import (
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import (
     Event,
+    GpuArrived,
+    GpuGone,
+    GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -36,11 +43,14 @@ from heliograph.domain.events import (
     RunFailed,
     RunPaused,
 )
-from heliograph.domain.ids import JobId, ModelId, WorkerId
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import LEGAL_MOVES, JobState
+from heliograph.domain.orders import Halt, Orders, Scope
 from heliograph.domain.pictures import Decision
 from heliograph.domain.tiers import Tier
+from heliograph.domain.views import Market
 from tests.builders import (
+    a_gpu,
     a_job,
     a_request,
     a_scheduler,
@@ -49,6 +59,9 @@ from tests.builders import (
     checkpoint_kept,
     clock_ticked,
     gate_rejected,
+    gpu_gone,
+    gpu_notice,
+    halts_set,
     images_ready,
     outputs_stored,
     post_processing_failed,
@@ -68,7 +81,35 @@ from tests.builders import (
 Run = tuple[JobId, int]
 Item = TypeVar("Item")
 
-GPUS = 3
+GPUS = {
+    gpu.gpu_id: gpu
+    for gpu in (
+        a_gpu("gpu0", gpu_class="big", node="n0"),
+        a_gpu("gpu1", gpu_class="big", node="n0"),
+        a_gpu("gpu2", gpu_class="small", node="n1", market=Market.SPOT),
+    )
+}
+RESIDENTS_MAX = 2
+HALTS = st.lists(
+    st.builds(
+        lambda what, lets_finish, is_drain: Halt(
+            scope=what[0], name=what[1], lets_finish=lets_finish, is_drain=is_drain
+        ),
+        st.sampled_from(
+            [
+                (Scope.SYSTEM, ""),
+                (Scope.MODEL, "painter"),
+                (Scope.MODEL, "sketcher"),
+                (Scope.POOL, "big"),
+                (Scope.POOL, "small"),
+            ]
+        ),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=2,
+    unique_by=lambda halt: halt.target,
+)
 MODELS = ("painter", "sketcher")
 SOME = st.integers(0, 999)
 """Which of the things there are: the index, wrapped around."""
@@ -80,7 +121,8 @@ class World(RuleBasedStateMachine):
         self.now_s = 0.0
         self.scheduler = a_scheduler(
             workers=0,
-            gpus=GPUS,
+            gpus=tuple(GPUS.values()),
+            spot_tiers=frozenset({Tier.FREE}),
             pending_max=6,
             pending_max_per_tenant=4,
             pending_max_per_user=3,
@@ -95,7 +137,11 @@ class World(RuleBasedStateMachine):
         self.attempts: Counter[JobId] = Counter()
         self.refused: set[JobId] = set()
         self.models: dict[WorkerId, str] = {}  # of living workers
-        self.places: dict[WorkerId, str] = {}
+        self.places: dict[WorkerId, tuple[GpuId, ...]] = {}
+        self.there: dict[GpuId, None] = dict.fromkeys(GPUS)
+        self.leaving: set[GpuId] = set()
+        self.tiers: dict[JobId, Tier] = {}
+        self.orders = Orders()
         self.ready: set[WorkerId] = set()
         self.resuming: set[WorkerId] = set()
         self.runs: dict[WorkerId, Run] = {}
@@ -126,6 +172,7 @@ class World(RuleBasedStateMachine):
                 assert worker_id in self.ready, "a worker that has not loaded, or stops, gets no job"
                 assert worker_id not in self.runs, "a worker makes one job at a time"
                 assert order.model_id == self.models[worker_id]
+                self.check_place_of(worker_id, order.job_id)
                 assert order.attempt == self.attempts[order.job_id]
                 assert self.states[order.job_id] is JobState.DISPATCHED, "recorded first"
                 if order.resume_from is not None:
@@ -156,6 +203,17 @@ class World(RuleBasedStateMachine):
             case StartReplica():
                 raise AssertionError("the fleet plan starts replicas, not the scheduler")
 
+    def check_place_of(self, worker_id: WorkerId, job_id: JobId) -> None:
+        """The job may run on the worker's GPUs, and nobody else does now."""
+        places = self.places[worker_id]
+        assert not self.leaving.intersection(places), "nothing begins on a GPU that is about to go"
+        markets = {GPUS[gpu_id].market for gpu_id in places}
+        assert Market.SPOT not in markets or self.tiers[job_id] is Tier.FREE, "a paid job runs on spot"
+        taken = {gpu_id for other in self.runs for gpu_id in self.places[other]}
+        assert taken.isdisjoint(places), "two workers of a GPU run at once"
+        gpu_class = GPUS[places[0]].gpu_class
+        assert self.orders.halt_of(ModelId(self.models[worker_id]), gpu_class) is None, "it was halted"
+
     def new_name(self, prefix: str) -> str:
         self.names += 1
         return f"{prefix}{self.names}"
@@ -167,7 +225,7 @@ class World(RuleBasedStateMachine):
         for state in states:
             job = a_job(self.new_name("old"), state=state, attempt=1, sequence=self.names)
             self.states[job.job_id], self.attempts[job.job_id] = state, 1
-            self.owners[job.job_id] = ("acme", None)
+            self.owners[job.job_id], self.tiers[job.job_id] = ("acme", None), job.tier
             self.tell(recovered(job))
 
     @rule(
@@ -199,7 +257,7 @@ class World(RuleBasedStateMachine):
             created_at_s=self.now_s,
             deadline_at_s=None if patience_s is None else self.now_s + patience_s,
         )
-        self.owners[job.job_id] = (tenant, end_user)
+        self.owners[job.job_id], self.tiers[job.job_id] = (tenant, end_user), tier
         if is_stored:
             self.states[job.job_id] = None
             self.tell(submitted(job))
@@ -214,23 +272,28 @@ class World(RuleBasedStateMachine):
 
     # --- workers ---------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.models) < GPUS)
-    @rule(model=st.sampled_from(MODELS))
-    def start_replica(self, model: str) -> None:
-        worker_id = WorkerId(self.new_name("w"))
-        self.places[worker_id] = next(
-            gpu for gpu in (f"gpu{index}" for index in range(GPUS)) if gpu not in self.places.values()
-        )
-        self.models[worker_id] = model
-        self.tell(replica_requested(worker_id, gpu=self.places[worker_id], model=model))
+    def free_gpus(self) -> list[GpuId]:
+        held = Counter(gpu_id for places in self.places.values() for gpu_id in places)
+        return [gpu_id for gpu_id in self.there if gpu_id not in self.leaving and held[gpu_id] < RESIDENTS_MAX]
+
+    @precondition(lambda self: self.free_gpus())
+    @rule(model=st.sampled_from(MODELS), which=SOME, is_gang=st.sampled_from([False, False, True]))
+    def start_replica(self, model: str, which: int = 0, is_gang: bool = False) -> None:
+        worker_id, free = WorkerId(self.new_name("w")), self.free_gpus()
+        node = [gpu_id for gpu_id in free if GPUS[gpu_id].node_id == "n0"]
+        places = tuple(node) if is_gang and len(node) == 2 else (pick(free, which),)
+        self.places[worker_id], self.models[worker_id] = places, model
+        first, *more = places
+        self.tell(replica_requested(worker_id, gpu=first, model=model, more_gpus=tuple(more)))
 
     @precondition(lambda self: self.models)
     @rule(which=SOME, can_resume=st.booleans())
     def finish_loading(self, which: int, can_resume: bool = False) -> None:
         worker_id = pick(list(self.models), which)
-        view = {replica.worker_id: replica for replica in self.scheduler.fleet_view().replicas}[worker_id]
-        if view.state == "loading":
-            self.ready.add(worker_id)
+        if self.scheduler._workers[worker_id].state == "loading":
+            halt = self.orders.halt_of(ModelId(self.models[worker_id]), GPUS[self.places[worker_id][0]].gpu_class)
+            if halt is None or not halt.is_drain:
+                self.ready.add(worker_id)
             if can_resume:
                 self.resuming.add(worker_id)
         self.tell(worker_ready(worker_id, can_resume=can_resume))
@@ -239,10 +302,13 @@ class World(RuleBasedStateMachine):
     @rule(which=SOME, reason=st.sampled_from(LossReason))
     def lose_worker(self, which: int, reason: LossReason) -> None:
         worker_id = pick(list(self.models), which)
+        self.forget_worker(worker_id)
+        self.tell(worker_lost(worker_id, reason))
+
+    def forget_worker(self, worker_id: WorkerId) -> None:
         for known in (self.models, self.places, self.runs):
             known.pop(worker_id, None)
         self.ready.discard(worker_id)
-        self.tell(worker_lost(worker_id, reason))
 
     @precondition(lambda self: self.models)
     @rule(which=SOME)
@@ -250,6 +316,49 @@ class World(RuleBasedStateMachine):
         worker_id = pick(list(self.models), which)
         self.ready.discard(worker_id)
         self.tell(replica_stop_requested(worker_id))
+
+    # --- GPUs and orders -------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.there)
+    @rule(which=SOME, leaves_in_s=st.floats(0.0, 30.0))
+    def announce_that_a_gpu_goes(self, which: int, leaves_in_s: float) -> None:
+        gpu_id = pick(list(self.there), which)
+        self.leaving.add(gpu_id)
+        for worker_id, places in self.places.items():
+            if gpu_id in places:
+                self.ready.discard(worker_id)
+        self.tell(gpu_notice(gpu_id, leaves_at_s=self.now_s + leaves_in_s))
+
+    @precondition(lambda self: self.there)
+    @rule(which=SOME, is_told=st.booleans())
+    def lose_gpu(self, which: int, is_told: bool) -> None:
+        """With the workers on it, whose ends are reported as well, or not."""
+        gpu_id = pick(list(self.there), which)
+        del self.there[gpu_id]
+        self.leaving.discard(gpu_id)
+        gone = [worker_id for worker_id, places in self.places.items() if gpu_id in places]
+        for worker_id in gone:
+            self.forget_worker(worker_id)
+        self.tell(gpu_gone(gpu_id))
+        for worker_id in gone if is_told else ():
+            self.tell(worker_lost(worker_id, LossReason.CRASHED))
+
+    @precondition(lambda self: len(self.there) < len(GPUS))
+    @rule()
+    def bring_gpu(self) -> None:
+        gpu_id = next(gpu_id for gpu_id in GPUS if gpu_id not in self.there)
+        self.there[gpu_id] = None
+        self.tell(GpuArrived(gpu=GPUS[gpu_id]))
+
+    @rule(halts=HALTS)
+    def halt(self, halts: list[Halt]) -> None:
+        """An operator pauses, drains or resumes."""
+        self.orders = Orders(halts=tuple(halts))
+        for worker_id in list(self.ready):
+            halt = self.orders.halt_of(ModelId(self.models[worker_id]), GPUS[self.places[worker_id][0]].gpu_class)
+            if halt is not None and halt.is_drain:
+                self.ready.discard(worker_id)
+        self.tell(halts_set(*halts))
 
     # --- runs ------------------------------------------------------------------------------------------------------
 
@@ -301,8 +410,9 @@ class World(RuleBasedStateMachine):
 
     # --- time and nonsense -----------------------------------------------------------------------------------------
 
-    @rule(passed_s=st.floats(0.0, 3.0) | st.just(1_000.0))
+    @rule(passed_s=st.floats(0.0, 3.0) | st.sampled_from([1_000.0, -1.0, -500.0]))
     def tick(self, passed_s: float) -> None:
+        """Time passes, or somebody sets the clock."""
         self.now_s += passed_s
         self.tell(clock_ticked())
 
@@ -310,8 +420,10 @@ class World(RuleBasedStateMachine):
     @rule(which=SOME)
     def repeat_an_old_event(self, which: int) -> None:
         event = pick(self.history, which)
-        if isinstance(event, JobSubmitted | JobRecovered | ReplicaRequested):
-            return  # names of jobs and workers are never used twice
+        if isinstance(event, JobSubmitted | JobRecovered | ReplicaRequested | GpuArrived | GpuNotice | GpuGone):
+            return  # names of jobs and workers are never used twice; those of GPUs mean another stay
+        if isinstance(event, HaltsSet):
+            return  # what an operator said last holds
         if not self.would_end_a_run(event):
             self.tell(event)
 
@@ -332,6 +444,9 @@ class World(RuleBasedStateMachine):
     @rule()
     def talk_of_nobody(self) -> None:
         of_workers = (worker_ready("nobody"), worker_lost("nobody"), replica_stop_requested("nobody"))
+        assert self.scheduler.handle(gpu_notice("nothing"), now_s=self.now_s) == []
+        assert self.scheduler.handle(gpu_gone("nothing"), now_s=self.now_s) == []
+        assert self.scheduler.handle(halts_set(*self.orders.halts), now_s=self.now_s) == []
         of_jobs = (cancelled("nobody"), abandoned("nobody"), images_ready("nobody"), outputs_stored("nobody"))
         for event in (*of_workers, *of_jobs):
             assert self.scheduler.handle(event, now_s=self.now_s) == []
@@ -360,18 +475,28 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def world_and_scheduler_agree_on_who_runs_what(self) -> None:
-        replicas = self.scheduler.fleet_view().replicas
-        assert {replica.worker_id for replica in replicas} == set(self.models)
-        serving = {replica.worker_id for replica in replicas if replica.state in ("ready", "busy")}
+        workers = self.scheduler._workers
+        assert set(workers) == set(self.models)
+        serving = {worker_id for worker_id, worker in workers.items() if worker.state in ("ready", "busy")}
         assert serving == self.ready, "who has loaded serves until told to stop, and never again"
-        held = {replica.worker_id: replica.job_id for replica in replicas if replica.job_id is not None}
-        assert held == {worker_id: job_id for worker_id, (job_id, _) in self.runs.items()}
+        held = {worker_id: worker.run for worker_id, worker in workers.items() if worker.run is not None}
+        assert held == self.runs
+        shown = {replica.worker_id for replica in self.scheduler.fleet_view().replicas}
+        staying = {worker_id for worker_id, places in self.places.items() if self.leaving.isdisjoint(places)}
+        assert shown == staying, "the fleet plan sees who stays"
+        assert {gpu.gpu_id for gpu in self.scheduler.fleet_view().gpus} == self.there.keys() - self.leaving
 
     @invariant()
     def no_worker_idles_while_somebody_may_run_on_it(self) -> None:
         if sum(state is JobState.POST_PROCESSING for state in self.states.values()) >= 2:
             return
-        idle = {ModelId(self.models[worker_id]) for worker_id in self.ready - set(self.runs)}
+        taken = {gpu_id for worker_id in self.runs for gpu_id in self.places[worker_id]}
+        idle = {
+            (ModelId(self.models[worker_id]), GPUS[self.places[worker_id][0]].market is Market.SPOT)
+            for worker_id in self.ready - set(self.runs)
+            if taken.isdisjoint(self.places[worker_id])
+            and self.orders.halt_of(ModelId(self.models[worker_id]), GPUS[self.places[worker_id][0]].gpu_class) is None
+        }
         running = self.running()
         by_tenant = Counter(tenant for tenant, _ in running.elements())
         for job_id, entry in self.scheduler._open.items():
@@ -379,7 +504,9 @@ class World(RuleBasedStateMachine):
             is_free = by_tenant[tenant] < 2 and (end_user is None or running[(tenant, end_user)] < 1)
             line = self.scheduler._lines.get(entry.job.request.model_id)
             waits = line is not None and job_id in line
-            assert not (waits and is_free and entry.job.request.model_id in idle), f"{job_id} waits for nothing"
+            spots = (False, True) if self.tiers[job_id] is Tier.FREE else (False,)
+            may_run = waits and is_free and any((entry.job.request.model_id, spot) in idle for spot in spots)
+            assert not may_run, f"{job_id} waits for nothing"
 
     @invariant()
     def nobody_runs_more_than_it_may(self) -> None:
@@ -392,11 +519,16 @@ class World(RuleBasedStateMachine):
         return Counter(self.owners[job_id] for job_id, state in self.states.items() if state in on_worker)
 
     def teardown(self) -> None:
-        """All faults are over: with one healthy worker per model everybody's job ends."""
+        """All faults and halts are over: with one healthy worker per model everybody's job ends."""
         for _ in list(self.models):
             self.lose_worker(0, LossReason.STOPPED)
+        for gpu_id in list(self.leaving):
+            self.lose_gpu(list(self.there).index(gpu_id), is_told=False)
+        while len(self.there) < len(GPUS):
+            self.bring_gpu()
+        self.halt([])
         for model in MODELS:
-            self.start_replica(model)
+            self.start_replica(model, which=self.free_gpus().index(GpuId("gpu0")))
         for index, _ in enumerate(MODELS):
             self.finish_loading(index)
         turns = 0

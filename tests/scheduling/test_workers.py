@@ -7,6 +7,7 @@ from heliograph.domain.events import Event, LossReason
 from heliograph.domain.ids import ModelId
 from heliograph.domain.views import ReplicaState
 from heliograph.scheduling import Scheduler
+from heliograph.scheduling.scheduler import OVERDUE_MAX
 from tests.builders import (
     MODEL,
     a_replica,
@@ -128,6 +129,17 @@ def test_a_model_that_cannot_be_loaded_fails_everybody_who_waits_for_it_and_nobo
     ]
     assert scheduler.open_jobs() == 3
     assert play(scheduler, clock_ticked(), now_s=98.0) == []
+
+
+def test_who_has_not_been_told_yet_profits_from_a_replica_that_loads_after_all() -> None:
+    scheduler = a_scheduler(workers=0, load_failures_max=1, gpus=8)
+    jobs = [submitted(f"job{index}", model="broken", sequence=index) for index in range(OVERDUE_MAX + 10)]
+    play(scheduler, *jobs)
+    assert len(fail_to_load(scheduler, "w1", model="broken")) == OVERDUE_MAX
+    play(scheduler, replica_requested("w2", model="broken"))
+    assert play(scheduler, clock_ticked()) == []
+    assert in_words(play(scheduler, worker_ready("w2")))[-1] == f"w2 runs job{OVERDUE_MAX}#1"
+    assert scheduler.open_jobs() == 10
 
 
 def test_the_failed_loads_of_a_model_are_counted_in_a_row() -> None:

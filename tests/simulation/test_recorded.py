@@ -63,7 +63,7 @@ def test_what_was_measured_are_gpus_and_seconds_per_step() -> None:
 async def data_dir(tmp_path: Path) -> Path:
     """A data directory with a short history in it."""
     folder = tmp_path / "data"
-    store = await app.open_store(app.made_data_dir(folder))
+    store = await app.open_store(Settings(data_dir=app.made_data_dir(folder)), claims=True)
     await store.commit(
         [PutApiKey(key=an_api_key("key1", tenant="acme")), PutApiKey(key=an_api_key("key2", tenant="zeta"))]
     )

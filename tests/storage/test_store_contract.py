@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from heliograph.domain.pictures import Alignment
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 from heliograph.storage import Store, StoredJob
 from heliograph.storage.memory import MemoryStore
+from heliograph.storage.postgres import PostgresStore
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import (
     DropWebhookEndpoint,
@@ -46,9 +46,16 @@ from tests.storage.stored_samples import (
 ADA, BOB = TenantId("ada"), TenantId("bob")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, database: Path) -> AsyncIterator[Store]:
-    store: Store = MemoryStore() if request.param == "memory" else await SqliteStore.open(database)
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    store: Store
+    match request.param:
+        case "memory":
+            store = MemoryStore()
+        case "sqlite":
+            store = await SqliteStore.open(request.getfixturevalue("database"))
+        case _:
+            store = await PostgresStore.open(request.getfixturevalue("postgres_database"), claims=True)
     yield store
     await store.close()
 

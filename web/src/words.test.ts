@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Phase } from './api/types'
-import { ago, change, clipLength, cost, duration, fileName, fileSize, fit, flags, ordinal, perDollar, shares, wait, whereabouts } from './words'
+import { ago, change, clipLength, cost, duration, fileName, fileSize, fit, flags, ordinal, perDollar, shares, spread, wait, whereabouts } from './words'
 
 describe('numbers for people', () => {
   it.each([
@@ -14,6 +14,11 @@ describe('numbers for people', () => {
     [wait(0.2), 'any moment'],
     [wait(4.2), 'about 4 s'],
     [wait(200), 'about 3 min'],
+    [spread({ low_s: 2.6, expected_s: 4.2, high_s: 7.1 }), 'most likely between 3 s and 7 s'],
+    [spread({ low_s: 0.3, expected_s: 1.2, high_s: 2.1 }), 'most likely between now and 2 s'],
+    [spread({ low_s: 0.3, expected_s: 0.5, high_s: 0.9 }), ''],
+    [spread({ low_s: 4.1, expected_s: 4.2, high_s: 4.3 }), ''],
+    [spread(null), ''],
     [clipLength(12, 8), '12 frames, 1.5 s'],
     [clipLength(16, 24), '16 frames, 0.7 s'],
     [shares({ object: 0.724, time: 1, style: 0.9 }), 'time 100 %, style 90 %, object 72 %'],

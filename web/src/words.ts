@@ -1,6 +1,6 @@
 /** Numbers and states of the API, put into words for people. */
 
-import type { Adjustment, Job, JobStatus, Output, Phase } from './api/types'
+import type { Adjustment, Eta, Job, JobStatus, Output, Phase } from './api/types'
 
 /** `0.23 s`, `4.2 s`, `17 s`, `3 min 20 s`. */
 export function duration(seconds: number): string {
@@ -18,6 +18,13 @@ export function wait(seconds: number): string {
   if (seconds < 0.75) return 'any moment'
   if (seconds < 90) return `about ${Math.max(1, Math.round(seconds))} s`
   return `about ${Math.round(seconds / 60)} min`
+}
+
+/** How sure the estimate is: `most likely between 3 s and 7 s`; nothing where that says nothing. */
+export function spread(eta: Eta | null | undefined): string {
+  if (!eta || eta.high_s < 1.5) return ''
+  const [low, high] = [wait(eta.low_s), wait(eta.high_s)].map((each) => each.replace('about ', ''))
+  return low === high ? '' : `most likely between ${low === 'any moment' ? 'now' : low} and ${high}`
 }
 
 export function ordinal(n: number): string {
@@ -65,6 +72,7 @@ export function ago(then: number, now: number): string {
 const PHASES: Record<Phase, string> = {
   waiting: 'In line',
   loading_model: 'Waking the model',
+  halted: 'Paused by the operator',
   retrying: 'Trying once more',
   generating: 'Forming',
   finishing: 'Finishing',

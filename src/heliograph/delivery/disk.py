@@ -118,8 +118,20 @@ class DiskBlobStore:
         oldest_kept_s = time.time() - _ABANDONED_AFTER_S
         for path in self._root.glob(f"*/.*{_TEMPORARY_SUFFIX}"):
             with contextlib.suppress(FileNotFoundError):  # another process sweeps, too
-                if path.stat().st_mtime < oldest_kept_s:
+                if path.stat().st_mtime < oldest_kept_s or not _writer_lives(path):
                     path.unlink()
+
+
+def _writer_lives(temporary: Path) -> bool:
+    """A process with the number in the file's name runs on this machine: its writer, or another one by now."""
+    number = temporary.name.lstrip(".").partition("-")[0]
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager

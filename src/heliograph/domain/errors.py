@@ -10,6 +10,7 @@
     └── WorldError              nobody's request is wrong
         ├── Overloaded          a bound is reached; retry after a while
         ├── Unavailable         a part we need is missing: disk full, store gone, shutting down
+        ├── Superseded          another server has taken over: this one must end
         ├── Timeout             the answer did not come within the caller's limit
         └── EngineError         inference failed; says whether trying again can help
 
@@ -18,9 +19,14 @@
 
 from enum import StrEnum
 
+from heliograph.domain.views import Alternative
+
 
 class HeliographError(Exception):
     """Root of the tree. `code` never changes once published; `message` may be reworded."""
+
+    # Models that could do it instead, closest first, where the error is about one.
+    alternatives: tuple[Alternative, ...] = ()
 
     default_code = "internal_error"
 
@@ -85,6 +91,12 @@ class Overloaded(WorldError):
 
 class Unavailable(WorldError):
     """A part we need is missing right now: the disk is full, the store is gone, the server is shutting down."""
+
+
+class Superseded(WorldError):
+    """Another server has taken over what this one held, so this one's memory is out of date and it must end."""
+
+    default_code = "superseded"
 
 
 class Timeout(WorldError):

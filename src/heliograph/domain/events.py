@@ -6,6 +6,7 @@ from enum import StrEnum
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Job
+from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Output, RawImage, Verdict
 from heliograph.domain.views import Gpu
 
@@ -215,6 +216,13 @@ class DrainRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HaltsSet:
+    """The operator halted or resumed something: these halts hold from now on, and no others."""
+
+    halts: tuple[Halt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockTicked:
     """Time passed: deadlines, back-off and idle limits are looked at."""
 
@@ -242,5 +250,6 @@ Event = (
     | GpuNotice
     | GpuGone
     | DrainRequested
+    | HaltsSet
     | ClockTicked
 )

@@ -117,6 +117,10 @@ class Job:
         """This job without what was kept of its run."""
         return replace(self, checkpoint=None, steps_done=0)
 
+    def submitted(self, *, now_s: float) -> "Job":
+        """This job as it begins: pending, since now."""
+        return self._since(JobState.PENDING, (), now_s, self.failure, self.attempt, self.not_before_s)
+
     def moved(
         self,
         to: JobState,
@@ -128,10 +132,22 @@ class Job:
     ) -> "Job":
         """This job in state `to`; a move that is not in the table is our bug. `attempt` and `not_before_s` stay as
         they are unless they are given.
-
-        Written out because it is done several times for every job: `dataclasses.replace` takes four times as long.
         """
         assert to in LEGAL_MOVES[self.state], f"job {self.job_id}: {self.state} -> {to} is not a legal move"
+        attempt = self.attempt if attempt is None else attempt
+        not_before_s = self.not_before_s if not_before_s is None else not_before_s
+        return self._since(to, self.timeline, now_s, failure, attempt, not_before_s)
+
+    def _since(
+        self,
+        state: JobState,
+        timeline: tuple[Moment, ...],
+        now_s: float,
+        failure: Failure | None,
+        attempt: int,
+        not_before_s: float,
+    ) -> "Job":
+        """Written out, because every job moves several times: `dataclasses.replace` takes three times as long."""
         return Job(
             job_id=self.job_id,
             tenant_id=self.tenant_id,
@@ -141,14 +157,14 @@ class Job:
             sequence=self.sequence,
             created_at_s=self.created_at_s,
             deadline_at_s=self.deadline_at_s,
-            state=to,
-            attempt=self.attempt if attempt is None else attempt,
+            state=state,
+            attempt=attempt,
             failures=self.failures,
             reseeds=self.reseeds,
-            not_before_s=self.not_before_s if not_before_s is None else not_before_s,
+            not_before_s=not_before_s,
             checkpoint=self.checkpoint,
             steps_done=self.steps_done,
-            timeline=(*self.timeline, Moment(state=to, at_s=now_s)),
+            timeline=(*timeline, Moment(state=state, at_s=now_s)),
             failure=failure,
             webhook=self.webhook,
         )

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
-from heliograph.domain.ids import GpuId, ModelId, WorkerId
+from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import JobState
+from heliograph.domain.webhooks import MessageState, WebhookEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,15 @@ class JobStepped:
 
     model_id: ModelId
     step: StepDone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateEventIgnored:
+    """A worker or post-processor spoke of an attempt that is over, and nothing came of it. `event` is its name."""
+
+    event: str
+    job_id: JobId
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,4 +72,23 @@ class ReplicaLost:
     detail: str
 
 
-LifecycleEvent = JobMoved | JobStepped | RequestRefused | ReplicaStarted | ReplicaLoaded | ReplicaLost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTried:
+    """A message was sent, or could not be: `state` is what it is in now, after `tries` tries."""
+
+    event: WebhookEvent
+    state: MessageState
+    tries: int
+    duration_s: float
+
+
+LifecycleEvent = (
+    JobMoved
+    | JobStepped
+    | LateEventIgnored
+    | RequestRefused
+    | ReplicaStarted
+    | ReplicaLoaded
+    | ReplicaLost
+    | WebhookTried
+)

@@ -87,6 +87,14 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another model that can do it, and when it would deliver; None where durations are unknown."""
+
+    model_id: ModelId
+    eta: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelQueue:
     """Open work of one model.
 
@@ -129,6 +137,7 @@ class Phase(StrEnum):
     WAITING = "waiting"
     LOADING_MODEL = "loading_model"
     RETRYING = "retrying"
+    HALTED = "halted"
     GENERATING = "generating"
     FINISHING = "finishing"
     DONE = "done"
@@ -139,8 +148,8 @@ class JobView:
     """A job as its owner sees it now.
 
     `queue_position` counts from 1 within the model's queue and is None unless pending. `eta_s` is the expected number
-    of seconds until the pictures are delivered, None when unknown or ended, `eta` the same with its interval. `step` of
-    `steps` is the progress of the current attempt.
+    of seconds until the pictures are delivered, None when unknown, halted or ended, `eta` the same with its interval.
+    `step` of `steps` is the progress of the current attempt.
     """
 
     job: Job

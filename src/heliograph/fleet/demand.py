@@ -1,27 +1,48 @@
 """When a model will be asked for again: the chance per second of its next request, from what was asked for until now.
 
-Theory of operation. The next request is a hazard that is proportional to powers of a few signals: how long ago the last
-one was, how many there were lately and in the last hours, how busy everybody is now compared with the last hours (the
-evening comes for all models at once), what this half hour brought on earlier days, and who is *attached*: an end user
-whose latest request, of whatever model, was for this one. Three of four requests repeat the user's last model, most of
-them within minutes; a user who has gone on to another model no longer counts.
+Theory of operation. Three kinds of people ask for a model, and their chances per second add up:
 
-`EXPONENTS` were fitted by maximum likelihood (logistic regression, 30 s bins) on days 0-5 of the trace gentd26
-(alibaba/clusterdata, cluster-trace-v2026-GenAI); `python -m benchmarks.policies.warm_pool` shows what comes of them.
+    who stays       the latest request was for this model; likely within a minute or two, the more so the longer the
+                    sitting has been going on
+    who changes     the latest request was for another model: the chance that they go on to another one, higher for
+                    people who do that often, times this model's share of all that people have gone on to
+    who is new      nobody has heard of them for `BREAK_S`: as many as lately and at this time of earlier days, times
+                    this model's share of what people begin with
 
-Bounds: `USERS_MAX` attached users in all and the `ATTACHED_MAX` latest of each model; older ones are forgotten.
+What a person contributes fades with the time since the latest request (two exponentials, `FADES_S`), and is taken back
+when they ask again. A sum of fading contributions is one number and the time it was taken, so that a request and a rate
+cost the same however many people there are, and a model takes a few dozen numbers.
+
+`WEIGHTS` are the maximum of the likelihood on days 0-5 of the trace gentd26 (alibaba/clusterdata,
+cluster-trace-v2026-GenAI): `python -m benchmarks.policies.fit_demand FILE --days 0:6`. What comes of them shows
+`python -m benchmarks.policies.warm_pool`.
+
+Bounds: `USERS_MAX` people, those longest silent are forgotten first; half hours of the day; models.
 """
 
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, inf
 
 from heliograph.domain.ids import ModelId
 
 USERS_MAX = 50_000
-ATTACHED_MAX = 64
-LATELY_S, NOW_S, HOURS_S = 300.0, 1_800.0, 10_800.0
+BREAK_S, SITTING_S = 7_200.0, 1_800.0
+"""After how long a person is new again, and after how long a new sitting begins."""
+
+SITTINGS = (2, 15)
+"""A sitting is short with up to so many requests, middling with up to so many, long with more."""
+
+FADES_S = (45.0, 150.0)
+NEW_LATELY_S = (600.0, 3_600.0, 10_800.0)
+SHARES_FADE_S = 7 * 86_400.0
+SHARE_PRIOR = 0.3
+"""Every model is taken to have been begun with, and gone on to, so many times."""
+
+CHANGES_USUAL, CHANGES_PRIOR = 0.3, (1.0, 3.0)
+"""Changes per request that are usual, and what a newcomer is taken to have done: changes, requests."""
+
 DAY_S, SLOT_S = 86_400.0, 1_800.0
 YESTERDAY = 0.8
 """How much a day counts compared with the day after it."""
@@ -29,31 +50,75 @@ YESTERDAY = 0.8
 RATE_KEPT_S = 1.0
 """A rate that was worked out is good for so long, unless the model is asked for meanwhile."""
 
-BIN_S = 30.0
-INTERCEPT = 0.026
-EXPONENTS = (-0.326, 0.373, 0.043, 0.187, 0.315, 0.499, 0.082)
-"""Of: seconds since the last request, requests lately, in hours, of all models lately, of all models now over hours,
-attached users, this half hour on earlier days."""
+WEIGHTS = (
+    *(1 / 235, 1 / 111, 1 / 67),  # who stays: first fade, in a short, a middling, a long sitting
+    *(1 / 247, 1 / 208, 1 / 120),  # second fade
+    *(1 / 10_000, 1 / 360),  # who changes: first and second fade
+    *(0.66, 0.2, 0.1),  # who is new: lately, in the hour, in three hours
+    0.87,  # and at this time of earlier days
+)
+"""Chance per second for each unit of the signals, in their order."""
 
 
 @dataclass(slots=True)
 class _Fading:
-    """A count whose entries fade with the time constant `tau_s`: about what happened within the last `tau_s`."""
+    """A sum whose entries fade with the time constant `tau_s`."""
 
     tau_s: float
     value: float = 0.0
-    at_s: float = 0.0
+    at_s: float = -inf
 
     def at(self, now_s: float) -> float:
         return self.value * exp(-max(now_s - self.at_s, 0.0) / self.tau_s)
 
-    def add(self, now_s: float) -> None:
-        self.value, self.at_s = self.at(now_s) + 1.0, max(now_s, self.at_s)
+    def add(self, amount: float, now_s: float) -> None:
+        self.value, self.at_s = max(self.at(now_s) + amount, 0.0), max(now_s, self.at_s)
+
+
+def _fades() -> tuple[_Fading, ...]:
+    return tuple(_Fading(tau_s) for tau_s in FADES_S)
+
+
+def _fading_share() -> _Fading:
+    return _Fading(SHARES_FADE_S)
+
+
+@dataclass(slots=True)
+class _User:
+    """Latest request: of which model, when, which of its sitting; and how many requests and changes there were."""
+
+    model_id: ModelId
+    at_s: float
+    sitting: int = 0
+    requests: int = 0
+    changes: int = 0
+
+    @property
+    def size_of_sitting(self) -> int:
+        return sum(self.sitting > largest for largest in SITTINGS)
+
+    @property
+    def restlessness(self) -> float:
+        """1 is usual."""
+        changes, requests = CHANGES_PRIOR
+        return (self.changes + changes) / (self.requests + requests) / CHANGES_USUAL
+
+
+@dataclass(slots=True)
+class _Model:
+    """`stay` by the size of the sitting; `changes` of those who are here now; counts of those who came."""
+
+    stay: tuple[tuple[_Fading, ...], ...] = field(default_factory=lambda: tuple(_fades() for _ in (*SITTINGS, None)))
+    changes: tuple[_Fading, ...] = field(default_factory=_fades)
+    begun_with: _Fading = field(default_factory=_fading_share)
+    gone_on_to: _Fading = field(default_factory=_fading_share)
+    rate: float = 0.0
+    rate_at_s: float | None = None
 
 
 @dataclass(slots=True)
 class _Slot:
-    """Requests of one half hour of the day: `past` per earlier day (faded), `today` so far."""
+    """Newcomers of one half hour of the day: `past` per earlier day (faded), `today` so far."""
 
     day: int
     past: float = 0.0
@@ -65,40 +130,51 @@ class _Slot:
             self.day, self.today = day, 0.0
 
 
-@dataclass(slots=True)
-class _Model:
-    last_s: float
-    lately: _Fading = field(default_factory=lambda: _Fading(LATELY_S))
-    hours: _Fading = field(default_factory=lambda: _Fading(HOURS_S))
-    slots: dict[int, _Slot] = field(default_factory=dict[int, _Slot])
-    attached: OrderedDict[Hashable, float] = field(default_factory=OrderedDict[Hashable, float])
-    rate: float = 0.0
-    rate_at_s: float | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """Requests per second that are expected of those who use the model, of those who use another, and of newcomers."""
+
+    staying: float
+    changing: float
+    new: float
 
 
 class Demand:
     """What was asked for, folded into what is likely to come. One task notes requests; times are epoch seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, users_max: int = USERS_MAX) -> None:
+        self._users_max = users_max
         self._models: dict[ModelId, _Model] = {}
-        self._users: OrderedDict[Hashable, ModelId] = OrderedDict()
-        self._lately, self._now, self._hours = _Fading(LATELY_S), _Fading(NOW_S), _Fading(HOURS_S)
+        self._users: OrderedDict[Hashable, _User] = OrderedDict()
+        self._changes = _fades()
+        self._begun, self._gone_on = _fading_share(), _fading_share()
+        self._new = tuple(_Fading(tau_s) for tau_s in NEW_LATELY_S)
+        self._slots: dict[int, _Slot] = {}
         self._first_day: int | None = None
 
     def note(self, model_id: ModelId, user: Hashable, now_s: float) -> None:
-        """A request for the model has come; `user` is whoever asked, None when unknown."""
-        day = int(now_s // DAY_S)
-        self._first_day = day if self._first_day is None else self._first_day
-        model = self._models.setdefault(model_id, _Model(last_s=now_s))
-        model.last_s = max(now_s, model.last_s)
-        for fading in (model.lately, model.hours, self._lately, self._now, self._hours):
-            fading.add(now_s)
-        slot = model.slots.setdefault(int(now_s % DAY_S // SLOT_S), _Slot(day=day))
-        slot.roll(day)
-        slot.today += 1.0
+        """A request for the model has come; `user` is whoever asked, None when unknown (a newcomer every time)."""
+        model = self._models.setdefault(model_id, _Model())
         model.rate_at_s = None
+        known = self._users.pop(user, None) if user is not None else None
+        if known is not None:
+            self._weigh(known, now_s, is_back=True)
+        away_s = inf if known is None else max(now_s - known.at_s, 0.0)
+        if known is None or away_s > BREAK_S:
+            self._note_newcomer(model, now_s)
+        elif known.model_id != model_id:
+            model.gone_on_to.add(1.0, now_s)
+            self._gone_on.add(1.0, now_s)
+            known.changes += 1
+        known = known or _User(model_id=model_id, at_s=now_s)
+        known.sitting = known.sitting + 1 if away_s < SITTING_S else 1
+        known.requests += 1
+        known.model_id, known.at_s = model_id, now_s
+        self._weigh(known, now_s)
         if user is not None:
-            self._attach(user, model_id, model, now_s)
+            self._users[user] = known
+            if len(self._users) > self._users_max:
+                self._users.popitem(last=False)
 
     def models(self) -> tuple[ModelId, ...]:
         """Every model that was ever asked for, in the order of its first request."""
@@ -111,41 +187,63 @@ class Demand:
             return 0.0
         if model.rate_at_s is None or not 0.0 <= now_s - model.rate_at_s < RATE_KEPT_S:
             signals = self._signals(model, now_s)
-            odds = exp(INTERCEPT + sum(power * signal for power, signal in zip(EXPONENTS, signals, strict=True)))
-            model.rate, model.rate_at_s = odds / (1.0 + odds) / BIN_S, now_s
+            model.rate = sum(weight * signal for weight, signal in zip(WEIGHTS, signals, strict=True))
+            model.rate_at_s = now_s
         return model.rate
 
+    def outlook(self, model_id: ModelId, now_s: float) -> Outlook:
+        """The same chance, by who it is that asks."""
+        model = self._models.get(model_id)
+        if model is None:
+            return Outlook(staying=0.0, changing=0.0, new=0.0)
+        parts = [weight * signal for weight, signal in zip(WEIGHTS, self._signals(model, now_s), strict=True)]
+        changing = len(FADES_S) * (len(SITTINGS) + 1)
+        new = changing + len(FADES_S)
+        return Outlook(staying=sum(parts[:changing]), changing=sum(parts[changing:new]), new=sum(parts[new:]))
+
     def signals(self, model_id: ModelId, now_s: float) -> tuple[float, ...] | None:
-        """The logarithms of the signals, in the order of `EXPONENTS`."""
+        """What the weights are the weights of, in their order; None for a model nobody ever asked for."""
         model = self._models.get(model_id)
         return None if model is None else self._signals(model, now_s)
 
     def _signals(self, model: _Model, now_s: float) -> tuple[float, ...]:
-        attached = sum(BIN_S / (BIN_S + max(now_s - at_s, 0.0)) for at_s in model.attached.values())
+        begun_with = self._share(model.begun_with, self._begun, now_s)
+        gone_on_to = self._share(model.gone_on_to, self._gone_on, now_s)
         return (
-            log(max(now_s - model.last_s, 0.0) + BIN_S),
-            log(model.lately.at(now_s) + 0.3),
-            log(model.hours.at(now_s) + 0.3),
-            log(self._lately.at(now_s) + 1.0),
-            log((self._now.at(now_s) + 1.0) / (self._hours.at(now_s) + 1.0)),
-            log(attached + 0.003),
-            log(self._on_earlier_days(model, now_s) + 0.1),
+            *(by_size[fade].at(now_s) for fade in range(len(FADES_S)) for by_size in model.stay),
+            *(
+                max(everywhere.at(now_s) - here.at(now_s), 0.0) * gone_on_to
+                for everywhere, here in zip(self._changes, model.changes, strict=True)
+            ),
+            *(lately.at(now_s) / lately.tau_s * begun_with for lately in self._new),
+            self._new_on_earlier_days(now_s) * begun_with,
         )
 
-    def _attach(self, user: Hashable, model_id: ModelId, model: _Model, now_s: float) -> None:
-        before = self._users.pop(user, None)
-        if before is not None:
-            self._models[before].attached.pop(user, None)
-        self._users[user] = model_id
-        model.attached[user] = now_s
-        if len(model.attached) > ATTACHED_MAX:
-            model.attached.popitem(last=False)
-        if len(self._users) > USERS_MAX:
-            longest_ago, its_model = self._users.popitem(last=False)
-            self._models[its_model].attached.pop(longest_ago, None)
+    def _weigh(self, user: _User, now_s: float, *, is_back: bool = False) -> None:
+        """What the user's latest request lets expect; with `is_back` it is taken back, as far as it has not faded."""
+        model = self._models[user.model_id]
+        away_s = max(now_s - user.at_s, 0.0)
+        for number, tau_s in enumerate(FADES_S):
+            amount = -exp(-away_s / tau_s) if is_back else 1.0
+            model.stay[user.size_of_sitting][number].add(amount, now_s)
+            for changes in (model.changes[number], self._changes[number]):
+                changes.add(amount * user.restlessness, now_s)
 
-    def _on_earlier_days(self, model: _Model, now_s: float) -> float:
-        """Requests in the half hour that begins now, as the mean of earlier days, the latest counting most."""
+    def _note_newcomer(self, model: _Model, now_s: float) -> None:
+        day = int(now_s // DAY_S)
+        self._first_day = day if self._first_day is None else self._first_day
+        slot = self._slots.setdefault(int(now_s % DAY_S // SLOT_S), _Slot(day=day))
+        slot.roll(day)
+        slot.today += 1.0
+        for fading in (*self._new, model.begun_with, self._begun):
+            fading.add(1.0, now_s)
+
+    def _share(self, mine: _Fading, everybodys: _Fading, now_s: float) -> float:
+        prior = SHARE_PRIOR * len(self._models)
+        return (mine.at(now_s) + SHARE_PRIOR) / (everybodys.at(now_s) + prior)
+
+    def _new_on_earlier_days(self, now_s: float) -> float:
+        """Newcomers per second in the half hour that begins now, as the mean of earlier days, the latest most."""
         day = int(now_s // DAY_S)
         days = day - (day if self._first_day is None else self._first_day)
         weights = sum(YESTERDAY**ago for ago in range(1, min(days, 30) + 1))
@@ -153,12 +251,11 @@ class Demand:
             return 0.0
         slot, share = divmod(now_s % DAY_S / SLOT_S, 1.0)
         following = int(slot + 1) % int(DAY_S / SLOT_S)
-        return ((1 - share) * _past(model, int(slot), day) + share * _past(model, following, day)) / weights
+        return ((1 - share) * self._past(int(slot), day) + share * self._past(following, day)) / weights / SLOT_S
 
-
-def _past(model: _Model, number: int, day: int) -> float:
-    slot = model.slots.get(number)
-    if slot is None:
-        return 0.0
-    slot.roll(day)
-    return slot.past
+    def _past(self, number: int, day: int) -> float:
+        slot = self._slots.get(number)
+        if slot is None:
+            return 0.0
+        slot.roll(day)
+        return slot.past

@@ -43,7 +43,7 @@ from heliograph.domain.run import RunOrder
 from heliograph.domain.views import Gpu
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.driver import EmitEvent, FleetDriver
-from heliograph.fleet.watchdog import LocalLimits, Phase, Vitals, judge
+from heliograph.fleet.watchdog import LocalLimits, Phase, Vitals, is_ping_due, judge
 from heliograph.worker_wire import (
     PREFIX_BYTES,
     Abort,
@@ -98,7 +98,7 @@ class _Worker:
 
     def hang_up(self, now_s: float) -> None:
         """Tell the worker to end. What it has sent can still be read."""
-        self.vitals = Vitals(phase=Phase.STOPPING, heard_s=now_s)
+        self.vitals = Vitals(phase=Phase.STOPPING, heard_s=now_s, alive_s=now_s)
         if not self.writer.is_closing():
             self.writer.write_eof()
 
@@ -153,7 +153,7 @@ class LocalFleet(FleetDriver):
             return
         assert worker.vitals.phase is Phase.IDLE, f"worker {worker_id} is {worker.vitals.phase} and cannot run a job"
         worker.run = (order.job_id, order.attempt)
-        worker.vitals = Vitals(phase=Phase.RUNNING, heard_s=_now_s())
+        worker.vitals = replace(worker.vitals, phase=Phase.RUNNING, heard_s=_now_s())
         kept = None
         if order.resume_from is not None and self._checkpoints is not None:
             kept = await self._checkpoints.get(order.job_id)
@@ -266,6 +266,7 @@ class LocalFleet(FleetDriver):
                 worker.vitals.abort_s += passed_s
             if worker.vitals.phase is not Phase.STOPPING:
                 worker.vitals.heard_s += passed_s
+                worker.vitals.alive_s += passed_s
 
     async def _keep_checkpoint(self, message: ToWorker | FromWorker) -> str | None:
         """The name under which the checkpoint in the message was kept; None where there is none, or no room for it."""
@@ -291,7 +292,7 @@ class LocalFleet(FleetDriver):
         if verdict is not None and is_suspect:
             worker.sentence = worker.sentence or verdict
             worker.kill()
-        if vitals.phase is Phase.IDLE and vitals.ping_s is None and now_s - vitals.heard_s > limits.ping_interval_s:
+        if is_ping_due(vitals, limits, now_s):
             vitals.ping_s = now_s
             worker.send(Ping())
         return verdict is not None
@@ -318,7 +319,7 @@ async def _spawn(worker_id: WorkerId, command: Sequence[str]) -> _Worker:
     except BaseException:
         ours.close()
         raise
-    vitals = Vitals(heard_s=started_s)
+    vitals = Vitals(heard_s=started_s, alive_s=started_s)
     return _Worker(
         worker_id=worker_id, process=process, reader=reader, writer=writer, started_s=started_s, vitals=vitals
     )
@@ -340,7 +341,7 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
     `kept` is the name of the checkpoint that came with the message, None when it was not kept.
     """
     vitals = worker.vitals
-    vitals.ping_s = None
+    vitals.ping_s, vitals.alive_s = None, _now_s()
     match message:
         case Ready(memory_bytes=memory_bytes, can_resume=can_resume):
             worker.was_ready = True
@@ -354,7 +355,6 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
             worker.sentence = worker.sentence or (LossReason.LOAD_FAILED, f"{kind}: {text}")
             return None
         case Pong():
-            vitals.heard_s = _now_s()
             return None
         case RunStarted() | StepDone():
             vitals.heard_s = _now_s()
@@ -380,7 +380,7 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
 
 def _become_idle(worker: _Worker) -> None:
     if worker.vitals.phase is not Phase.STOPPING:
-        worker.vitals = Vitals(phase=Phase.IDLE, heard_s=_now_s())
+        worker.vitals = Vitals(phase=Phase.IDLE, heard_s=_now_s(), alive_s=_now_s())
 
 
 def _loss(worker: _Worker, stderr: bytes) -> WorkerLost:

@@ -2,12 +2,13 @@
 
 Rules, in order. (1) A model with waiting jobs and no replica gets one: where there is room, else in place of the idle
 replicas without waiting work that are worth least, else, once the next in line has waited `patience_s`, in place of the
-busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room.
-(3) A model whose backlog per replica exceeds what a load costs gets another replica where there is room, or in place of
-idle ones when the waiting it saves exceeds what they are likely to save. (4) An idle replica goes when it no longer
-pays (`residency.py`), except the last one of an always-warm model. (5) A model that is about to be asked for is loaded
-ahead, where there is room. (6) A GPU that holds nothing loads another replica of a model whose replicas are all busy,
-if it is likely to be asked for again before that is loaded: it is paid for anyway.
+busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room;
+for one that is wanted now, idle replicas make room. (3) A model whose backlog per replica exceeds what a load costs
+gets another replica where there is room, or in place of idle ones when the waiting it saves exceeds what they are
+likely to save. (4) An idle replica goes when it no longer pays (`residency.py`), except the last one of an always-warm
+model. (5) A model that is about to be asked for is loaded ahead, where there is room. (6) A GPU that holds nothing
+loads another replica of a model whose replicas are all busy, if it is likely to be asked for again before that is
+loaded: it is paid for anyway.
 
 Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
 is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
@@ -160,7 +161,10 @@ class _Planner:
                 self._make_room(model_id, off_spot=off_spot)
         for model_id in self._policy.always_warm:
             if model_id in self._cards and not self._counts.get(model_id):
-                self._start(model_id, "always warm")
+                is_wanted = model_id in self._policy.wanted
+                is_coming = self._start(model_id, "the operator wants it loaded" if is_wanted else "always warm")
+                if is_wanted and not is_coming and not self._claim(model_id):
+                    self._evict(model_id, loss_s_max=None, horizon_s=None)
         for model_id in waiting:
             self._add_replica(model_id)
         self._unload_idle()

@@ -26,9 +26,14 @@ from heliograph.gateway.openai_images import openai_images_router
 from heliograph.gateway.openapi import describe
 from heliograph.gateway.operations import operations_router
 from heliograph.gateway.outputs import outputs_router
+from heliograph.gateway.overload import CallLimits
+from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.web_page import add_page
+from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.gateway.webhooks import webhooks_router
 from heliograph.service import Service
-from heliograph.settings import GatewaySettings
+from heliograph.settings import GatewaySettings, LimitSettings
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -48,18 +53,21 @@ def create_app(
     *,
     keys: KeyRing,
     settings: GatewaySettings,
+    limits: LimitSettings,
     metrics: Callable[[], tuple[bytes, str]],
-    link_secret: bytes,
+    links: PictureLinks,
+    desk: WebhookDesk,
     page_dir: Path | None,
     clock: Callable[[], float],
     new_id: Callable[[], str],
     closing: asyncio.Event,
+    public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
-    that never come twice. `link_secret` signs picture links and outlives the process. `page_dir` holds the built page.
+    that never come twice. `page_dir` holds the built page; `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -78,14 +86,18 @@ def create_app(
         keys=keys,
         settings=settings,
         metrics=metrics,
-        link_secret=link_secret,
+        links=links,
+        desk=desk,
         clock=clock,
         closing=closing,
+        public_url=public_url,
     )
     for router in (
         jobs_router(context),
         outputs_router(context),
         openai_images_router(context),
+        webhooks_router(context),
+        replicate_router(context),
         operations_router(context),
     ):
         app.include_router(router)
@@ -96,7 +108,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
     # Added last is outermost.
-    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max, bytes_held_max=limits.body_bytes_held_max)
+    app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)
     app.add_middleware(Envelope, new_id=new_id)
     return app

@@ -23,6 +23,7 @@ from heliograph.domain.errors import (
     Unavailable,
     WorldError,
 )
+from heliograph.gateway.wire import eta_json
 
 JOB_ID_HEADER = "X-Heliograph-Job-Id"
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +45,13 @@ _TYPE_OF: Mapping[HTTPStatus, str] = {
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
 }
+
+_PROBLEM_TYPE_OF: Mapping[str, str] = {
+    "rate_limit_exceeded": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    "too_many_calls": "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    "too_many_bodies": "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+}
+"""As the IETF draft on rate limits names them."""
 
 _RETRIED_BY_CLIENTS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -86,7 +94,7 @@ def problem(error: Exception, *, instance: str, request_id: str) -> Problem:
         status=status,
         body={
             "error": error_object(error),
-            "type": "about:blank",
+            "type": _PROBLEM_TYPE_OF.get(error.code, "about:blank"),
             "title": status.phrase,
             "status": status.value,
             "detail": error.message,
@@ -95,6 +103,10 @@ def problem(error: Exception, *, instance: str, request_id: str) -> Problem:
         },
         headers=_headers(error, status),
     )
+
+
+def _alternatives(error: HeliographError) -> list[dict[str, object]]:
+    return [{"model": each.model_id, "eta": eta_json(each.eta)} for each in error.alternatives]
 
 
 def status_of(error: HeliographError) -> HTTPStatus:
@@ -119,6 +131,8 @@ def error_object(error: HeliographError) -> dict[str, object]:
     }
     if isinstance(error, Timeout | JobNotCompleted):
         body["job_id"] = error.job_id
+    if error.alternatives:
+        body["alternatives"] = _alternatives(error)
     return body
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, assert_never
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from heliograph.domain.accounts import Caller
 from heliograph.domain.ids import JobId
 from heliograph.domain.views import JobStatus
 from heliograph.gateway import openapi
@@ -49,14 +50,15 @@ def jobs_router(context: Context) -> APIRouter:
     async def submit(request: Request) -> Response:
         caller = context.caller(request)
         with context.recording_refusals(caller):
-            submission = await read_submission(request)
+            submission = await read_submission(request, desk=context.desk)
         status = await service.submit(submission, caller=caller)
         wait_s = preferred_wait_s(request.headers.get("prefer", ""), hold_s_max=context.settings.hold_s_max)
         if wait_s is None:
             return answer(status, HTTPStatus.CREATED)
-        held = answer(await _held(context, request, status.view.job.job_id, wait_s), HTTPStatus.CREATED)
-        held.headers["Preference-Applied"] = f"wait={wait_s:g}"
-        return held
+        ended = await held(context, request, status.view.job.job_id, wait_s, caller=caller)
+        waited = answer(ended, HTTPStatus.CREATED)
+        waited.headers["Preference-Applied"] = f"wait={wait_s:g}"
+        return waited
 
     @router.get("", **openapi.LIST)
     async def list_jobs(
@@ -118,9 +120,8 @@ def preferred_wait_s(prefer: str, *, hold_s_max: float) -> float | None:
     return None
 
 
-async def _held(context: Context, request: Request, job_id: JobId, wait_s: float) -> JobStatus:
+async def held(context: Context, request: Request, job_id: JobId, wait_s: float, *, caller: Caller) -> JobStatus:
     """The job once it has ended, or as it is when the time is up, the server closes or the client leaves."""
-    caller = context.caller(request)
     waiting = asyncio.create_task(context.service.wait(job_id, caller=caller, timeout_s=wait_s))
     try:
         async with departures(request.receive, context.closing) as departure:

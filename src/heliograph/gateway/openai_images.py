@@ -176,8 +176,8 @@ async def _picture(call: _Call, status: JobStatus, output: Output) -> dict[str, 
     request = status.view.job.request
     picture: dict[str, object] = {"seed": output.seed, **fit_json(output)}
     if call.order.wants_url:
-        base = str(call.request.base_url).rstrip("/")
-        picture["url"] = base + call.context.output_url(output.output_id, False)
+        base_url = call.context.base_url(call.request)
+        picture["url"] = base_url + call.context.output_url(output.output_id, False)
     else:
         picture["b64_json"] = await _base64(call.context, output)
     if request.prompt != request.raw_prompt:

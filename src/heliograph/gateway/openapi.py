@@ -27,13 +27,17 @@ from heliograph.domain.errors import (
 from heliograph.domain.job import JobState
 from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
+from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+from heliograph.routing.tasks import OFFERED
 
 _Schema = dict[str, Any]
 _Route = dict[str, Any]
 
 _JOB_ID = "job_01k9x3v7c2m8"
 _OUTPUT_ID = "out_01k9x3v9fq4t"
+_ENDPOINT_ID = "we_01k9x3wd07kq"
+_DELIVERY_ID = "dlv_01k9x3wf1n5e"
 
 _ERRORS: Mapping[str, HeliographError] = {
     "invalid": InvalidRequest(
@@ -47,6 +51,9 @@ _ERRORS: Mapping[str, HeliographError] = {
     ),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
+    "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
+    "no_delivery": NotFound(f"There is no delivery {_DELIVERY_ID}.", code="delivery_not_found"),
+    "bad_url": InvalidRequest("url: must begin with https://.", param="url", code="url_not_allowed"),
     "too_slow": ProtocolError(
         HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive within 30 s.", code="request_timeout"
     ),
@@ -151,6 +158,7 @@ _JOB_EXAMPLE: _Schema = {
     "completed_at": 1790000000.24,
     "queue_position": None,
     "eta_s": None,
+    "eta": None,
     "progress": {"step": 8, "steps": 8, "fraction": 1.0},
     "attempt": 1,
     "request": {
@@ -207,6 +215,7 @@ _PENDING_EXAMPLE: _Schema = _JOB_EXAMPLE | {
     "completed_at": None,
     "queue_position": 3,
     "eta_s": 4.2,
+    "eta": {"low_s": 2.6, "expected_s": 4.2, "high_s": 7.1},
     "progress": {"step": 0, "steps": 8, "fraction": 0.0},
     "attempt": 0,
     "outputs": [],
@@ -220,6 +229,7 @@ _CANCELLED_EXAMPLE: _Schema = _PENDING_EXAMPLE | {
     "completed_at": 1790000001.5,
     "queue_position": None,
     "eta_s": None,
+    "eta": None,
     "error": {"code": "cancelled", "message": "Cancelled on request."},
     "timings": {"queue_s": 1.5, "total_s": 1.5},
 }
@@ -263,7 +273,7 @@ _MODEL_EXAMPLE: _Schema = {
 
 _EVENTS_EXAMPLE = (
     'event: snapshot\ndata: {"id": "job_…", "status": "running", …}\n\n'
-    'event: progress\ndata: {"step": 2, "steps": 8, "fraction": 0.25, "eta_s": 0.2, "phase": "generating", '
+    'event: progress\ndata: {"step": 2, "steps": 8, "fraction": 0.25, "eta_s": 0.2, "eta": {…}, "phase": "generating", '
     '"queue_position": null}\n\n'
     'event: preview\ndata: {"index": 0, "step": 2, "mime_type": "image/jpeg", "b64": "/9j/4AAQ…"}\n\n'
     ": keep-alive\n\n"
@@ -433,6 +443,248 @@ IMAGES: _Route = {
 }
 
 
+_ENDPOINT_EXAMPLE: _Schema = {
+    "id": _ENDPOINT_ID,
+    "object": "webhook_endpoint",
+    "url": "https://example.com/heliograph",
+    "events": [WebhookEvent.JOB_COMPLETED.value, WebhookEvent.JOB_FAILED.value],
+    "description": "orders",
+    "created_at": 1790000000.0,
+    "disabled_at": None,
+    "disabled_reason": None,
+}
+
+_SECRET_EXAMPLE: _Schema = _ENDPOINT_EXAMPLE | {"secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
+
+_DELIVERY_EXAMPLE: _Schema = {
+    "id": _DELIVERY_ID,
+    "object": "webhook_delivery",
+    "event_id": "evt_01k9x3wez2bb",
+    "event": WebhookEvent.JOB_COMPLETED.value,
+    "job_id": _JOB_ID,
+    "target": _ENDPOINT_ID,
+    "state": MessageState.WAITING.value,
+    "tries": 1,
+    "created_at": 1790000000.24,
+    "next_try_at": 1790000005.3,
+    "ended_at": None,
+    "last_error": "503 Service Unavailable",
+}
+
+_LOGGED_EXAMPLE: _Schema = _DELIVERY_EXAMPLE | {
+    "log": [{"number": 1, "at": 1790000000.25, "duration_s": 0.031, "status": 503, "error": "503 Service Unavailable"}]
+}
+
+_BODY_ERRORS = ("unauthenticated", "too_slow", "too_large", "not_json", "unavailable")
+
+_ADD_PATH = "/v1/webhooks/endpoints"
+_ENDPOINT_PATH = f"{_ADD_PATH}/{_ENDPOINT_ID}"
+_DELIVERY_PATH = f"/v1/webhooks/deliveries/{_DELIVERY_ID}"
+
+ADD_ENDPOINT: _Route = {
+    "summary": "Add a webhook endpoint",
+    "description": "The answer is the only one, but for that of a rotation, that holds the endpoint's secret.",
+    "status_code": 201,
+    "responses": {
+        201: _json("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its secret."),
+        **_errors(_ADD_PATH, "bad_url", *_BODY_ERRORS),
+    },
+    "openapi_extra": _body("WebhookEndpointRequest", {"url": "https://example.com/heliograph"}),
+}
+
+LIST_ENDPOINTS: _Route = {
+    "summary": "List webhook endpoints, oldest first",
+    "responses": {
+        200: _json("WebhookEndpointList", {"object": "list", "data": [_ENDPOINT_EXAMPLE]}, "All of them."),
+        **_errors(_ADD_PATH, "unauthenticated"),
+    },
+}
+
+GET_ENDPOINT: _Route = {
+    "summary": "Look at a webhook endpoint",
+    "responses": {
+        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint."),
+        **_errors(_ENDPOINT_PATH, "unauthenticated", "no_endpoint"),
+    },
+}
+
+CHANGE_ENDPOINT: _Route = {
+    "summary": "Change, disable or enable a webhook endpoint",
+    "responses": {
+        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint as it is now."),
+        **_errors(_ENDPOINT_PATH, "bad_url", "no_endpoint", *_BODY_ERRORS),
+    },
+    "openapi_extra": _body("WebhookEndpointChange", {"disabled": False}),
+}
+
+REMOVE_ENDPOINT: _Route = {
+    "summary": "Delete a webhook endpoint",
+    "description": "With it goes the log of what was sent there, and what waits to be sent.",
+    "responses": {
+        200: _json(
+            "WebhookEndpointDeleted",
+            {"id": _ENDPOINT_ID, "object": "webhook_endpoint.deleted", "deleted": True},
+            "It is gone.",
+        ),
+        **_errors(_ENDPOINT_PATH, "unauthenticated", "no_endpoint", "unavailable"),
+    },
+}
+
+ROTATE_SECRET: _Route = {
+    "summary": "Give a webhook endpoint a new secret",
+    "description": "For a day deliveries are signed with the old secret, too.",
+    "responses": {
+        200: _json("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its new secret."),
+        **_errors(f"{_ENDPOINT_PATH}/rotate", "unauthenticated", "no_endpoint", "unavailable"),
+    },
+}
+
+REPLAY_ENDPOINT: _Route = {
+    "summary": "Send an endpoint everything it was not delivered",
+    "responses": {
+        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "Sending begins."),
+        **_errors(f"{_ENDPOINT_PATH}/replay", "invalid", "no_endpoint", *_BODY_ERRORS),
+    },
+    "openapi_extra": _body("WebhookReplayRequest", {"since": 1790000000}),
+}
+
+LIST_DELIVERIES: _Route = {
+    "summary": "List webhook deliveries, newest first",
+    "responses": {
+        200: _json(
+            "WebhookDeliveryList",
+            {"object": "list", "data": [_DELIVERY_EXAMPLE], "has_more": True, "next_before": _DELIVERY_ID},
+            "A page of deliveries, without the tries.",
+        ),
+        **_errors("/v1/webhooks/deliveries", "invalid", "unauthenticated", "unavailable"),
+    },
+}
+
+GET_DELIVERY: _Route = {
+    "summary": "Look at a webhook delivery and its tries",
+    "responses": {
+        200: _json("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery."),
+        **_errors(_DELIVERY_PATH, "unauthenticated", "no_delivery", "unavailable"),
+    },
+}
+
+REPLAY_DELIVERY: _Route = {
+    "summary": "Deliver a webhook again",
+    "description": "Whatever became of it before. The event keeps its id.",
+    "responses": {
+        200: _json("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery, due now."),
+        **_errors(f"{_DELIVERY_PATH}/replay", "unauthenticated", "no_delivery", "unavailable"),
+    },
+}
+
+DEFAULT_SECRET: _Route = {
+    "summary": "The secret that signs webhooks given with jobs",
+    "responses": {
+        200: _json("WebhookSecret", {"key": _SECRET_EXAMPLE["secret"]}, "The caller's secret."),
+        **_errors("/v1/webhooks/default/secret", "unauthenticated"),
+    },
+}
+
+_PREDICTION_EXAMPLE: _Schema = {
+    "id": _JOB_ID,
+    "model": "heliograph/helio-base",
+    "version": "helio-base",
+    "status": "succeeded",
+    "input": {
+        "prompt": "a red boat on the sea at sunset",
+        "negative_prompt": "",
+        "width": 128,
+        "height": 128,
+        "num_outputs": 1,
+        "num_inference_steps": 8,
+        "guidance_scale": 3.5,
+        "seed": 7,
+        "output_format": "png",
+    },
+    "output": [f"https://example.com/v1/outputs/{_OUTPUT_ID}"],
+    "logs": "Using seed: 7\n100%|██████████| 8/8\n",
+    "error": None,
+    "metrics": {"predict_time": 0.2, "total_time": 0.23},
+    "created_at": "2026-09-21T14:13:20.000Z",
+    "started_at": "2026-09-21T14:13:20.010Z",
+    "completed_at": "2026-09-21T14:13:20.240Z",
+    "data_removed": False,
+    "source": "api",
+    "urls": {
+        "get": f"https://example.com/v1/predictions/{_JOB_ID}",
+        "cancel": f"https://example.com/v1/predictions/{_JOB_ID}/cancel",
+    },
+    "heliograph": {
+        "job_id": _JOB_ID,
+        "adjustments": _JOB_EXAMPLE["adjustments"],
+        "cost_micros": 12,
+    },
+}
+
+_CANCEL_AFTER = {
+    "name": "Cancel-After",
+    "in": "header",
+    "required": False,
+    "description": "Cancel the prediction after so long: `90s`, `5m`, `1h30m`, at least 5 seconds.",
+    "schema": {"type": "string"},
+    "example": "5m",
+}
+
+
+def _predict(path: str, schema: str, example: _Schema) -> _Route:
+    return {
+        "summary": "Make a prediction, as Replicate's clients ask for it",
+        "status_code": 201,
+        "responses": {
+            201: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction.", **{JOB_ID_HEADER: _JOB_ID}),
+            **_errors(path, *_SUBMIT_ERRORS),
+        },
+        "openapi_extra": {**_body(schema, example), "parameters": [_IDEMPOTENCY_KEY, _PREFER, _CANCEL_AFTER]},
+    }
+
+
+PREDICT = _predict(
+    "/v1/predictions", "PredictionRequest", {"version": "helio-base", "input": {"prompt": "a red boat on the sea"}}
+)
+PREDICT_WITH_MODEL = _predict(
+    "/v1/models/heliograph/helio-base/predictions",
+    "PredictionOfModelRequest",
+    {"input": {"prompt": "a red boat on the sea"}},
+)
+
+LIST_PREDICTIONS: _Route = {
+    "summary": "List predictions, newest first",
+    "responses": {
+        200: _json(
+            "PredictionList",
+            {
+                "previous": None,
+                "next": "https://example.com/v1/predictions?cursor=41",
+                "results": [_PREDICTION_EXAMPLE],
+            },
+            "A page of predictions: every job of the tenant, however it was submitted.",
+        ),
+        **_errors("/v1/predictions", "invalid", "unauthenticated", "unavailable"),
+    },
+}
+
+GET_PREDICTION: _Route = {
+    "summary": "Look at a prediction",
+    "responses": {
+        200: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction as it is now."),
+        **_errors(f"/v1/predictions/{_JOB_ID}", "unauthenticated", "missing", "unavailable"),
+    },
+}
+
+CANCEL_PREDICTION: _Route = {
+    "summary": "Cancel a prediction",
+    "responses": {
+        200: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction afterwards."),
+        **_errors(f"/v1/predictions/{_JOB_ID}/cancel", "unauthenticated", "missing", "unavailable"),
+    },
+}
+
+
 def _object(properties: _Schema, required: tuple[str, ...] | None = None, *, is_closed: bool = False) -> _Schema:
     schema: _Schema = {"type": "object", "properties": properties}
     if required is None:
@@ -491,6 +743,14 @@ _SHARED_PARAMETERS: _Schema = {
     "user": _TEXT | {"maxLength": 256, "description": "Your own name for the person behind the request."},
 }
 
+_ETA: _Schema = {
+    "anyOf": [
+        _object({"low_s": {"type": "number"}, "expected_s": {"type": "number"}, "high_s": {"type": "number"}}),
+        {"type": "null"},
+    ],
+    "description": "Seconds until delivery; in four of five cases between low and high. Null when unknown or ended.",
+}
+
 _JOB = _like(_JOB_EXAMPLE)
 _JOB["properties"] |= {
     "status": {"enum": [each.value for each in JobState]},
@@ -499,6 +759,7 @@ _JOB["properties"] |= {
     "completed_at": _nullable("number"),
     "queue_position": _nullable("integer"),
     "eta_s": _nullable("number") | {"description": "Seconds until the pictures are there."},
+    "eta": _ETA,
     "error": {"anyOf": [_object({"code": _TEXT, "message": _TEXT}), {"type": "null"}]},
     "timings": {
         "type": "object",
@@ -547,6 +808,98 @@ _MODEL["properties"] |= {
     "alternatives": {"type": "array", "items": _TEXT},
 }
 
+_URL: _Schema = {
+    "type": "string",
+    "maxLength": 2048,
+    "description": "An address the server may call: public and https, or in a network the operator allows.",
+}
+
+
+def _events_of(events: tuple[WebhookEvent, ...]) -> _Schema:
+    return {
+        "type": "array",
+        "minItems": 1,
+        "items": {"enum": [event.value for event in events]},
+        "description": "Which to hear of; all of them by default.",
+    }
+
+
+_WEBHOOK = _object({"url": _URL, "events": _events_of(JOB_EVENTS)}, ("url",), is_closed=True) | {
+    "description": "Where news of this job go, besides the endpoints."
+}
+_DESCRIPTION = _TEXT | {"maxLength": 200}
+
+_ENDPOINT = _like(_ENDPOINT_EXAMPLE)
+_ENDPOINT["properties"] |= {"disabled_at": _nullable("number"), "disabled_reason": _nullable("string")}
+_ENDPOINT_WITH_SECRET = _object(_ENDPOINT["properties"] | {"secret": _TEXT})
+
+_DELIVERY = _like(_DELIVERY_EXAMPLE)
+_DELIVERY["properties"] |= {
+    "event": {"enum": [event.value for event in WebhookEvent]},
+    "target": _TEXT | {"description": "An endpoint's id, or scheme and host of a webhook that came with a job."},
+    "state": {"enum": [state.value for state in MessageState]},
+    "next_try_at": _nullable("number"),
+    "ended_at": _nullable("number"),
+    "last_error": _nullable("string"),
+}
+_DELIVERY_WITH_LOG = _object(
+    _DELIVERY["properties"]
+    | {
+        "log": {
+            "type": "array",
+            "items": _like(_LOGGED_EXAMPLE["log"][0])
+            | {
+                "properties": _like(_LOGGED_EXAMPLE["log"][0])["properties"]
+                | {"status": _nullable("integer"), "error": _nullable("string")}
+            },
+        }
+    }
+)
+
+_PREDICTION = _like(_PREDICTION_EXAMPLE)
+_PREDICTION["properties"] |= {
+    "status": {"enum": ["starting", "processing", "succeeded", "failed", "canceled"]},
+    "output": {"anyOf": [{"type": "array", "items": _TEXT}, {"type": "null"}]},
+    "error": _nullable("string"),
+    "metrics": {"type": "object", "additionalProperties": {"type": "number"}},
+    "started_at": _nullable("string"),
+    "completed_at": _nullable("string"),
+}
+
+_PREDICTION_INPUT = _object(
+    {
+        "prompt": {"type": "string", "minLength": 1},
+        "negative_prompt": _TEXT,
+        "width": _COUNT,
+        "height": _COUNT,
+        "size": _TEXT,
+        "aspect_ratio": _TEXT,
+        "num_outputs": _COUNT | {"maximum": 10},
+        "num_inference_steps": _COUNT,
+        "steps": _COUNT,
+        "guidance_scale": {"type": "number", "minimum": 0},
+        "guidance": {"type": "number", "minimum": 0},
+        "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
+        "quality": _TEXT,
+        "style": _TEXT,
+        "upscale": {"enum": [1, 2, 4]},
+        "frames": _COUNT,
+        "num_frames": _COUNT,
+        "output_format": {"enum": ["png", "jpg", "jpeg", "webp", "gif"]},
+        "output_quality": _COUNT | {"maximum": 100},
+        "user": _TEXT | {"maxLength": 256},
+        "disable_safety_checker": {"const": False},
+    },
+    ("prompt",),
+    is_closed=True,
+)
+_PREDICTION_OPTIONS: _Schema = {
+    "input": _PREDICTION_INPUT,
+    "webhook": _URL,
+    "webhook_events_filter": _events_of(PREDICTION_EVENTS),
+    "stream": {"const": False},
+}
+
 _SCHEMAS: _Schema = {
     "JobRequest": _object(
         _SHARED_PARAMETERS
@@ -558,7 +911,19 @@ _SCHEMAS: _Schema = {
                 "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
             },
             "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+            "task": {"enum": list(OFFERED), "description": "Without a model: any model that can do this."},
             "deadline_s": {"type": "number", "exclusiveMinimum": 0, "description": "Give up after so many seconds."},
+            "wait_s_max": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "description": "Refuse at once what would wait for a worker for longer.",
+            },
+            "may_substitute": {
+                "type": "boolean",
+                "default": False,
+                "description": "Take the closest other model when the named one is not there in time.",
+            },
+            "webhook": _WEBHOOK,
         },
         ("prompt",),
         is_closed=True,
@@ -599,6 +964,59 @@ _SCHEMAS: _Schema = {
     ),
     "Images": _like(_IMAGES_EXAMPLE)
     | {"description": "`data` holds `b64_json`, or `url` where `response_format` asked for it."},
+    "WebhookEndpointRequest": _object(
+        {"url": _URL, "events": _events_of(JOB_EVENTS), "description": _DESCRIPTION}, ("url",), is_closed=True
+    ),
+    "WebhookEndpointChange": _object(
+        {
+            "url": _URL,
+            "events": _events_of(JOB_EVENTS),
+            "description": _DESCRIPTION,
+            "disabled": {"type": "boolean"},
+        },
+        (),
+        is_closed=True,
+    ),
+    "WebhookReplayRequest": _object(
+        {"since": {"type": "number", "minimum": 0, "description": "Events from this time on, in seconds."}},
+        (),
+        is_closed=True,
+    ),
+    "WebhookEndpoint": _ENDPOINT,
+    "WebhookEndpointWithSecret": _ENDPOINT_WITH_SECRET,
+    "WebhookEndpointList": _object(
+        {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/WebhookEndpoint"}},
+        }
+    ),
+    "WebhookEndpointDeleted": _object({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}}),
+    "WebhookDelivery": _DELIVERY,
+    "WebhookDeliveryWithLog": _DELIVERY_WITH_LOG,
+    "WebhookDeliveryList": _object(
+        {
+            "object": {"const": "list"},
+            "data": {"type": "array", "items": {"$ref": "#/components/schemas/WebhookDelivery"}},
+            "has_more": {"type": "boolean"},
+            "next_before": _nullable("string"),
+        }
+    ),
+    "WebhookSecret": _object({"key": _TEXT}),
+    "PredictionRequest": _object(
+        {"version": _TEXT | {"description": "A model: an id of `GET /v1/models`, or `owner/name`."}}
+        | _PREDICTION_OPTIONS,
+        ("version", "input"),
+        is_closed=True,
+    ),
+    "PredictionOfModelRequest": _object(_PREDICTION_OPTIONS, ("input",), is_closed=True),
+    "Prediction": _PREDICTION,
+    "PredictionList": _object(
+        {
+            "previous": _nullable("string"),
+            "next": _nullable("string"),
+            "results": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
+        }
+    ),
     "Health": _object({"status": _TEXT, "problems": {"type": "object", "additionalProperties": _TEXT}}, ("status",)),
     "Problem": _object(
         {
@@ -609,6 +1027,11 @@ _SCHEMAS: _Schema = {
                     "param": _nullable("string"),
                     "code": _TEXT,
                     "job_id": _TEXT | {"description": "Where a job is behind the error."},
+                    "alternatives": {
+                        "type": "array",
+                        "items": _object({"model": _TEXT, "eta": _ETA}),
+                        "description": "Models that could do it instead, closest first.",
+                    },
                 },
                 ("message", "type", "param", "code"),
             ),

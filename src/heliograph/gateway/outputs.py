@@ -92,7 +92,7 @@ def _reader(
     """Whose right to read is used: the key's, or None for a valid link's. Raises where there is neither."""
     if signature is None or context.keys.is_open or "authorization" in request.headers:
         return context.caller(request)
-    if expires_at_s is None or not context.is_valid_link(
+    if expires_at_s is None or not context.links.is_valid(
         output_id, is_thumbnail, expires_at_s=expires_at_s, signature=signature
     ):
         raise PermissionDenied(

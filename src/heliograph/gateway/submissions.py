@@ -4,16 +4,20 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from typing import cast
 
 from starlette.requests import Request
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook
 from heliograph.gateway.json_body import JsonBody, read_json
+from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.prompts.raw import RawRequest
 from heliograph.service import Submission
 
 RAW_FIELDS = tuple(each.name for each in fields(RawRequest))
-JOB_FIELDS = (*RAW_FIELDS, "deadline_s", "user")
+JOB_FIELDS = (*RAW_FIELDS, "task", "deadline_s", "wait_s_max", "may_substitute", "user", "webhook")
+WEBHOOK_FIELDS = ("url", "events")
 
 END_USER_CHARS_MAX = 256
 
@@ -21,8 +25,8 @@ _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,255})"', re.ASCII)
 _BARE_KEY = re.compile(r"[!#-~][ -~]{0,254}", re.ASCII)
 
 
-async def read_submission(request: Request) -> Submission:
-    """The body of `POST /v1/jobs`."""
+async def read_submission(request: Request, *, desk: WebhookDesk) -> Submission:
+    """The body of `POST /v1/jobs`; `desk` knows which webhooks may be called."""
     body = await read_json(request)
     refuse_unknown(body.fields, JOB_FIELDS)
     return submission(
@@ -31,6 +35,26 @@ async def read_submission(request: Request) -> Submission:
         raw=RawRequest(**{name: body.fields.get(name) for name in RAW_FIELDS}),
         end_user=end_user(body.fields.get("user"), param="user"),
         deadline_s=body.fields.get("deadline_s"),
+        wait_s_max=body.fields.get("wait_s_max"),
+        may_substitute=body.fields.get("may_substitute"),
+        task=body.fields.get("task"),
+        webhook=_webhook(body.fields.get("webhook"), desk),
+    )
+
+
+def _webhook(value: object, desk: WebhookDesk) -> JobWebhook | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise InvalidRequest(
+            'webhook must be an object such as {"url": "https://example.com/hook"}.',
+            param="webhook",
+            code="invalid_webhook",
+        )
+    wanted = cast("dict[str, object]", value)
+    refuse_unknown(wanted, WEBHOOK_FIELDS)
+    return desk.job_webhook(
+        wanted.get("url"), wanted.get("events"), known=JOB_EVENTS, param="webhook.url", events_param="webhook.events"
     )
 
 
@@ -41,17 +65,23 @@ def submission(
     raw: RawRequest,
     end_user: str | None,
     deadline_s: object | None = None,
-    task: str | None = None,
+    wait_s_max: object | None = None,
+    may_substitute: object | None = None,
+    task: object | None = None,
+    webhook: JobWebhook | None = None,
 ) -> Submission:
     """`raw` with where it came from, and what that is for."""
     return Submission(
         raw=raw,
         deadline_s=deadline_s,
+        wait_s_max=wait_s_max,
+        may_substitute=may_substitute,
         end_user=end_user,
         route=request.scope["path"],
         idempotency_key=idempotency_key(request.headers.getlist("idempotency-key")),
         fingerprint=body.fingerprint,
         task=task,
+        webhook=webhook,
     )
 
 

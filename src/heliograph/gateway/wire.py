@@ -8,7 +8,7 @@ from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import Adjustment, GenerationRequest
-from heliograph.domain.views import JobStatus, ModelStatus
+from heliograph.domain.views import Interval, JobStatus, ModelStatus
 
 OutputUrl = Callable[[OutputId, bool], str]
 """The address of a picture, or of its thumbnail when the second argument is true."""
@@ -41,6 +41,7 @@ def job_json(status: JobStatus, *, output_url: OutputUrl) -> dict[str, object]:
         "completed_at": job.finished_at_s,
         "queue_position": view.queue_position,
         "eta_s": view.eta_s,
+        "eta": eta_json(view.eta),
         "progress": _progress(status),
         "attempt": job.attempt,
         "request": _request_json(job.request),
@@ -58,9 +59,18 @@ def progress_json(status: JobStatus) -> dict[str, object]:
     view = status.view
     return _progress(status) | {
         "eta_s": view.eta_s,
+        "eta": eta_json(view.eta),
         "phase": view.phase.value,
         "queue_position": view.queue_position,
     }
+
+
+def eta_json(eta: Interval | None) -> dict[str, float] | None:
+    """Seconds until delivery: what is expected, and what holds the truth between them in four of five cases."""
+    if eta is None:
+        return None
+    seconds = {"low_s": eta.low_s, "expected_s": eta.expected_s, "high_s": eta.high_s}
+    return {name: round(each, 3) for name, each in seconds.items()}
 
 
 def _progress(status: JobStatus) -> dict[str, object]:

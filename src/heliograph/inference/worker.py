@@ -5,9 +5,9 @@
 While a run goes on it is handed over as a checkpoint every so many seconds of work, and once more when it is told to
 pause. The worker keeps none itself: what it is to go on from comes with the order.
 
-Two threads. The main one loads the engine, then takes one order at a time and is the only one that writes to the
-socket. The reader keeps an eye on the driver: it queues orders, marks the run to abort (looked at between steps), and
-ends the process the moment the stream ends, be it while loading or in the middle of a step. So a worker never outlives
+Two threads. The main one loads the engine, then takes one order at a time. The reader keeps an eye on the driver: it
+queues orders, marks the run to abort (looked at between steps), answers pings in the middle of a step, too, and ends
+the process the moment the stream ends, be it while loading or in the middle of a step. So a worker never outlives
 its driver, not even one that was killed. `PR_SET_PDEATHSIG` covers a worker that cannot run its reader: stopped by a
 signal, or stuck in native code that holds the interpreter.
 
@@ -85,7 +85,8 @@ class Worker:
         self._driver = driver
         self._model_id = model_id
         self._checkpoint_every_s = checkpoint_every_s
-        self._inbox: SimpleQueue[Run | Ping] = SimpleQueue()
+        self._inbox: SimpleQueue[Run] = SimpleQueue()
+        self._sending = threading.Lock()
         self._abort: tuple[JobId, int] | None = None
         self._pause: tuple[JobId, int] | None = None
 
@@ -100,11 +101,8 @@ class Worker:
             os._exit(1)
         self._send(Ready(memory_bytes=_resident_bytes(), can_resume=engine.can_resume))
         while True:
-            match self._inbox.get():
-                case Run(order=order, checkpoint=checkpoint):
-                    self._send(self._run(engine, order, checkpoint))
-                case Ping():
-                    self._send(Pong())
+            message = self._inbox.get()
+            self._send(self._run(engine, message.order, message.checkpoint))
 
     def _run(self, engine: Engine, order: RunOrder, checkpoint: bytes) -> RunEvent | Paused:
         """Carry the order out, reporting steps; returns how it ended."""
@@ -152,7 +150,9 @@ class Worker:
             progress.close()
 
     def _send(self, message: FromWorker) -> None:
-        self._driver.sendall(encode(message))
+        frame = encode(message)
+        with self._sending:
+            self._driver.sendall(frame)
 
     def _read(self) -> NoReturn:
         """The reader thread: obeys until the stream ends, then ends the process."""
@@ -167,8 +167,10 @@ class Worker:
 
     def _obey(self, message: ToWorker | FromWorker) -> None:
         match message:
-            case Run() | Ping():
+            case Run():
                 self._inbox.put(message)
+            case Ping():
+                self._send(Pong())
             case Abort(job_id=job_id, attempt=attempt):
                 self._abort = (job_id, attempt)
             case Pause(job_id=job_id, attempt=attempt):

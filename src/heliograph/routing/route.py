@@ -6,7 +6,8 @@ not at all), but these, closest first, each with its own wait. *Impossible*: not
 
 An explicit model is never silently replaced: when it cannot run here, or not in time, the answer is `NoRoute` with the
 closest models that can, unless the request said that it `may_substitute`; then the route names what it stands in for.
-Without an explicit model the one that delivers first is taken, ties in the catalogue's order.
+Without an explicit model the one that delivers first is taken, ties in the catalogue's order. What the operator has
+halted is neither chosen nor offered; a request that names it waits, unless it is being drained.
 """
 
 from collections import Counter
@@ -16,9 +17,12 @@ from enum import StrEnum
 
 from heliograph.domain.ids import ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
-from heliograph.domain.views import FleetView, Interval, Market, QueueView, ReplicaState
+from heliograph.domain.orders import Orders
+from heliograph.domain.views import Alternative, FleetView, Interval, Market, QueueView, ReplicaState
 
 LOAD_FAILURES_MAX = 3
+DRAINED_RETRY_S = 60.0
+"""Nobody knows how long the operator needs; this is when it is worth asking again."""
 WAIT_S_UNKNOWN = 60.0
 
 
@@ -43,23 +47,18 @@ class Wants:
 
     `deadline_s` is when it must be delivered, `wait_s_max` how long it may wait for a worker. `is_off_spot`: it may not
     run on spot GPUs. `delivery_s` estimates the time from the beginning of a run to delivery, None where unknown.
-    `capacity_s` is how long a GPU that is bought now takes to come, None where none can be had.
+    `capacity_s` is how long a GPU that is bought now takes to come, None where none can be had. `is_for_any`: it asked
+    for whatever does the task, models included that otherwise have to be named.
     """
 
     deadline_s: float | None = None
     wait_s_max: float | None = None
     may_substitute: bool = False
     is_off_spot: bool = False
+    is_for_any: bool = False
+    orders: Orders = field(default_factory=Orders)
     delivery_s: Callable[[ModelCard], float | None] = _unknown
     capacity_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
-    """Another model that can do it, and when it would deliver; None where durations are unknown."""
-
-    model_id: ModelId
-    eta: Interval | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +82,15 @@ class Route:
 class NoRoute:
     """Nothing here can serve the request. `reason` is a sentence; `alternatives` can run here, closest first.
 
-    `offers` are the same with the time at which each would deliver.
+    `offers` are the same with the time at which each would deliver. `retry_after_s` is when the same request may have
+    better luck, None where waiting does not help.
     """
 
     code: str
     reason: str
     alternatives: tuple[ModelId, ...]
     offers: tuple[Alternative, ...] = field(default=())
+    retry_after_s: float | None = None
 
     @property
     def answer(self) -> Answer:
@@ -112,16 +113,17 @@ def route(
 
     def candidates() -> list[ModelCard]:
         """Looked for only where the answer names them: most requests run on the model they ask for."""
-        able = (card for card in catalogue.runnable(engines) if task in card.tasks)
+        able = (card for card in catalogue.runnable(engines) if task in card.tasks and not router.is_halted(card))
         return [card for card in able if router.why_not(card, engines) is None]
 
     if name is None:
         found = candidates()
-        unasked = [card for card in found if not card.is_by_name_only]
+        unasked = [card for card in found if not card.is_by_name_only] or (found if router.wants.is_for_any else [])
         if not unasked:
             reason = f"No model here can do {task}."
             return router.no_route(code="model_unavailable", reason=reason, others=found)
-        return router.routed(min(unasked, key=router.delivers_s), None)
+        first = min(unasked, key=router.delivers_s)
+        return router.in_time(first, None, lambda: [other for other in unasked if other is not first])
     card = catalogue.resolve(name)
     if card is None:
         reason = f"There is no model called {name!r}."
@@ -139,6 +141,12 @@ def route(
         if router.wants.may_substitute and able:
             return router.routed(able[0], alias, stands_in_for=card)
         return router.no_route(code="model_unavailable", reason=problem, others=able)
+    if router.is_drained(card):
+        able = others()
+        if router.wants.may_substitute and able:
+            return router.routed(able[0], alias, stands_in_for=card)
+        reason = f"The operator has taken {card.model_id} out of service for now."
+        return router.no_route(code="model_drained", reason=reason, others=able, retry_after_s=DRAINED_RETRY_S)
     return router.in_time(card, alias, others)
 
 
@@ -160,6 +168,15 @@ class _Router:
             return problem
         return f"{card.model_id} fits only spot GPUs here, and jobs of this tier do not run on those."
 
+    def is_halted(self, card: ModelCard) -> bool:
+        """The operator has it paused or drained."""
+        return self.wants.orders.halt_of(card.model_id) is not None
+
+    def is_drained(self, card: ModelCard) -> bool:
+        """The operator has it taken out of service: nobody is let in."""
+        halt = self.wants.orders.halt_of(card.model_id)
+        return halt is not None and halt.is_drain
+
     def in_time(self, card: ModelCard, alias: str | None, others: Callable[[], list[ModelCard]]) -> Route | NoRoute:
         """The model that was asked for, if it is in time; else what can be done about it."""
         found = self.routed(card, alias)
@@ -176,8 +193,13 @@ class _Router:
                 f"{card.model_id} would deliver in {found.eta.low_s:.0f} to {found.eta.high_s:.0f} s, "
                 f"the deadline is in {self.wants.deadline_s:g} s."
             )
-            return self.no_route(code="deadline_unreachable", reason=reason, others=timely)
-        return self.routed(card, alias, offers=timely)
+            late_s = min(found.eta.low_s - self.wants.deadline_s, found.wait_s)
+            return self.no_route(code="deadline_unreachable", reason=reason, others=timely, retry_after_s=late_s)
+        assert self.wants.wait_s_max is not None
+        limit_s = self.wants.wait_s_max
+        reason = f"{card.model_id} would begin in {found.wait_s:.0f} s, the request waits {limit_s:g} s at most."
+        too_long_s = found.wait_s - self.wants.wait_s_max
+        return self.no_route(code="wait_too_long", reason=reason, others=timely, retry_after_s=too_long_s)
 
     def routed(
         self,
@@ -199,10 +221,17 @@ class _Router:
             offers=self._offers(offers or []),
         )
 
-    def no_route(self, *, code: str, reason: str, others: list[ModelCard]) -> NoRoute:
+    def no_route(
+        self, *, code: str, reason: str, others: list[ModelCard], retry_after_s: float | None = None
+    ) -> NoRoute:
         """Not this one, but these."""
-        alternatives = tuple(other.model_id for other in others)
-        return NoRoute(code=code, reason=reason, alternatives=alternatives, offers=self._offers(others))
+        return NoRoute(
+            code=code,
+            reason=reason,
+            alternatives=tuple(other.model_id for other in others),
+            offers=self._offers(others),
+            retry_after_s=retry_after_s,
+        )
 
     def delivers_s(self, card: ModelCard) -> float:
         """When the model would deliver; only until when it would begin where the rest is unknown."""

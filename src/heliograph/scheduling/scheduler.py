@@ -12,11 +12,13 @@ records of a batch durable before it carries the rest out.
 Bounds: `pending_max` jobs wait (beyond it a new one gets `RefuseJob`; what was accepted is always taken back),
 `post_processing_max` finished jobs are held in memory (beyond it nothing is dispatched), `attempts_max` failed attempts
 end a job, `reseeds_max` gate rejections end a job. Cost per event is O(log n) in the number of open jobs and linear in
-workers and models, except after the loss of a model (`_give_up_on`), which touches its whole line once.
+workers and models. When the time of thousands of jobs comes at once (deadlines, back-off, a model that cannot be
+loaded), `OVERDUE_MAX` are dealt with per event and the rest with the events that follow; while `is_behind`, whoever
+drives the scheduler lets the next tick come soon.
 """
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -43,6 +45,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -61,8 +64,9 @@ from heliograph.domain.events import (
     WorkerReady,
 )
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
-from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, Job, JobState
 from heliograph.domain.model_card import ModelCard
+from heliograph.domain.orders import Halt, Orders
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import SEED_MAX
 from heliograph.domain.run import RunOrder
@@ -93,6 +97,9 @@ RESEED_STRIDE = 10_007
 
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
+
+OVERDUE_MAX = 32
+"""Jobs whose time has come that are dealt with per event."""
 
 PROMISES_EVERY = 8
 """While many wait, the promise to every eighth newcomer is enough to learn from."""
@@ -133,11 +140,35 @@ class _Worker:
     is_pausing: bool = False
     pauses_for: JobId | None = None
     more_gpu_ids: tuple[GpuId, ...] = ()
+    view: ReplicaView | None = None
 
     @property
     def gpu_ids(self) -> tuple[GpuId, ...]:
         """Every GPU it holds."""
         return (self.gpu.gpu_id, *self.more_gpu_ids)
+
+    def enter(self, state: ReplicaState, now_s: float) -> None:
+        """It is in this state from now on."""
+        self.state, self.since_s, self.view = state, now_s, None
+
+    def holds(self, run: Run | None) -> None:
+        """It has this run, or none."""
+        self.run, self.view = run, None
+
+    def viewed(self) -> ReplicaView:
+        """As others see it; made once per change."""
+        if self.view is None:
+            self.view = ReplicaView(
+                worker_id=self.worker_id,
+                gpu_id=self.gpu.gpu_id,
+                model_id=self.model_id,
+                state=self.state,
+                since_s=self.since_s,
+                job_id=self.run[0] if self.run is not None else None,
+                loaded_at_s=self.loaded_at_s,
+                more_gpu_ids=self.more_gpu_ids,
+            )
+        return self.view
 
 
 class Scheduler:
@@ -158,6 +189,8 @@ class Scheduler:
         self._delayed: list[tuple[float, int, JobId]] = []
         self._deadlines: list[tuple[float, int, JobId]] = []
         self._dooms: list[tuple[float, int, JobId]] = []
+        self._given_up: deque[JobId] = deque()
+        self._is_behind = False
         self._pending = Count()
         self._running = Count()
         self._is_hold_over = False
@@ -165,6 +198,8 @@ class Scheduler:
         self._load_failed_at_s: dict[ModelId, float] = {}
         self._post_processing = 0
         self._is_draining = False
+        self._orders = Orders()
+        self._ticked_at_s = float("-inf")
         self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -172,6 +207,8 @@ class Scheduler:
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
         """Fold one event into the state and return what should happen next, in order."""
         commands = self._fold(event, now_s)
+        if self._is_behind and not isinstance(event, ClockTicked):
+            commands += self._catch_up(now_s)
         if self._is_hold_over:
             self._is_hold_over = False
             for model_id in self._lines:
@@ -226,6 +263,8 @@ class Scheduler:
             case DrainRequested():
                 self._is_draining = True
                 return []
+            case HaltsSet(halts=halts):
+                return self._halt(halts, now_s)
             case ClockTicked():
                 return self._tick(now_s)
             case _:
@@ -243,7 +282,7 @@ class Scheduler:
         )
         if overload is not None:
             return [RefuseJob(job_id=job.job_id, error=overload)]
-        job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
+        job = job.submitted(now_s=now_s)
         entry = self._enter(job)
         commands = [RecordJob(job=job, cause="submitted"), *self._wait(entry, now_s)]
         is_long = self._pending.total > LOOKED_AT_MAX
@@ -253,6 +292,8 @@ class Scheduler:
 
     def _promise(self, entry: _Open, now_s: float) -> None:
         """Remember what is promised now, to learn from how it turns out."""
+        if self._is_halted(entry.job.request.model_id):
+            return
         situation, eta_s = self._eta(entry, now_s)
         entry.promises = (*entry.promises, Promise(situation=situation, eta_s=eta_s, at_s=now_s))
 
@@ -348,17 +389,20 @@ class Scheduler:
         worker = self._workers.get(worker_id)
         if worker is None or worker.state is ReplicaState.STOPPING:
             return []
-        worker.state, worker.since_s = ReplicaState.STOPPING, now_s
+        worker.enter(ReplicaState.STOPPING, now_s)
         return [StopReplica(worker_id=worker_id, reason=reason)] if worker.run is None else []
 
     def _welcome(self, event: WorkerReady, now_s: float) -> list[Command]:
         worker = self._workers.get(event.worker_id)
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
-        worker.state, worker.since_s, worker.loaded_at_s = ReplicaState.READY, now_s, now_s
-        worker.can_resume = event.can_resume
+        worker.enter(ReplicaState.READY, now_s)
+        worker.loaded_at_s, worker.can_resume = now_s, event.can_resume
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
+        halt = self._halt_of(worker)
+        if halt is not None and halt.is_drain:
+            return self._stop_worker(worker.worker_id, _UNLOADED, now_s)
         return self._fill(worker.model_id, now_s)
 
     def _lose(self, event: WorkerLost, now_s: float) -> list[Command]:
@@ -376,10 +420,11 @@ class Scheduler:
             self._load_failures[worker.model_id] += 1
             self._load_failed_at_s[worker.model_id] = now_s
             if self._load_failures[worker.model_id] >= self._policy.load_failures_max:
-                return self._give_up_on(worker.model_id, now_s)
+                self._give_up_on(worker.model_id)
         if worker.run is None:
             return []
-        run, worker.run = worker.run, None
+        run = worker.run
+        worker.holds(None)
         self._runs.pop(run, None)
         entry = self._current(*run, *ON_WORKER)
         if entry is None:
@@ -408,6 +453,34 @@ class Scheduler:
                 commands += self._pause(worker, None)
         return commands
 
+    def _halt(self, halts: tuple[Halt, ...], now_s: float) -> list[Command]:
+        """What is halted now pauses or finishes, and is unloaded where the halt says so; what is not goes on."""
+        if halts == self._orders.halts:
+            return []
+        self._orders = Orders(halts=halts)
+        for entry in self._open.values():
+            entry.promises = ()  # nothing is to be learned of how long a halt lasts
+        commands: list[Command] = []
+        for worker in self._workers.values():
+            halt = self._halt_of(worker)
+            if halt is None:
+                continue
+            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            if halt.is_drain:
+                commands += self._stop_worker(worker.worker_id, _UNLOADED, now_s)
+            if entry is not None and worker.can_resume and not worker.is_pausing and not halt.lets_finish:
+                commands += self._pause(worker, None)
+        for model_id in self._lines:
+            commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
+        return commands
+
+    def _halt_of(self, worker: _Worker) -> Halt | None:
+        return self._orders.halt_of(worker.model_id, worker.gpu.gpu_class) if self._orders.halts else None
+
+    def _is_halted(self, model_id: ModelId) -> bool:
+        """The model runs nowhere now, by the operator's order."""
+        return bool(self._orders.halts) and self._orders.halt_of(model_id) is not None
+
     def _lose_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
         """The GPU is gone: every worker on it is lost, through no fault of its job."""
         self._leaving.pop(gpu_id, None)
@@ -418,13 +491,13 @@ class Scheduler:
             for command in self._lose(WorkerLost(worker_id=worker.worker_id, reason=LossReason.RECLAIMED), now_s)
         ]
 
-    def _give_up_on(self, model_id: ModelId, now_s: float) -> list[Command]:
+    def _give_up_on(self, model_id: ModelId) -> None:
         """The model cannot be loaded: fail everybody who waits for it, rather than let them wait for nothing.
 
         While another replica of it is left, they wait for something.
         """
         if self._states_of(model_id) - {ReplicaState.STOPPING}:
-            return []
+            return
         line = self._lines.get(model_id)
         waiting = line.job_ids() if line is not None else ()
         delayed = [
@@ -432,12 +505,19 @@ class Scheduler:
             for _, _, job_id in sorted(self._delayed)
             if self._is_delayed(job_id) and self._open[job_id].job.request.model_id == model_id
         ]
+        self._given_up.extend((*waiting, *delayed))
+        self._is_behind |= bool(self._given_up)
+
+    def _fail_given_up(self, job_id: JobId, now_s: float) -> list[Command]:
+        """The job waits for a model that cannot be loaded, unless it has ended or the model has a replica since."""
+        entry = self._open.get(job_id)
+        if entry is None or entry.job.state is not JobState.PENDING:
+            return []
+        model_id = entry.job.request.model_id
+        if self._states_of(model_id) - {ReplicaState.STOPPING}:
+            return []
         message = f"The model {model_id} could not be loaded; choose another model or tell the operator."
-        return [
-            command
-            for job_id in (*waiting, *delayed)
-            for command in self._end(self._open[job_id], JobState.FAILED, "model_load_failed", message, now_s)
-        ]
+        return self._end(entry, JobState.FAILED, "model_load_failed", message, now_s)
 
     def _start_running(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
         entry = self._current(job_id, attempt, JobState.DISPATCHED)
@@ -518,8 +598,8 @@ class Scheduler:
         ended = self._ended_attempt(entry, worker, AttemptOutcome.PAUSED, now_s)
         if event.checkpoint:
             entry.job = replace(entry.job, checkpoint=event.checkpoint, steps_done=event.step)
-        entry.pauses += 1
         favoured = worker.pauses_for
+        entry.pauses += favoured is not None
         stopped = self._let_go(worker, run, now_s)
         served = [] if favoured is None else self._serve_beside(worker, favoured, now_s)
         requeued = self._requeue(entry, "paused", now_s, ended, delay_s=0.0)
@@ -536,6 +616,7 @@ class Scheduler:
         mates = [mate for gpu_id in paused.gpu_ids for mate in self._on_gpu.get(gpu_id, ())]
         for worker in mates:
             is_free = worker.state is ReplicaState.READY and not self._is_taken(worker)
+            is_free = is_free and self._halt_of(worker) is None
             is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
                 line.serve(job_id, now_s=now_s)
@@ -550,17 +631,11 @@ class Scheduler:
         gpus = {
             worker.gpu.gpu_id
             for worker in self._of_model.get(model_id, ())
-            if worker.state in SERVING and not worker.more_gpu_ids
+            if worker.state in SERVING and not worker.more_gpu_ids and self._halt_of(worker) is None
         }
-        mates = {mate.worker_id: mate for gpu_id in gpus for mate in self._on_gpu[gpu_id]}
-        runs = [
-            (mate, entry)
-            for mate in mates.values()
-            if mate.can_resume and mate.run is not None and mate.state is ReplicaState.BUSY
-            for entry in [self._current(*mate.run, *ON_WORKER)]
-            if entry is not None
-        ]
-        if not any(self._rest_s(entry, now_s) >= rest_s_min(0.0, self._policy) for _, entry in runs):
+        runs = self._pausable_on(gpus)
+        shortest_s = rest_s_min(0.0, self._policy)
+        if all(self._rest_s(entry, now_s) < shortest_s for _, entry in runs):
             return []
         job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
@@ -574,6 +649,17 @@ class Scheduler:
         ]
         chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
         return [] if chosen is None else self._pause(self._workers[chosen], job_id)
+
+    def _pausable_on(self, gpu_ids: Iterable[GpuId]) -> list[tuple[_Worker, _Open]]:
+        """What runs on these GPUs and can be taken up again; what runs on several of them comes once."""
+        runs: dict[WorkerId, tuple[_Worker, _Open]] = {}
+        for gpu_id in gpu_ids:
+            for mate in self._on_gpu[gpu_id]:
+                if mate.run is not None and mate.can_resume and mate.state is ReplicaState.BUSY:
+                    entry = self._current(*mate.run, *ON_WORKER)
+                    if entry is not None:
+                        runs[mate.worker_id] = (mate, entry)
+        return list(runs.values())
 
     def _pause(self, worker: _Worker, favoured: JobId | None) -> list[Command]:
         assert worker.run is not None, f"worker {worker.worker_id} has nothing to pause"
@@ -614,27 +700,47 @@ class Scheduler:
         return self._end(entry, JobState.FAILED, "post_processing_failed", event.message, now_s)
 
     def _tick(self, now_s: float) -> list[Command]:
-        commands: list[Command] = []
-        while self._deadlines and self._deadlines[0][0] <= now_s:
-            _, _, job_id = heapq.heappop(self._deadlines)
-            message = "The deadline passed before the job was done."
-            commands += self._end_early(job_id, JobState.EXPIRED, "deadline_exceeded", message, now_s)
-        while self._dooms and self._dooms[0][0] <= now_s:
-            _, _, job_id = heapq.heappop(self._dooms)
-            entry = self._open.get(job_id)
-            if entry is not None and entry.job.state is JobState.PENDING:
-                message = "The job could no longer be done before its deadline."
-                commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", message, now_s)
-        while self._delayed and self._delayed[0][0] <= now_s:
-            _, _, job_id = heapq.heappop(self._delayed)
-            if self._is_delayed(job_id):
-                self._join_line(self._open[job_id])
+        if now_s < self._ticked_at_s:
+            self._clock_set_back(now_s)
+        self._ticked_at_s = now_s
+        commands = self._catch_up(now_s)
         for model_id, failed_at_s in self._load_failed_at_s.items():
             if now_s - failed_at_s >= self._policy.load_forgiven_s:
                 self._load_failures[model_id] = 0
         for model_id in self._lines:
             commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
         return commands
+
+    def _catch_up(self, now_s: float) -> list[Command]:
+        """Deal with jobs whose time has come, `OVERDUE_MAX` of them at most."""
+        commands: list[Command] = []
+        for _ in range(OVERDUE_MAX):
+            if self._given_up:
+                commands += self._fail_given_up(self._given_up.popleft(), now_s)
+            elif (job_id := _due(self._deadlines, now_s)) is not None:
+                message = "The deadline passed before the job was done."
+                commands += self._end_early(job_id, JobState.EXPIRED, "deadline_exceeded", message, now_s)
+            elif (job_id := _due(self._dooms, now_s)) is not None:
+                entry = self._open.get(job_id)
+                if entry is not None and entry.job.state is JobState.PENDING:
+                    message = "The job could no longer be done before its deadline."
+                    commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", message, now_s)
+            elif (job_id := _due(self._delayed, now_s)) is not None:
+                if self._is_delayed(job_id):
+                    self._join_line(self._open[job_id])
+            else:
+                self._is_behind = False
+                return commands
+        self._is_behind = True
+        return commands
+
+    def _clock_set_back(self, now_s: float) -> None:
+        """Nobody pauses for longer than the longest pause, and no failure lies in the future."""
+        latest_s = now_s + max(self._policy.backoff_s, default=0.0)
+        self._delayed = [(min(at_s, latest_s), sequence, job_id) for at_s, sequence, job_id in self._delayed]
+        heapq.heapify(self._delayed)
+        failed_at_s = self._load_failed_at_s
+        self._load_failed_at_s = {model_id: min(at_s, now_s) for model_id, at_s in failed_at_s.items()}
 
     # --- moves of a job ----------------------------------------------------------------------------------------------
 
@@ -711,7 +817,7 @@ class Scheduler:
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
-        if not line or self._is_draining:
+        if not line or self._is_draining or self._is_halted(model_id):
             return []
         commands: list[Command] = []
         workers = self._of_model.get(model_id, ())
@@ -720,7 +826,7 @@ class Scheduler:
         for worker in ready:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if self._is_taken(worker):
+            if self._is_taken(worker) or self._halt_of(worker) is not None:
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
             job_id = line.choose(servers=servers, now_s=now_s, held=held)
@@ -756,7 +862,8 @@ class Scheduler:
         entry.first_step = job.steps_done
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
-        worker.state, worker.since_s, worker.run = ReplicaState.BUSY, now_s, run
+        worker.enter(ReplicaState.BUSY, now_s)
+        worker.holds(run)
         self._runs[run] = worker.worker_id
         if job.attempt == 1:
             self._promise(entry, now_s)
@@ -799,10 +906,10 @@ class Scheduler:
         entry = self._open.get(job_id)
         if entry is None:
             return []
-        job, model_id = entry.job, entry.job.request.model_id
+        job = entry.job
         worker = self._worker_of((job_id, job.attempt)) if job.state in ON_WORKER else None
         if worker is None:
-            return [*self._end(entry, state, code, message, now_s), *self._fill(model_id, now_s)]
+            return self._end(entry, state, code, message, now_s)
         outcome = AttemptOutcome.EXPIRED if state is JobState.EXPIRED else AttemptOutcome.CANCELLED
         ended = self._ended_attempt(entry, worker, outcome, now_s)
         abort = AbortRun(worker_id=worker.worker_id, job_id=job_id, attempt=job.attempt)
@@ -856,10 +963,11 @@ class Scheduler:
     def _let_go(self, worker: _Worker, run: Run, now_s: float) -> list[Command]:
         """The worker's run is over; one that is to stop does so now."""
         self._runs.pop(run, None)
-        worker.run, worker.is_pausing, worker.pauses_for = None, False, None
+        worker.holds(None)
+        worker.is_pausing, worker.pauses_for = False, None
         if worker.state is ReplicaState.STOPPING:
             return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
-        worker.state, worker.since_s = ReplicaState.READY, now_s
+        worker.enter(ReplicaState.READY, now_s)
         return []
 
     def _is_delayed(self, job_id: JobId) -> bool:
@@ -896,6 +1004,15 @@ class Scheduler:
         """Expected seconds from the beginning of a run to delivery, for one picture as the card's defaults have it."""
         return self._profiles.picture_s(card)
 
+    def is_behind(self) -> bool:
+        """The time of more jobs has come than were dealt with: let the next tick come soon."""
+        return self._is_behind
+
+    @property
+    def spot_tiers(self) -> frozenset[Tier]:
+        """The tiers whose jobs may run on spot GPUs."""
+        return self._policy.spot_tiers
+
     def open_jobs(self) -> int:
         """Number of jobs that have not ended."""
         return len(self._open)
@@ -904,28 +1021,26 @@ class Scheduler:
         """The job has not ended."""
         return job_id in self._open
 
+    def is_current(self, job_id: JobId, attempt: int) -> bool:
+        """News of this attempt counts: the job is open and no newer one has begun."""
+        entry = self._open.get(job_id)
+        return entry is not None and entry.job.attempt == attempt
+
+    def load_failures(self, model_id: ModelId) -> int:
+        """How many loads of the model in a row have failed."""
+        return self._load_failures[model_id]
+
     def running_jobs(self) -> int:
         """Number of jobs on workers or in post-processing."""
         return len(self._open) - self._pending.total
 
     def fleet_view(self) -> FleetView:
         """GPUs and workers now, without those of GPUs that are about to be taken back."""
+        leaving = self._leaving.keys()
+        workers = [worker for worker in self._workers.values() if not leaving or leaving.isdisjoint(worker.gpu_ids)]
         return FleetView(
-            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in self._leaving),
-            replicas=tuple(
-                ReplicaView(
-                    worker_id=worker.worker_id,
-                    gpu_id=worker.gpu.gpu_id,
-                    model_id=worker.model_id,
-                    state=worker.state,
-                    since_s=worker.since_s,
-                    job_id=worker.run[0] if worker.run is not None else None,
-                    loaded_at_s=worker.loaded_at_s,
-                    more_gpu_ids=worker.more_gpu_ids,
-                )
-                for worker in self._workers.values()
-                if self._leaving.keys().isdisjoint(worker.gpu_ids)
-            ),
+            gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in leaving),
+            replicas=tuple([worker.viewed() for worker in workers]),
         )
 
     def queue_of(self, model_id: ModelId) -> ModelQueue:
@@ -972,12 +1087,13 @@ class Scheduler:
         line = self._lines.get(entry.job.request.model_id)
         waits = line is not None and job_id in line
         situation, eta_s = self._eta(entry, now_s)
-        eta = self._trust.interval(situation, eta_s)
+        phase = self._phase(entry)
+        eta = None if phase is Phase.HALTED else self._trust.interval(situation, eta_s)
         return JobView(
             job=entry.job,
-            phase=self._phase(entry),
+            phase=phase,
             queue_position=line.position(job_id, now_s=now_s) if line is not None and waits else None,
-            eta_s=eta.expected_s if eta_s > 0 else 0.0,
+            eta_s=None if eta is None else eta.expected_s if eta_s > 0 else 0.0,
             step=entry.step,
             steps=entry.steps,
             eta=eta,
@@ -985,6 +1101,8 @@ class Scheduler:
 
     def _phase(self, entry: _Open) -> Phase:
         match entry.job.state:
+            case JobState.PENDING if self._is_halted(entry.job.request.model_id):
+                return Phase.HALTED
             case JobState.PENDING if entry.job.attempt > 0:
                 return Phase.RETRYING
             case JobState.PENDING:
@@ -1046,6 +1164,11 @@ class Scheduler:
             assert not entry.job.state.is_terminal, f"job {job_id} has ended and is still open"
 
 
+def _due(heap: list[tuple[float, int, JobId]], now_s: float) -> JobId | None:
+    """Takes whoever's time has come off the heap."""
+    return heapq.heappop(heap)[2] if heap and heap[0][0] <= now_s else None
+
+
 def _check_count(counted: Count, jobs: list[Job], what: str) -> None:
     expected = Count()
     for job in jobs:
@@ -1074,6 +1197,8 @@ def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, st
         first_step=steps_done,
     )
 
+
+_UNLOADED = "the operator has it unloaded"
 
 _KEEPS_CHECKPOINT = frozenset({EngineErrorKind.OUT_OF_MEMORY, EngineErrorKind.TIMEOUT})
 """Failures that say nothing against what was done before them; after any other the run starts afresh."""

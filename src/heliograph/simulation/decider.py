@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from heliograph.domain.commands import CapacityCommand, Command, FleetCommand
-from heliograph.domain.events import Event, JobSubmitted
+from heliograph.domain.events import Event, HaltsSet, JobSubmitted
 from heliograph.domain.ids import GpuId, JobId, ModelId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.orders import Orders
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu, Interval, Market, QueueView, ReplicaState
 from heliograph.fleet.capacity import Arriving, CapacityDemand, CapacityState, CapacityView, Offer, plan_capacity
 from heliograph.fleet.demand import Demand
-from heliograph.fleet.plan import plan
-from heliograph.routing.route import NoRoute, Route, Wants, route
+from heliograph.fleet.orders import plan_under_orders
+from heliograph.routing.route import NoRoute, Wants, route
 from heliograph.scheduling import Profiles, Scheduler
 from heliograph.simulation.scenario import PolicySet
 
@@ -66,6 +67,10 @@ class Decider(Protocol):
         """The job has not ended."""
         ...
 
+    def is_behind(self) -> bool:
+        """It has not dealt with all that is due and wants another tick at once."""
+        ...
+
     def open_jobs(self) -> int:
         """Jobs that have not ended."""
         ...
@@ -97,9 +102,9 @@ DeciderFactory = Callable[[Making], Decider]
 class Production:
     """The code that runs the live pipeline, asked in the same order.
 
-    The pipeline takes fresh views in every turn; here they are taken once per `wishes`, so that routes between two
-    plans see the fleet as of the last one. A route is a function of the model, of whether the tier may run on spot, and
-    of those views, and is remembered with them.
+    The pipeline takes fresh views in every turn. Here a route is asked for only whether there is one, which depends on
+    the model, on whether the tier may run on spot, on the GPUs there can be and on loads that failed: it is remembered
+    while none has.
     """
 
     def __init__(self, making: Making) -> None:
@@ -111,6 +116,7 @@ class Production:
         self._profiles = profiles
         self.scheduler = Scheduler(gpus=making.present, policy=policies.scheduler, profiles=profiles)
         self.is_open = self.scheduler.is_open
+        self.is_behind = self.scheduler.is_behind
         self.open_jobs = self.scheduler.open_jobs
         self.check = self.scheduler.check
         self._cards = cards
@@ -121,10 +127,9 @@ class Production:
         self._offers = making.offers
         self._capacity = policies.capacity
         self._capacity_state = CapacityState()
+        self._orders = Orders()
         self._asked_s = 0.0
-        self._fleet = self.scheduler.fleet_view()
-        self._queue = QueueView(models={})
-        self._routes: dict[tuple[ModelId, bool], Route | NoRoute] = {}
+        self._refusals: dict[tuple[ModelId, bool], str | None] = {}
         self._spot_tiers = policies.scheduler.spot_tiers
 
     def handle(self, event: Event, *, now_s: float) -> list[Command]:
@@ -134,6 +139,8 @@ class Production:
             self._asked_s += self._profiles.run_s(job.request)
             if self._demand is not None:
                 self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+        if isinstance(event, HaltsSet):
+            self._orders = Orders(halts=event.halts)
         return self.scheduler.handle(event, now_s=now_s)
 
     def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
@@ -146,9 +153,8 @@ class Production:
                 gpus=tuple(gpu for gpu in view.gpus if gpu.gpu_id in present.gpus),
                 replicas=tuple(replica for replica in view.replicas if replica.gpu_id in present.gpus),
             )
-        self._fleet, self._queue = view, self.scheduler.queue_view()
-        self._routes.clear()
-        return plan(view, self._queue, self._cards, self._policy, now_s=now_s, demand=self._demand)
+        queue = self.scheduler.queue_view()
+        return plan_under_orders(view, queue, self._cards, self._policy, self._orders, now_s=now_s, demand=self._demand)
 
     def purchases(self, holdings: Holdings, *, now_s: float) -> Sequence[CapacityCommand]:
         """The production capacity plan: running and waiting work against what is owned."""
@@ -183,18 +189,22 @@ class Production:
     def why_not(self, model_id: ModelId, tier: Tier) -> str | None:
         """What the production router says of a request for the model. Spot GPUs that are away count: they come back."""
         key = (model_id, tier not in self._spot_tiers)
-        found = self._routes.get(key)
-        if found is None:
-            task = min(self._cards[model_id].tasks)
-            found = self._routes[key] = route(
-                model_id,
-                task=task,
-                catalogue=self._catalogue,
-                engines=ENGINES,
-                fleet=replace(self._fleet, gpus=self._possible),
-                queue=self._queue,
-                wants=Wants(is_off_spot=key[1]),
-            )
+        if self.scheduler.load_failures(model_id):
+            return self._refusal(*key)
+        if key not in self._refusals:
+            self._refusals[key] = self._refusal(*key)
+        return self._refusals[key]
+
+    def _refusal(self, model_id: ModelId, is_off_spot: bool) -> str | None:
+        found = route(
+            model_id,
+            task=min(self._cards[model_id].tasks),
+            catalogue=self._catalogue,
+            engines=ENGINES,
+            fleet=replace(self.scheduler.fleet_view(), gpus=self._possible),
+            queue=QueueView(models={model_id: self.scheduler.queue_of(model_id)}),
+            wants=Wants(is_off_spot=is_off_spot),
+        )
         return found.code if isinstance(found, NoRoute) else None
 
     def pending_jobs(self) -> int:

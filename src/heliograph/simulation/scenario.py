@@ -148,7 +148,8 @@ class Faults:
     A hanging worker says nothing until the watchdog kills it after `silence_s`. `lost_messages`, `duplicates` and
     `late_messages` apply to what workers report; a late message comes up to `late_s` later. A clock jump moves the
     scheduler's wall clock by up to `clock_jump_s` either way. `restarts_per_hour`: the server is killed and recovers
-    its open jobs from the store `restart_s` later. `gate_rejects`: share of pictures a quality gate sends back.
+    its open jobs from the store `restart_s` later. `halts_per_hour`: somebody pauses or drains a model, a pool or the
+    whole system, and resumes it `halt_s` later. `gate_rejects`: share of pictures a quality gate sends back.
     """
 
     worker_crashes_per_hour: float = 0.0
@@ -168,6 +169,8 @@ class Faults:
     clock_jump_s: float = 30.0
     restarts_per_hour: float = 0.0
     restart_s: float = 10.0
+    halts_per_hour: float = 0.0
+    halt_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ from heliograph.domain.events import (
     GpuArrived,
     GpuGone,
     GpuNotice,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -56,6 +57,7 @@ from heliograph.domain.events import (
 from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
+from heliograph.domain.orders import Halt, Scope
 from heliograph.domain.pictures import Decision, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
@@ -140,6 +142,7 @@ class World:
         self._looked_s = 0.0
         self._present: dict[GpuId, None] = {}
         self._capacity = capacity
+        self._halts: tuple[Halt, ...] = ()
         self._arriving: dict[GpuId, Arriving] = {}
         self._taken_back: dict[str, int] = {}
         self._refused_at_s: dict[str, float] = {}
@@ -202,6 +205,8 @@ class World:
             self._at(self._wait_s(self._faults.clock_jumps_per_hour), self._jump)
         if self._faults.restarts_per_hour:
             self._at(self._wait_s(self._faults.restarts_per_hour), self._kill_server)
+        if self._faults.halts_per_hour:
+            self._at(self._wait_s(self._faults.halts_per_hour), self._halt)
 
     def _first_of(self, machined: Machined) -> int:
         return next(i for i, other in enumerate(self.machines.gpus.values()) if other.group is machined.group)
@@ -240,6 +245,8 @@ class World:
         decider = self._decider
         if decider is not None:
             self._fold(ClockTicked())
+            while decider.is_behind():
+                self._fold(ClockTicked())
             self._plan(decider)
             pending = decider.pending_jobs()
             running = decider.open_jobs() - pending
@@ -713,6 +720,28 @@ class World:
         if self.now_s < self.scenario.duration_s:
             self._at(self._wait_s(self._faults.clock_jumps_per_hour), self._jump)
 
+    def _halt(self) -> None:
+        """An operator pauses or drains something, one thing at a time."""
+        pick = self._luck.index
+        scope = list(Scope)[pick(len(Scope))]
+        pools = list(dict.fromkeys(machined.gpu.gpu_class for machined in self.machines.gpus.values()))
+        names = {Scope.MODEL: list(self._cards), Scope.POOL: pools, Scope.SYSTEM: [""]}[scope]
+        halt = Halt(
+            scope=scope,
+            name=names[pick(len(names))],
+            lets_finish=self._luck.happens(0.5),
+            is_drain=self._luck.happens(0.5),
+        )
+        self._halts = (halt,)
+        self._fold(HaltsSet(halts=self._halts))
+        self._at(self.now_s + self._faults.halt_s, self._resume)
+
+    def _resume(self) -> None:
+        self._halts = ()
+        self._fold(HaltsSet(halts=()))
+        if self.now_s < self.scenario.duration_s:
+            self._at(self._wait_s(self._faults.halts_per_hour), self._halt)
+
     def _kill_server(self) -> None:
         """The server process and its workers die; what was recorded is durable."""
         self._decider = None
@@ -725,6 +754,8 @@ class World:
 
     def _recover_server(self) -> None:
         self._decider = self._make_decider([self.machines.gpus[gpu_id].gpu for gpu_id in self._present])
+        if self._halts:
+            self._fold(HaltsSet(halts=self._halts))
         for job_id in list(self.books.open):
             job = self.books.open[job_id].job
             if job is not None:

@@ -29,8 +29,8 @@ ON CONFLICT (job_id, number) DO NOTHING
 """
 
 PUT_OUTPUT = """
-INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, alignment, data)
-VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :data)
+INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, data)
+VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :blob, :thumbnail_blob, :data)
 ON CONFLICT (output_id) DO NOTHING
 """
 

@@ -188,7 +188,6 @@ def attempt_of_row(row: Row) -> Attempt:
 def row_of_output(output: Output) -> Parameters:
     """A row of `outputs`. The picture's index is `position` there, because INDEX is a word of SQL."""
     data = {
-        "blob": output.blob,
         "sha256": output.sha256,
         "size_bytes": output.size_bytes,
         "output_format": output.output_format,
@@ -197,7 +196,6 @@ def row_of_output(output: Output) -> Parameters:
         "seed": output.seed,
         "frames": output.frames,
         "duration_s": output.duration_s,
-        "thumbnail_blob": output.thumbnail_blob,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
@@ -209,6 +207,8 @@ def row_of_output(output: Output) -> Parameters:
         "position": output.index,
         "created_at_s": output.created_at_s,
         "alignment": None if output.alignment is None else output.alignment.score,
+        "blob": output.blob,
+        "thumbnail_blob": output.thumbnail_blob,
         "data": _encode(data),
     }
 
@@ -223,7 +223,7 @@ def output_of_row(row: Row) -> Output:
         job_id=JobId(row["job_id"]),
         tenant_id=TenantId(row["tenant_id"]),
         index=row["position"],
-        blob=data["blob"],
+        blob=row["blob"],
         sha256=data["sha256"],
         size_bytes=data["size_bytes"],
         output_format=OutputFormat(data["output_format"]),
@@ -232,7 +232,7 @@ def output_of_row(row: Row) -> Output:
         seed=data["seed"],
         frames=data.get("frames", 1),
         duration_s=data.get("duration_s"),
-        thumbnail_blob=data["thumbnail_blob"],
+        thumbnail_blob=row["thumbnail_blob"],
         thumbhash=data.get("thumbhash", ""),
         verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
         created_at_s=row["created_at_s"],

@@ -10,7 +10,7 @@ export type JobStatus =
   | 'cancelled'
   | 'expired'
 
-export type Phase = 'waiting' | 'loading_model' | 'retrying' | 'generating' | 'finishing' | 'done'
+export type Phase = 'waiting' | 'loading_model' | 'retrying' | 'halted' | 'generating' | 'finishing' | 'done'
 
 export type Quality = 'draft' | 'standard' | 'high'
 
@@ -20,6 +20,13 @@ export interface Progress {
   step: number
   steps: number
   fraction: number
+}
+
+/** Seconds until delivery: what is expected, and what holds the truth between them in four of five cases. */
+export interface Eta {
+  low_s: number
+  expected_s: number
+  high_s: number
 }
 
 export interface Adjustment {
@@ -83,6 +90,7 @@ export interface Job {
   model: string
   created_at: number
   queue_position: number | null
+  eta?: Eta | null
   eta_s: number | null
   progress: Progress | null
   attempt: number
@@ -101,6 +109,7 @@ export interface JobPage {
 }
 
 export interface ProgressEvent extends Progress {
+  eta?: Eta | null
   eta_s: number | null
   phase: Phase
   queue_position: number | null

@@ -36,8 +36,8 @@ export class Entry {
       this.previews = Object.assign([...this.previews], { [preview.index]: preview })
     } else if (event.type === 'progress') {
       if (this.job === null) return
-      const { step, steps, fraction, eta_s, phase, queue_position } = event.progress
-      this.job = { ...this.job, phase, queue_position, eta_s, progress: { step, steps, fraction } }
+      const { step, steps, fraction, eta, eta_s, phase, queue_position } = event.progress
+      this.job = { ...this.job, phase, queue_position, eta: eta ?? null, eta_s, progress: { step, steps, fraction } }
       this.#expect(eta_s)
     } else {
       // A job that starts over forms anew: what was seen of the earlier attempt is not what it will be.

@@ -12,6 +12,8 @@ _ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 # Since the Unix epoch, or a duration.
 _SECONDS = sa.Double[float]()
 
+_APPEND_ONLY = "the ledger is append only: post a correction instead"
+
 _OPEN = sa.text("state IN ('pending', 'dispatched', 'running', 'post_processing')")
 
 
@@ -74,11 +76,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("posting_id", "line"),
     )
     op.create_index("ledger_lines_by_job", "ledger_lines", ["job_id"])
-    for change in ("UPDATE", "DELETE"):
+    if op.get_bind().dialect.name == "postgresql":
         op.execute(
-            f"CREATE TRIGGER ledger_lines_refuse_{change.lower()} BEFORE {change} ON ledger_lines "
-            "BEGIN SELECT RAISE(ABORT, 'the ledger is append only: post a correction instead'); END"
+            "CREATE FUNCTION ledger_lines_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{_APPEND_ONLY}' USING ERRCODE = 'integrity_constraint_violation'; END $$"
         )
+    for change in ("UPDATE", "DELETE"):
+        trigger = f"CREATE TRIGGER ledger_lines_refuse_{change.lower()} BEFORE {change} ON ledger_lines"
+        if op.get_bind().dialect.name == "postgresql":
+            op.execute(f"{trigger} EXECUTE FUNCTION ledger_lines_refuse()")
+        else:
+            op.execute(f"{trigger} BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END")
 
     op.create_table(
         "idempotency_keys",

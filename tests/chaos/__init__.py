@@ -1,0 +1,1 @@
+"""Real servers under real faults: `make chaos`, and a short run among the tests."""
