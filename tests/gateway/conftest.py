@@ -23,6 +23,8 @@ from heliograph.storage.memory import MemoryStore
 from heliograph.webhooks import EndpointBook, Signer
 from tests.gateway.fake_service import NOW_S, FakeService
 
+OPERATOR_KEY = "hgo_of_this_test"
+
 
 @dataclass(kw_only=True)
 class Gateway:
@@ -63,6 +65,7 @@ class Gateway:
             clock=lambda: self.now_s,
             new_id=lambda: str(next(numbers)),
             closing=self.closing,
+            operator_key=OPERATOR_KEY,
         )
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from starlette.types import Lifespan
 
 import heliograph
 from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.jobs import jobs_router
@@ -61,13 +62,15 @@ def create_app(
     clock: Callable[[], float],
     new_id: Callable[[], str],
     closing: asyncio.Event,
+    operator_key: str,
     public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
-    that never come twice. `page_dir` holds the built page; `public_url` is what the outside calls this server.
+    that never come twice. `operator_key` opens what only the operator may do. `page_dir` holds the built page;
+    `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -91,6 +94,7 @@ def create_app(
         clock=clock,
         closing=closing,
         public_url=public_url,
+        operator_key=operator_key,
     )
     for router in (
         jobs_router(context),
@@ -99,6 +103,7 @@ def create_app(
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
+        admin_router(context),
     ):
         app.include_router(router)
     add_page(app, page_dir)
