@@ -2,7 +2,7 @@
 
 Scheduling is one of the orders of `baselines.py`; who stays loaded says a keep-alive policy (`keep_alive.py`); GPUs are
 bought by SpotHedge (`spot_hedge.py`). A GPU holds as many models as its memory does, and they take turns on it. A job
-is loaded for where a GPU has time: where its weights are in the host's memory first (ServerlessLLM's choice of a place),
+is loaded for where a GPU has time: where its weights are in the host's memory first (as ServerlessLLM does),
 then where there is room, else in place of the idle models with the lowest priority. A model nobody holds is loaded on a
 busy GPU, too, so that it is ready when that has time.
 """

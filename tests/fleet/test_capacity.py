@@ -133,11 +133,12 @@ def test_spot_that_does_not_come_is_covered_on_demand() -> None:
 def offered(loads: Sequence[tuple[float, float]], **fields: object) -> list[int]:
     """GPUs needed after each stretch of (seconds, GPU-seconds asked for per second), looked at every 15 seconds."""
     state, asked_s, now_s, found = CapacityState(), 0.0, 0.0, list[int]()
+    nothing, policy = CapacityView(gpus=()), a_policy(**fields)
     for seconds, load in loads:
         until_s = now_s + seconds
         while now_s < until_s:
             demand = CapacityDemand(asked_s=asked_s)
-            _, state = plan_capacity(CapacityView(gpus=()), demand, OFFERS, a_policy(**fields), now_s=now_s, state=state)
+            _, state = plan_capacity(nothing, demand, OFFERS, policy, now_s=now_s, state=state)
             now_s += 15.0
             asked_s += 15.0 * load
         found.append(state.need)

@@ -52,4 +52,3 @@ def test_a_gpu_holds_several_models_unless_their_time_is_short() -> None:
     unloaded = simulated(FixedTtl(5.0), rate_per_hour=120, duration_s=3_600)
     assert 2 <= kept.loads < unloaded.loads
     assert kept.cold_start_share < unloaded.cold_start_share
-

@@ -16,7 +16,8 @@ rests for `zone_rest_s`.
 
 Hysteresis: more is bought once the need has exceeded what there is for `up_s`, at once when it does by half; GPUs are
 returned once there was less need for `down_s`, and only idle ones, the dearest first, the reserved ones never. Once
-nobody has asked for anything for `quiet_s`, everything that is not reserved goes. Nothing is bought beyond `gpus_max` or the budget per hour.
+nobody has asked for anything for `quiet_s`, everything that is not reserved goes. Nothing is bought beyond `gpus_max`
+or the budget per hour.
 
 With no offers there is nothing to buy: on a machine of one's own this decides nothing.
 """
@@ -90,7 +91,8 @@ class CapacityPolicy:
 
     `headroom` and `on_demand_headroom` are GPUs beyond the offered load per square root of it, the one for all GPUs
     together, the other where they are on demand for want of spot. The offered load is a mean that fades with `rate_s`;
-    `rush_s` is that of a second, nervous one that counts where it is `rush_factor` times as high. `memory_s` is how
+    `rush_s` is that of a second, nervous one that counts where it is `rush_factor` times as high. Nothing is held once
+    nobody has asked for `quiet_s`. `memory_s` is how
     far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None: none. `spot_spare` is the
     share of spot GPUs bought on top, for those that will be taken back.
     """
