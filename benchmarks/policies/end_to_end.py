@@ -34,7 +34,7 @@ GPU = "A100-80G"
 CHECKPOINTS = 65
 """Models of the trace, as fine-tunes of one base."""
 RESIDENTS_MAX = 8
-QPS_PER_GPU = 0.1
+QPS_PER_GPU = 0.12
 TIERS = ("pro", "standard", "free")
 
 PROMISES = tuple(
