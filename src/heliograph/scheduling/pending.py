@@ -55,6 +55,7 @@ class PendingLine:
         )
         self._by_tier: Counter[Tier] = Counter()
         self._total_s = 0.0
+        self._shortest_s = 0.0
         self._by_deadline_in_a_row = 0
         self._upcoming: list[Place] | None = None
 
@@ -69,9 +70,15 @@ class PendingLine:
         """Estimated GPU-seconds of the whole line."""
         return max(self._total_s, 0.0)
 
+    @property
+    def shortest_s(self) -> float:
+        """No job in line takes less. Whoever was shortest may have left since: it is exact for an empty line only."""
+        return self._shortest_s
+
     def add(self, place: Place) -> None:
         """Put the job in line."""
         assert place.job_id not in self._places, f"job {place.job_id} waits already"
+        self._shortest_s = min(place.estimate_s, self._shortest_s) if self._places else place.estimate_s
         self._places[place.job_id] = place
         self._by_arrival.add((*place.virtual_arrival, place.job_id))
         if place.latest_start_s is not None:

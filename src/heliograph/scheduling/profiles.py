@@ -133,6 +133,7 @@ class Profiles:
 
 
 def _work_units(request: GenerationRequest) -> float:
-    pixels = request.engine_width_px * request.engine_height_px * request.frames
+    upscale = request.upscale  # as `engine_width_px` has it; asked several times for every job
+    pixels = (request.width_px // upscale) * (request.height_px // upscale) * request.frames
     megapixels = pixels * request.image_count / 1e6
     return max(megapixels * request.steps, 1e-9)

@@ -98,7 +98,7 @@ RESEED_STRIDE = 10_007
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
 
-OVERDUE_MAX = 32
+OVERDUE_MAX = 24
 """Jobs whose time has come that are dealt with per event."""
 
 PROMISES_EVERY = 8
@@ -216,9 +216,19 @@ class Scheduler:
         return commands
 
     def _fold(self, event: Event, now_s: float) -> list[Command]:
-        match event:
+        match event:  # the commonest first: each case costs a look
+            case StepDone():
+                return self._note_step(event, now_s)
             case JobSubmitted(job=job):
                 return self._admit(job, now_s)
+            case RunStarted(job_id=job_id, attempt=attempt):
+                return self._start_running(job_id, attempt, now_s)
+            case ImagesReady():
+                return self._images_ready(event, now_s)
+            case OutputsStored():
+                return self._complete(event, now_s)
+            case ClockTicked():
+                return self._tick(now_s)
             case JobRecovered(job=job):
                 return self._recover(job, now_s)
             case SubmissionAbandoned(job_id=job_id):
@@ -233,22 +243,14 @@ class Scheduler:
                 return self._welcome(event, now_s)
             case WorkerLost():
                 return self._lose(event, now_s)
-            case RunStarted(job_id=job_id, attempt=attempt):
-                return self._start_running(job_id, attempt, now_s)
-            case StepDone():
-                return self._note_step(event, now_s)
             case CheckpointKept():
                 return self._checkpoint_kept(event)
-            case ImagesReady():
-                return self._images_ready(event, now_s)
             case RunFailed():
                 return self._run_failed(event, now_s)
             case RunAborted(job_id=job_id, attempt=attempt):
                 return self._run_aborted(job_id, attempt, now_s)
             case RunPaused():
                 return self._run_paused(event, now_s)
-            case OutputsStored():
-                return self._complete(event, now_s)
             case GateRejected():
                 return self._gate_rejected(event, now_s)
             case PostProcessingFailed():
@@ -265,8 +267,6 @@ class Scheduler:
                 return []
             case HaltsSet(halts=halts):
                 return self._halt(halts, now_s)
-            case ClockTicked():
-                return self._tick(now_s)
             case _:
                 assert_never(event)
 
@@ -330,7 +330,7 @@ class Scheduler:
     def _free_in_s(self, worker: _Worker, load_s: float, now_s: float) -> float:
         if worker.state is ReplicaState.LOADING:
             return max(load_s - (now_s - worker.since_s), 0.0)
-        entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+        entry = self._running_on(worker)
         return 0.0 if entry is None else self._rest_s(entry, now_s)
 
     def _recover(self, job: Job, now_s: float) -> list[Command]:
@@ -445,7 +445,7 @@ class Scheduler:
         self._leaving[gpu_id] = leaves_at_s
         commands: list[Command] = []
         for worker in self._on_gpu.get(gpu_id, ()):
-            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            entry = self._running_on(worker)
             commands += self._stop_worker(worker.worker_id, "its GPU will be taken back", now_s)
             if entry is None or not worker.can_resume or worker.is_pausing:
                 continue
@@ -465,7 +465,7 @@ class Scheduler:
             halt = self._halt_of(worker)
             if halt is None:
                 continue
-            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            entry = self._running_on(worker)
             if halt.is_drain:
                 commands += self._stop_worker(worker.worker_id, _UNLOADED, now_s)
             if entry is not None and worker.can_resume and not worker.is_pausing and not halt.lets_finish:
@@ -634,8 +634,8 @@ class Scheduler:
             if worker.state in SERVING and not worker.more_gpu_ids and self._halt_of(worker) is None
         }
         runs = self._pausable_on(gpus)
-        shortest_s = rest_s_min(0.0, self._policy)
-        if all(self._rest_s(entry, now_s) < shortest_s for _, entry in runs):
+        long_s = rest_s_min(line.shortest_s, self._policy)
+        if not any(self._rest_s(entry, now_s) >= long_s for _, entry in runs):
             return []
         job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
@@ -655,8 +655,8 @@ class Scheduler:
         runs: dict[WorkerId, tuple[_Worker, _Open]] = {}
         for gpu_id in gpu_ids:
             for mate in self._on_gpu[gpu_id]:
-                if mate.run is not None and mate.can_resume and mate.state is ReplicaState.BUSY:
-                    entry = self._current(*mate.run, *ON_WORKER)
+                if mate.can_resume and mate.state is ReplicaState.BUSY:
+                    entry = self._running_on(mate)
                     if entry is not None:
                         runs[mate.worker_id] = (mate, entry)
         return list(runs.values())
@@ -948,6 +948,16 @@ class Scheduler:
             return None
         return entry
 
+    def _running_on(self, worker: _Worker) -> _Open | None:
+        """The open job that the worker runs; None while it has none, or works on what was called off or has ended."""
+        if worker.run is None:
+            return None
+        job_id, attempt = worker.run
+        entry = self._open.get(job_id)
+        if entry is None or entry.job.attempt != attempt or entry.job.state not in ON_WORKER:
+            return None
+        return entry
+
     def _worker_of(self, run: Run) -> _Worker | None:
         worker_id = self._runs.get(run)
         return None if worker_id is None else self._workers.get(worker_id)
@@ -1070,9 +1080,13 @@ class Scheduler:
     def _running_work(self, model_id: ModelId) -> tuple[float, int]:
         """GPU-seconds left of what the model's workers run, and how many of them stay."""
         workers = self._of_model.get(model_id, ())
-        held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
-        running_s = sum(self._remaining_s(entry) for entry in held if entry is not None)
-        return running_s, sum(worker.state is not ReplicaState.STOPPING for worker in workers)
+        running_s, staying = 0.0, 0
+        for worker in workers:
+            staying += worker.state is not ReplicaState.STOPPING
+            entry = self._running_on(worker)
+            if entry is not None:
+                running_s += self._remaining_s(entry)
+        return running_s, staying
 
     def queue_view(self) -> QueueView:
         """Open work by model."""
