@@ -105,6 +105,11 @@ class PendingLine:
         self._turns.serve(place, now_s)
         self._forget(place)
 
+    def pass_by(self) -> None:
+        """Somebody runs without having stood in the empty line; there was nobody to take turns with."""
+        assert not self._places, "somebody stands in line"
+        self._by_deadline_in_a_row = 0
+
     def front(self) -> Front:
         """Whoever's turn it is, whatever the deadlines say; the line must not be empty."""
         return self._turns.front()

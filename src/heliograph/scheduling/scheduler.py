@@ -769,6 +769,9 @@ class Scheduler:
         if job.not_before_s > now_s:
             heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
             return []
+        served = self._serve_at_once(entry, now_s)
+        if served:
+            return served
         self._join_line(entry)
         return [*self._fill(job.request.model_id, now_s), *self._preempt(job.request.model_id, now_s)]
 
@@ -782,13 +785,37 @@ class Scheduler:
         )
         return job.deadline_at_s - needed_s
 
-    def _join_line(self, entry: _Open) -> None:
+    def _serve_at_once(self, entry: _Open, now_s: float) -> list[Command]:
+        """What the line would come to when nobody stands in it and a worker is free, without standing in it."""
         model_id = entry.job.request.model_id
+        line = self._line_of(model_id)
+        if line or self._may_not_dispatch(model_id):
+            return []
+        for worker in self._of_model.get(model_id, ()):
+            if worker.state is not ReplicaState.READY or self._is_taken(worker) or self._halt_of(worker) is not None:
+                continue
+            held = self._held(is_spot=worker.gpu.market is Market.SPOT)
+            if not held or not held.holds(self._place_of(entry)):
+                line.pass_by()
+                return self._dispatch(entry, worker, now_s)
+        return []
+
+    def _may_not_dispatch(self, model_id: ModelId) -> bool:
+        return (
+            self._is_draining
+            or self._is_halted(model_id)
+            or self._post_processing >= self._policy.post_processing_max
+        )
+
+    def _line_of(self, model_id: ModelId) -> PendingLine:
         line = self._lines.get(model_id)
         if line is None:
             line = PendingLine(price=self._policy.fairness_price, weight_of=self._tenant_weight)
             self._lines[model_id] = line
-        line.add(self._place_of(entry))
+        return line
+
+    def _join_line(self, entry: _Open) -> None:
+        self._line_of(entry.job.request.model_id).add(self._place_of(entry))
 
     def _place_of(self, entry: _Open) -> Place:
         """The job in line, with what is left of it to do."""
@@ -841,6 +868,8 @@ class Scheduler:
 
     def _fill_gpus(self, worker: _Worker, now_s: float) -> list[Command]:
         """The GPUs of the worker have time."""
+        if not worker.more_gpu_ids:
+            return self._fill_gpu(worker.gpu.gpu_id, now_s)
         return [command for gpu_id in worker.gpu_ids for command in self._fill_gpu(gpu_id, now_s)]
 
     def _fill_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
