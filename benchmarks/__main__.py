@@ -31,7 +31,10 @@ BENCHMARKS = (
     Benchmark(name="memory", about_s=(18, 9)),
     Benchmark(name="finishing", about_s=(15, 4)),
     Benchmark(name="throughput", about_s=(45, 18)),
+    Benchmark(name="worker_loss", about_s=(70, 20)),
+    Benchmark(name="flood", about_s=(70, 15)),
     Benchmark(name="store", about_s=(6, 3), has_figures=False, whole=("5000",), quick=("500",)),
+    Benchmark(name="recovery", about_s=(60, 20), has_figures=False, whole=("100000",), quick=("2000",)),
     Benchmark(name="decisions", about_s=(20, 20), has_figures=False, quick=()),
 )
 

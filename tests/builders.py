@@ -279,6 +279,7 @@ def a_status(
     step: int = 0,
     outputs: tuple[Output, ...] = (),
     cost_micros: int = 0,
+    attempts_max: int = 3,
 ) -> JobStatus:
     """What the API shows of `job`."""
     job = a_job() if job is None else job
@@ -292,6 +293,7 @@ def a_status(
         eta=eta,
         step=step,
         steps=job.request.steps,
+        attempts_max=attempts_max,
     )
     return JobStatus(view=view, outputs=outputs, cost_micros=Micros(cost_micros))
 

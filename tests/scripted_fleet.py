@@ -27,6 +27,7 @@ class ScriptedFleet:
     def __init__(self, emit: EmitEvent, *, holds: bool = False) -> None:
         self._emit = emit
         self._holds = holds
+        self.can_resume = False
         self.workers: list[WorkerId] = []
         self.orders: list[RunOrder] = []
         self.aborted: list[tuple[JobId, int]] = []
@@ -38,7 +39,7 @@ class ScriptedFleet:
 
     async def start(self, worker_id: WorkerId, gpu: Gpu, card: ModelCard) -> None:
         self.workers.append(worker_id)
-        self._later(WorkerReady(worker_id=worker_id, load_s=0.1, memory_bytes=1))
+        self._later(WorkerReady(worker_id=worker_id, load_s=0.1, memory_bytes=1, can_resume=self.can_resume))
 
     async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
         self.orders.append(order)

@@ -5,6 +5,7 @@ ends, in reverse order, when the context is left.
 """
 
 import asyncio
+import base64
 import errno
 import gc
 import os
@@ -14,7 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -36,6 +37,7 @@ from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent
 from heliograph.fleet.local import LocalFleet, LocalLimits
+from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
@@ -60,6 +62,8 @@ from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
+from heliograph.storage import backup, sqlite_copy
+from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
@@ -126,6 +130,13 @@ async def installation(
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
         store = await open_store(settings, claims=True)
         stack.push_async_callback(store.close)
+        is_one_command = is_private and may_run_jobs  # it runs its own job, and leaves others to a server
+        starting = stack.enter_context(ExitStack())
+        starting.enter_context(_collector_off())
+        # While they are read, the encoding processes start.
+        open_jobs = None if is_one_command else asyncio.create_task(store.open_jobs())
+        if open_jobs is not None:
+            stack.callback(open_jobs.cancel)
         blobs = DiskBlobStore(data_dir / "blobs")
         stack.push_async_callback(blobs.close)
         gates = GatePolicy(
@@ -165,6 +176,7 @@ async def installation(
         )
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
+        orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
@@ -181,6 +193,8 @@ async def installation(
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
             outbox=courier,
+            orders=orders_file.read(),
+            keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
         )
         service = PipelineService(
@@ -200,9 +214,10 @@ async def installation(
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
         if not may_run_jobs:
             pipeline.hold()
-        is_one_command = is_private and may_run_jobs  # it runs its own job, and leaves others to a server
-        working = await stack.enter_async_context(_background(pipeline.run(recovers=not is_one_command)))
+        work = pipeline.run(recovers=not is_one_command, open_jobs=open_jobs)
+        working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
+        starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
         closing = asyncio.Event()
@@ -226,6 +241,7 @@ async def installation(
             service,
             keys=keys,
             settings=settings.gateway,
+            limits=settings.limits,
             metrics=lambda: metrics.scrape(pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view()),
             links=links,
             desk=desk,
@@ -233,6 +249,7 @@ async def installation(
             clock=clock,
             new_id=_new_id,
             closing=closing,
+            operator_key=operator_key(data_dir),
             public_url=settings.server.public_url,
         )
         yield Installation(
@@ -256,6 +273,7 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
 
     `announce` is told the URL once the server listens.
     """
+    gc.collect()  # now, while there is little to look at: the jobs to come are none of it
     async with installation(settings) as running:
         problem = refuse_open_binding(settings.server.host, has_keys=not running.keys.is_open)
         if problem is not None:
@@ -286,6 +304,16 @@ async def serve_privately(settings: Settings, socket_path: Path, *, may_run_jobs
                 running.closing.set()
                 server.should_exit = True
                 await task
+
+
+@contextmanager
+def _collector_off() -> Generator[None]:
+    """While a hundred thousand jobs are read nothing is garbage, and looking for it again and again takes a second."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def _recovered(pipeline: Pipeline, working: asyncio.Task[None]) -> None:
@@ -347,7 +375,6 @@ async def _serve_until_told(running: Installation, listener: socket.socket, *, o
         stop.set()
 
     # What is alive now lives as long as the server: let the collector look at newer things only, and less often.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -558,19 +585,64 @@ async def open_store(settings: Settings, *, claims: bool) -> Store:
     whatever the directory allows.
     """
     if settings.store.url is not None:
-        try:
+        with _driver_needed():
             from heliograph.storage.postgres import PostgresStore
-        except ImportError as error:
-            raise Unavailable(
-                f"A store in PostgreSQL needs a driver that is not installed ({error}): "
-                "pip install 'heliograph[postgres]'",
-                code="postgres_missing",
-                param="store.url",
-            ) from error
         return await PostgresStore.open(settings.store.url.get_secret_value(), claims=claims)
-    path = settings.data_dir / "heliograph.sqlite"
+    path = settings.data_dir / backup.DATABASE
     await asyncio.to_thread(path.touch, mode=0o600)
     return await SqliteStore.open(path)  # who may run jobs is settled by the lock of the data directory
+
+
+def back_up(settings: Settings, out: Path, *, has_pictures: bool) -> Manifest:
+    """Write a backup to the new folder `out`, while a server may be running.
+
+    Raises `InvalidRequest` when it exists, `NotFound` when there is nothing to back up, `Unavailable` when that fails.
+    """
+
+    def copy_database(target: Path) -> None:
+        if settings.store.url is None:
+            sqlite_copy.copy_out(settings.data_dir / backup.DATABASE, target)
+        else:
+            with _driver_needed():
+                from heliograph.storage import postgres_copy
+            postgres_copy.copy_out(settings.store.url.get_secret_value(), target)
+
+    return backup.write_backup(
+        out, settings.data_dir, copy_database, has_pictures=has_pictures, version=__version__, now_s=time.time()
+    )
+
+
+def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:
+    """Fill an empty store and data directory from a backup, whichever store that was of; the pictures left out, too.
+
+    Raises `InvalidRequest` for what is no backup or where something is already, `Unavailable` while a server runs.
+    """
+    manifest = backup.read_manifest(source)
+    data_dir = made_data_dir(settings.data_dir)
+
+    def restore_database(file: Path) -> None:
+        if settings.store.url is None:
+            sqlite_copy.copy_in(file, data_dir / backup.DATABASE)
+        else:
+            with _driver_needed():
+                from heliograph.storage import postgres_copy
+            postgres_copy.copy_in(file, settings.store.url.get_secret_value(), scratch=data_dir / ".restoring")
+
+    with DataDirLock.acquire(data_dir):
+        return manifest, backup.restore_files(source, data_dir, restore_database)
+
+
+@contextmanager
+def _driver_needed() -> Generator[None]:
+    """Say how to install the driver of PostgreSQL where it is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise Unavailable(
+            f"A store in PostgreSQL needs a driver that is not installed ({error}): pip install 'heliograph[postgres]'",
+            code="postgres_missing",
+            param="store.url",
+        ) from error
 
 
 def made_data_dir(data_dir: Path) -> Path:
@@ -584,6 +656,12 @@ def made_data_dir(data_dir: Path) -> Path:
             param="data_dir",
         ) from error
     return data_dir
+
+
+def operator_key(data_dir: Path) -> str:
+    """The secret of whoever runs this installation: who can read the data directory is the operator."""
+    secret = secret_file(data_dir / "operator.key", loss="whoever kept a copy of the operator's key needs the new one")
+    return "hgo_" + base64.urlsafe_b64encode(secret).decode().rstrip("=")
 
 
 def secret_file(path: Path, *, loss: str) -> bytes:

@@ -24,6 +24,8 @@ from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
+from heliograph.cli_backup import backup_command, restore_command
+from heliograph.cli_fleet import fleet_tables
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
@@ -52,6 +54,14 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 jobs_cli = typer.Typer(invoke_without_command=True, help="List, show and cancel jobs of a running server.")
 webhooks_cli = typer.Typer(no_args_is_help=True, help="Endpoints that hear of jobs, and what was sent to them.")
+models_cli = typer.Typer(
+    invoke_without_command=True, help="Print the catalogue; load models ahead, pin and cap them on a running server."
+)
+fleet_cli = typer.Typer(
+    invoke_without_command=True, help="Show a running server's fleet and why it is so; pause, drain and resume."
+)
+cli.add_typer(models_cli, name="models")
+cli.add_typer(fleet_cli, name="fleet")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(jobs_cli, name="jobs")
 cli.add_typer(webhooks_cli, name="webhooks")
@@ -64,6 +74,9 @@ JobIdArgument = Annotated[
 
 EndpointArgument = Annotated[str, typer.Argument(metavar="ENDPOINT_ID", help="As `heliograph webhooks list` names it.")]
 
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A model id; see `heliograph models`.")]
+OfModel = Annotated[str | None, typer.Option("--model", help="One model, wherever it runs.")]
+OfPool = Annotated[str | None, typer.Option("--pool", help="One class of GPUs, as `heliograph fleet` names it.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where jobs, ledger and pictures are kept.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Key = Annotated[str | None, typer.Option("--api-key", envvar="HELIOGRAPH_API_KEY", help="For a running server.")]
@@ -164,9 +177,11 @@ def serve(
     _run(app.serve(settings, announce=announce))
 
 
-@cli.command()
-def models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@models_cli.callback()
+def models(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Print the catalogue: what each model is, needs and can do."""
+    if context.invoked_subcommand is not None:
+        return
     settings = _settings(data_dir)
     catalogue = _or_stop(lambda: app.read_catalogue(settings))
     cards = list(catalogue.cards.values())
@@ -185,6 +200,79 @@ def models(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         steps = str(card.steps.standard)
         table.add_row(card.model_id, card.family, runs, tasks, memory, steps, size, card.licence or "")
     _console().print(table)
+
+
+@models_cli.command("prewarm")
+def models_prewarm(
+    model: ModelArgument,
+    minutes: Annotated[int, typer.Option(help="How long it is kept.", min=1)] = 30,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load a model now, idle ones making room, and keep it for a while."""
+    _show_fleet(data_dir, as_json, lambda client: client.prewarm(model, minutes=minutes))
+
+
+@models_cli.command("pin")
+def models_pin(model: ModelArgument, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Keep a model loaded while there is room."""
+    _show_fleet(data_dir, as_json, lambda client: client.change_model(model, {"pinned": True}))
+
+
+@models_cli.command("unpin")
+def models_unpin(model: ModelArgument, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Let a model go when it no longer pays."""
+    _show_fleet(data_dir, as_json, lambda client: client.change_model(model, {"pinned": False}))
+
+
+@models_cli.command("cap")
+def models_cap(
+    model: ModelArgument,
+    replicas: Annotated[int | None, typer.Argument(help="At most so many; left out: as the settings say.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bound the number of a model's replicas."""
+    _show_fleet(data_dir, as_json, lambda client: client.change_model(model, {"replicas_max": replicas}))
+
+
+@fleet_cli.callback()
+def fleet(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show the GPUs, what is loaded on them and why, and what was ordered."""
+    if context.invoked_subcommand is None:
+        _show_fleet(data_dir, as_json, lambda client: client.fleet())
+
+
+@fleet_cli.command("pause")
+def fleet_pause(
+    model: OfModel = None,
+    pool: OfPool = None,
+    let_finish: Annotated[bool, typer.Option("--let-finish", help="What runs may finish.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin nothing new; what runs stops at its next step, where it can go on later. Without options: everything."""
+    body = _halted(model, pool) | {"running": "finish" if let_finish else "pause"}
+    _show_fleet(data_dir, as_json, lambda client: client.order("pause", body))
+
+
+@fleet_cli.command("drain")
+def fleet_drain(
+    model: OfModel = None,
+    pool: OfPool = None,
+    now: Annotated[bool, typer.Option("--now", help="What runs stops at its next step instead of finishing.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take out of service: what runs finishes, workers are unloaded, nothing new is taken. Without options: all."""
+    body = _halted(model, pool) | {"running": "pause" if now else "finish"}
+    _show_fleet(data_dir, as_json, lambda client: client.order("drain", body))
+
+
+@fleet_cli.command("resume")
+def fleet_resume(model: OfModel = None, pool: OfPool = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """End the pause or drain of the same model, pool or system."""
+    _show_fleet(data_dir, as_json, lambda client: client.order("resume", _halted(model, pool)))
 
 
 @keys_cli.command("create")
@@ -388,7 +476,7 @@ def webhooks_replay(
     typer.echo(f"{what} is due now; a running server sends it.")
 
 
-# --- the simulator's commands, in cli_simulate.py --------------------------------------------------------------------
+# --- commands of cli_backup.py and cli_simulate.py --------------------------------------------------------------------
 
 
 def _stopping(command: Callable[..., None]) -> Callable[..., None]:
@@ -401,6 +489,8 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
     return stopping
 
 
+cli.command("backup")(_stopping(backup_command))
+cli.command("restore")(_stopping(restore_command))
 cli.command("simulate")(_stopping(simulate_command))
 cli.command("plan")(_stopping(plan_command))
 cli.command("export-trace")(_stopping(export_trace_command))
@@ -543,7 +633,7 @@ async def _client(settings: Settings, api_key: str | None, *, may_run_jobs: bool
                 yield await stack.enter_async_context(_closing(Client(base_url=running.url, api_key=api_key)))
                 return
             try:
-                client = await stack.enter_async_context(_own_server(settings, may_run_jobs=may_run_jobs))
+                client = await stack.enter_async_context(_own_server(settings, api_key, may_run_jobs=may_run_jobs))
             except Unavailable as error:
                 # Another command may have taken the directory since we looked: wait for that one, too.
                 if error.code != "data_dir_locked" or time.monotonic() > deadline_s:
@@ -554,12 +644,12 @@ async def _client(settings: Settings, api_key: str | None, *, may_run_jobs: bool
 
 
 @asynccontextmanager
-async def _own_server(settings: Settings, *, may_run_jobs: bool) -> AsyncGenerator[Client]:
+async def _own_server(settings: Settings, api_key: str | None, *, may_run_jobs: bool) -> AsyncGenerator[Client]:
     """A client of a server that lives as long as the context, reached through a private socket."""
     with tempfile.TemporaryDirectory(prefix="heliograph-") as folder:
         socket_path = Path(folder) / "api.sock"
         async with app.serve_privately(settings, socket_path, may_run_jobs=may_run_jobs):
-            own = Client(base_url="http://localhost", api_key=None, socket=socket_path)
+            own = Client(base_url="http://localhost", api_key=api_key, socket=socket_path)
             async with _closing(own) as client:
                 yield client
 
@@ -583,6 +673,26 @@ async def _closing(client: Client) -> AsyncGenerator[Client]:
         yield client
     finally:
         await client.close()
+
+
+def _halted(model: str | None, pool: str | None) -> JsonObject:
+    return {name: value for name, value in (("model", model), ("pool", pool)) if value is not None}
+
+
+def _show_fleet(data_dir: Path | None, as_json: bool, question: Callable[[Client], Awaitable[JsonObject]]) -> None:
+    """Ask or order something as the operator, and print the fleet."""
+    settings = _settings(data_dir)
+    found = _run(_ask_as_operator(settings, question))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    _console().print(fleet_tables(found, now_s=time.time()))
+
+
+async def _ask_as_operator(settings: Settings, question: Callable[[Client], Awaitable[JsonObject]]) -> JsonObject:
+    data_dir = await asyncio.to_thread(app.made_data_dir, settings.data_dir)
+    key = await asyncio.to_thread(app.operator_key, data_dir)
+    return await _ask(settings, key, question)
 
 
 async def _ask(settings: Settings, api_key: str | None, question: Callable[[Client], Awaitable[_T]]) -> _T:

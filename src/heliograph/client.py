@@ -103,6 +103,22 @@ class Client:
         """Send the delivery again."""
         return await self._json("POST", f"{_delivery_path(delivery_id)}/replay")
 
+    async def fleet(self) -> JsonObject:
+        """The fleet, with the operator's key."""
+        return await self._json("GET", "/v1/admin/fleet")
+
+    async def order(self, verb: str, body: Mapping[str, object]) -> JsonObject:
+        """`pause`, `drain` or `resume`; gives the fleet."""
+        return await self._json("POST", f"/v1/admin/{verb}", body)
+
+    async def prewarm(self, model: str, *, minutes: int) -> JsonObject:
+        """Have the model loaded now; gives the fleet."""
+        return await self._json("POST", f"{_model_path(model)}/prewarm", {"minutes": minutes})
+
+    async def change_model(self, model: str, body: Mapping[str, object]) -> JsonObject:
+        """Pin or cap the model; gives the fleet."""
+        return await self._json("PATCH", _model_path(model), body)
+
     async def events(self, job_id: str) -> AsyncIterator[StreamEvent]:
         """The job's events until it has ended."""
         try:
@@ -143,6 +159,10 @@ class Client:
         if answer.is_error:
             raise _error_of(answer)
         return answer
+
+
+def _model_path(model: str) -> str:
+    return f"/v1/admin/models/{quote(model, safe='')}"
 
 
 def _job_path(job_id: str) -> str:

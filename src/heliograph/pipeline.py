@@ -12,7 +12,7 @@ Post-processing runs beside the loop, one task per job; a full disk parks it the
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
@@ -44,6 +44,7 @@ from heliograph.domain.events import (
     DrainRequested,
     Event,
     GateRejected,
+    HaltsSet,
     ImagesReady,
     JobRecovered,
     JobSubmitted,
@@ -73,14 +74,16 @@ from heliograph.domain.lifecycle import (
 )
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
-from heliograph.domain.orders import Orders
+from heliograph.domain.orders import Halt, Orders, Scope
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
-from heliograph.domain.views import Gpu, JobStatus, JobView, Phase
+from heliograph.domain.views import FleetStatus, Gpu, JobStatus, JobView, Phase
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, FleetDriver
-from heliograph.fleet.plan import FleetPolicy, plan
+from heliograph.fleet.orders import plan_under_orders
+from heliograph.fleet.plan import FleetPolicy
+from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
 from heliograph.postprocess import FinishedPicture
 from heliograph.scheduling import Scheduler
@@ -106,6 +109,7 @@ TICK_BEHIND_S = 0.01
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
+PAUSE_S_MAX = 2.0
 FORGET_EVERY_S = 3_600.0
 DEFERRED_MAX = 1_024
 
@@ -172,7 +176,8 @@ class Pipeline:
     """Owns the scheduler; everything it needs from the world is handed in.
 
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
-    submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time.
+    submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `orders`
+    are an operator's from earlier; `keep_orders` makes new ones durable.
     """
 
     def __init__(
@@ -193,6 +198,8 @@ class Pipeline:
         new_id: Callable[[], str],
         demand: Demand | None = None,
         outbox: Outbox | None = None,
+        orders: Orders | None = None,
+        keep_orders: Callable[[Orders], Awaitable[None]] | None = None,
         remembered_s: float = 86_400.0,
     ) -> None:
         self.scheduler = scheduler
@@ -220,7 +227,10 @@ class Pipeline:
         self._parked: set[JobId] = set()
         self._is_draining = False
         self._is_flush_due = False
-        self.orders = Orders()
+        self._memory_of_workers: dict[WorkerId, int] = {}
+        self._keep_orders = keep_orders
+        self._ordering = asyncio.Lock()
+        self.orders = orders or Orders()
         """What the operator ordered."""
         self.problems: dict[str, Unavailable] = {}
         """Parts that fail now, with the reason; while there are any, no job is taken."""
@@ -264,6 +274,41 @@ class Pipeline:
                 "The cancellation is noted; it takes effect as soon as it can be stored.", retry_after_s=CANCEL_S_MAX
             ) from None
 
+    async def order(self, change: Callable[[Orders], Orders]) -> None:
+        """Change the orders; return once they are durable and every worker they are about was told.
+
+        Raises `Unavailable` when they cannot be kept (then nothing has changed), or take longer than three seconds.
+        """
+        if "loop" in self.problems:
+            raise self.problems["loop"]
+        reply: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        async with self._ordering:
+            orders = change(self.orders)
+            if self._keep_orders is not None:
+                await self._keep_orders(orders)
+            self.orders = orders
+            await self._inbox.put(_Letter(event=HaltsSet(halts=orders.halts), reply=reply))
+        try:
+            async with asyncio.timeout(CANCEL_S_MAX):
+                await reply
+        except TimeoutError:
+            raise Unavailable(
+                "The order is kept; it takes effect as soon as what runs now can be stored.", retry_after_s=CANCEL_S_MAX
+            ) from None
+
+    def fleet_status(self) -> FleetStatus:
+        """What there is, why it is there, and what was ordered."""
+        return fleet_status(
+            self.scheduler.fleet_view(),
+            self.scheduler.queue_view(),
+            self._cards,
+            self._fleet_policy,
+            self.orders,
+            memory_bytes=self._memory_of_workers,
+            now_s=self.now_s(),
+            demand=self._demand,
+        )
+
     def refuse(self, refusal: Refusal) -> None:
         """Record a request that never became a job."""
         if len(self._deferred) < DEFERRED_MAX:
@@ -275,20 +320,21 @@ class Pipeline:
         view = self.scheduler.view(job_id, now_s=self.now_s())
         return None if view is None else JobStatus(view=view, outputs=(), cost_micros=Micros(0))
 
-    async def run(self, *, recovers: bool = True) -> None:
+    async def run(self, *, recovers: bool = True, open_jobs: Awaitable[Sequence[Job]] | None = None) -> None:
         """Recover the open jobs the store holds (unless told not to), then work until cancelled.
 
-        When this ends, however it ends, nobody is left waiting for an answer.
+        They are `open_jobs` where the caller has begun to read them. When this ends, however it ends, nobody is left
+        waiting for an answer.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
-                jobs = await self._store.open_jobs() if recovers else ()
+                jobs = await (open_jobs or self._store.open_jobs()) if recovers else ()
                 if recovers:
                     await self._fleet.retain({job.job_id for job in jobs})
-                self._states = {job.job_id: job.state for job in jobs}
-                recovered = [_Letter(event=JobRecovered(job=job)) for job in jobs]
-                await self._take_turn([*recovered, _Letter(event=ClockTicked())])
+                self.scheduler.handle(HaltsSet(halts=self.orders.halts), now_s=self.now_s())
+                await self._recover(jobs)
+                await self._take_turn([_Letter(event=ClockTicked())])
                 self.is_recovered.set()
                 while True:
                     letters = [await self._inbox.get()]
@@ -321,9 +367,21 @@ class Pipeline:
         self.scheduler.handle(DrainRequested(), now_s=self.now_s())
 
     async def drain(self, *, timeout_s: float) -> bool:
-        """Take nothing new, let what runs finish; True when all of it did within `timeout_s` seconds."""
+        """Take nothing new, let what runs finish; True when all of it did within `timeout_s` seconds.
+
+        What has not pauses, where it can, so that the next process takes it up; for that there are another
+        `PAUSE_S_MAX` seconds.
+        """
         self.hold()
-        deadline_s = self.now_s() + timeout_s
+        if await self._has_nothing_left(within_s=timeout_s):
+            return True
+        await self.emit(HaltsSet(halts=(Halt(scope=Scope.SYSTEM),)))
+        await self._has_nothing_left(within_s=PAUSE_S_MAX)
+        return False
+
+    async def _has_nothing_left(self, *, within_s: float) -> bool:
+        """Nothing runs and nothing is being finished any more; False when there still is after `within_s` seconds."""
+        deadline_s = self.now_s() + within_s
         while self.scheduler.running_jobs() or self._finishing:
             if self.now_s() >= deadline_s:
                 return False
@@ -331,6 +389,16 @@ class Pipeline:
         return True
 
     # --- one turn ----------------------------------------------------------------------------------------------------
+
+    async def _recover(self, jobs: Sequence[Job]) -> None:
+        """A turn of nothing but open jobs, of which there may be very many: nobody waits for answers or watches."""
+        self._states = {job.job_id: job.state for job in jobs}
+        turn, now_s = _Turn({}), self.now_s()
+        for job in jobs:
+            turn.commands += self.scheduler.handle(JobRecovered(job=job), now_s=now_s)
+        await self._make_durable(turn)
+        for command in turn.commands:
+            await self._carry_out(command)
 
     async def _take_turn(self, letters: Sequence[_Letter]) -> None:
         now_s = self.now_s()
@@ -366,11 +434,12 @@ class Pipeline:
         """The fleet plan's wishes; a worker that is busy is stopped by the scheduler once it is free."""
         if self._is_draining:
             return []
-        wishes = plan(
+        wishes = plan_under_orders(
             self.scheduler.fleet_view(),
             self.scheduler.queue_view(),
             self._cards,
             self._fleet_policy,
+            self.orders,
             now_s=now_s,
             demand=self._demand,
         )
@@ -607,6 +676,7 @@ class Pipeline:
                     self.feed.publish_previews(event)
                     self._publish(JobStepped(model_id=status.view.job.request.model_id, step=event))
             case WorkerReady(worker_id=worker_id, load_s=load_s, memory_bytes=memory_bytes):
+                self._memory_of_workers[worker_id] = memory_bytes
                 model_id = self._models_of_workers.get(worker_id)
                 if model_id is not None:
                     loaded = ReplicaLoaded(
@@ -614,6 +684,7 @@ class Pipeline:
                     )
                     self._publish(loaded)
             case WorkerLost(worker_id=worker_id, reason=reason, detail=detail):
+                self._memory_of_workers.pop(worker_id, None)
                 model_id = self._models_of_workers.pop(worker_id, None)
                 if model_id is not None:
                     self._publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))

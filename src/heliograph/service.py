@@ -25,9 +25,10 @@ from heliograph.domain.errors import (
 from heliograph.domain.ids import JobId, ModelId, OutputId
 from heliograph.domain.job import Job
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, Quality
-from heliograph.domain.views import Alternative, JobStatus, ModelStatus
+from heliograph.domain.views import Alternative, FleetStatus, JobStatus, ModelStatus
 from heliograph.domain.webhooks import JobWebhook
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
@@ -142,6 +143,22 @@ class Service(Protocol):
 
     def readiness(self) -> Readiness:
         """Whether jobs can be taken now."""
+        ...
+
+    def fleet(self) -> FleetStatus:
+        """What there is, why it is there, and what the operator ordered."""
+        ...
+
+    async def order(self, change: Callable[[Orders], Orders]) -> FleetStatus:
+        """The fleet once the operator's order is in effect."""
+        ...
+
+    def card_of(self, name: str) -> ModelCard:
+        """The model of this name or alias. Raises `NotFound`."""
+        ...
+
+    def runnable(self, name: str) -> ModelCard:
+        """The same, if it can run here. Raises `InvalidRequest` that says why it cannot."""
         ...
 
 
@@ -437,7 +454,34 @@ class PipelineService:
     def readiness(self) -> Readiness:
         """Whether jobs can be taken now."""
         problems = {part: error.message for part, error in self._pipeline.problems.items()}
+        if any(halt.scope is Scope.SYSTEM and halt.is_drain for halt in self._pipeline.orders.halts):
+            problems["operator"] = "the operator has taken the system out of service"
         return Readiness(is_ready=not problems, problems=problems)
+
+    def fleet(self) -> FleetStatus:
+        """What there is, why it is there, and what the operator ordered."""
+        return self._pipeline.fleet_status()
+
+    async def order(self, change: Callable[[Orders], Orders]) -> FleetStatus:
+        """The fleet once the operator's order is in effect."""
+        await self._pipeline.order(change)
+        return self._pipeline.fleet_status()
+
+    def card_of(self, name: str) -> ModelCard:
+        """The model of this name or alias. Raises `NotFound`."""
+        card = self._catalogue.resolve(name)
+        if card is None:
+            raise NotFound(f"There is no model called {name!r}.", param="model", code="model_not_found")
+        return card
+
+    def runnable(self, name: str) -> ModelCard:
+        """The same, if it can run here. Raises `InvalidRequest` that says why it cannot."""
+        card, scheduler = self.card_of(name), self._pipeline.scheduler
+        fleet, queue = scheduler.fleet_view(), scheduler.queue_view()
+        problem = why_not(card, engines=self._engines, fleet=fleet, queue=queue)
+        if problem is not None:
+            raise InvalidRequest(problem, param="model", code="model_unavailable")
+        return card
 
 
 async def _updates(present: JobStatus, watcher: Watcher) -> AsyncGenerator[Update]:

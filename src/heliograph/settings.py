@@ -70,6 +70,22 @@ class GatewaySettings(Section):
     )
 
 
+class LimitSettings(Section):
+    """Bounds on what callers may do at once and in a minute; the queue has its own. Beyond them calls get 429."""
+
+    requests_per_minute: dict[Tier, Annotated[int, Field(gt=0)]] = Field(
+        default_factory=dict, description="Calls a tenant of a tier may make in a minute; no bound by default."
+    )
+    submissions_per_minute: dict[Tier, Annotated[int, Field(gt=0)]] = Field(
+        default_factory=dict, description="How many of them may submit a job; no bound by default."
+    )
+    open_calls_max: int = Field(default=1_800, gt=0, description="Calls open at once, streams and held ones included.")
+    open_calls_max_per_tenant: int = Field(default=1_200, gt=0, description="How many of them one tenant may have.")
+    body_bytes_held_max: int = Field(
+        default=64 * 1024**2, gt=0, description="Bytes of request bodies being read or worked on at once."
+    )
+
+
 class WebhookSettings(Section):
     """Telling others about jobs."""
 
@@ -251,6 +267,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir, description="Where jobs, ledger and pictures are kept.")
     server: ServerSettings = ServerSettings()
     gateway: GatewaySettings = GatewaySettings()
+    limits: LimitSettings = LimitSettings()
     webhooks: WebhookSettings = WebhookSettings()
     outbound: OutboundSettings = OutboundSettings()
     fleet: FleetSettings = FleetSettings()

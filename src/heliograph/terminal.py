@@ -16,6 +16,7 @@ PREVIEW_COLUMNS_MAX = 56
 PHASES = {
     "waiting": "waiting",
     "loading_model": "loading the model",
+    "paused": "paused for a short one",
     "retrying": "retrying",
     "generating": "generating",
     "finishing": "finishing",
@@ -64,6 +65,8 @@ class ProgressView:
     def _show_progress(self, state: JsonObject, progress: JsonObject) -> None:
         phase = PHASES.get(str(state["phase"]), str(state["phase"]))
         detail = f"step {progress['step']}/{progress['steps']}"
+        if isinstance(retry := state.get("retry"), dict) and state["phase"] == "retrying":
+            detail = f"attempt {retry['attempt']} of {retry['of']}"
         if state.get("queue_position") is not None:
             detail = f"number {state['queue_position']} in line"
         if isinstance(state.get("eta_s"), float) and phase != "done":

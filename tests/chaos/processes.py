@@ -1,5 +1,6 @@
 """The processes of a run: the server on a port that stays the same, and what belongs to it."""
 
+import json
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.server import is_alive
 
@@ -128,6 +130,37 @@ class ChaosServer:
         """There is room again for those that still live."""
         for pid in full:
             _limit_file_size(pid, resource.RLIM_INFINITY)
+
+
+class ReceiverProcess:
+    """The receiver of webhooks, on a port that stays the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "webhooks.jsonl"
+        self._secrets = folder / "secrets.json"
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def knows(self, secrets: Mapping[str, str]) -> None:
+        """The secret of each tenant's endpoint."""
+        self._secrets.write_text(json.dumps(dict(secrets)))
+
+    def start(self) -> None:
+        """Start it, without waiting until it listens."""
+        command = [sys.executable, "-m", "tests.chaos.receiver", str(self._port), str(self._file), str(self._secrets)]
+        self._process = subprocess.Popen(command)
+
+    def kill(self) -> None:
+        """SIGKILL, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def heard(self) -> list[dict[str, Any]]:
+        """Everything it acknowledged, in the order in which it did; a line that a kill cut short is none."""
+        text = self._file.read_text() if self._file.exists() else ""
+        return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
 
 def _limit_file_size(pid: int, limit: int) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from heliograph.billing.prices import PriceBook
-from tests.chaos.audit import Rows, bad_files, books, leaked_files
-from tests.chaos.processes import ChaosServer, gone_within, marked, send
+from tests.chaos.audit import Deliveries, Rows, bad_files, books, deliveries, leaked_files
+from tests.chaos.processes import ChaosServer, ReceiverProcess, gone_within, marked, send
 from tests.chaos.schedule import KILLS, Fault, FaultKind, faults
 from tests.chaos.tenants import Tenant
 from tests.postgres import PostgresServer
@@ -36,11 +36,15 @@ SETTINGS = {
     "HELIOGRAPH_FLEET__STEP_TIMEOUT_S": "1.5",
     "HELIOGRAPH_QUEUE__ATTEMPTS_MAX": "12",
     "HELIOGRAPH_QUEUE__BACKOFF_S": "[0.0, 0.2, 0.5]",
+    "HELIOGRAPH_OUTBOUND__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
+    "HELIOGRAPH_WEBHOOKS__TIMEOUT_S": "3",
+    "HELIOGRAPH_WEBHOOKS__RETRY_DELAYS_S": json.dumps([0.3] * 60),
 }
 """Attempts are many, because a run kills more workers in a minute than a fleet in a month. The poison limit has tests
 of its own."""
 
 SETTLES_WITHIN_S = 120.0
+WEBHOOKS_WITHIN_S = 60.0
 Say = Callable[[str], None]
 
 
@@ -74,6 +78,8 @@ class Chaos:
         self.tenants: list[Tenant] = []
         self._is_calm = asyncio.Event()
         self._database_lock = asyncio.Lock()
+        self._receiver_lock = asyncio.Lock()
+        self.receiver = ReceiverProcess(folder)
 
     async def play(self) -> dict[str, Any]:
         """Submit, break, wait, audit. The figures, with those that have to be zero."""
@@ -82,6 +88,7 @@ class Chaos:
         finally:
             for pid in marked(self.run_id):
                 send(pid, signal.SIGKILL)
+            self.receiver.kill()
             if self.database is not None:
                 self.database.remove()
 
@@ -89,6 +96,7 @@ class Chaos:
         self._make_keys()
         self.server.start()
         await self._serves()
+        await self._add_webhooks()
         began_s = time.monotonic()
         async with asyncio.TaskGroup() as until_calm:
             until_calm.create_task(self._break())
@@ -124,6 +132,17 @@ class Chaos:
             secret = json.loads(answer.stdout)["secret"]
             self.tenants.append(Tenant(name=name, tier=tier, secret=secret, url=self.server.url))
 
+    async def _add_webhooks(self) -> None:
+        secrets: dict[str, str] = {}
+        for tenant in self.tenants:
+            async with tenant.client() as http:
+                body = {"url": f"{self.receiver.url}/{tenant.name}"}
+                answer = await http.post("/v1/webhooks/endpoints", json=body)
+                assert answer.status_code == 201, answer.text
+                secrets[tenant.name] = answer.json()["secret"]
+        self.receiver.knows(secrets)
+        self.receiver.start()
+
     async def _serves(self) -> None:
         """Wait until it takes jobs, starting it again where it has ended by itself."""
         deadline_s = time.monotonic() + 60
@@ -148,7 +167,7 @@ class Chaos:
             await asyncio.sleep(0.1)
 
     async def _break(self) -> None:
-        kinds = frozenset(FaultKind) - {FaultKind.DROP_RECEIVER}
+        kinds = frozenset(FaultKind)
         if self.database is None:
             kinds -= {FaultKind.STOP_DATABASE}
         async with asyncio.TaskGroup() as holding:
@@ -181,7 +200,11 @@ class Chaos:
                 async with self._database_lock:
                     happened = await self._stop_database(fault)
             case FaultKind.DROP_RECEIVER:
-                raise AssertionError(f"{fault.kind} was not asked for")
+                async with self._receiver_lock:
+                    self.receiver.kill()
+                    await asyncio.sleep(fault.hold_s)
+                    self.receiver.start()
+                happened = True
         self.happened[fault.kind] += happened
 
     async def _stop_database(self, fault: Fault) -> bool:
@@ -233,6 +256,7 @@ class Chaos:
             pictures |= await tenant.pictures()
             replayed += await tenant.replayed(20)
             changed += await tenant.changed()
+        told = await self._told()
         code = self.server.stop()
         orphans = await asyncio.to_thread(gone_within, self.run_id, 5.0)
         for pid in orphans:
@@ -249,12 +273,27 @@ class Chaos:
             "changed_outcomes": len(changed),
             "broken_replays": len(replayed),
             "bad_files": bad_files(pictures),
+            "webhooks_missing": told.missing,
+            "webhooks_out_of_order": told.out_of_order,
+            "webhooks_forged": told.forged,
+            "webhooks_repeated": told.repeated,
             "leaked_files": len(leaked),
             "orphans": len(orphans),
             "exit_code": code,
             "kills": sum(count for kind, count in self.happened.items() if kind in KILLS),
             "faults": {kind.value: self.happened[kind] for kind in FaultKind if self.happened[kind]},
         }
+
+    async def _told(self) -> Deliveries:
+        """What the receiver heard, once it has heard everything or waited long enough."""
+        expected = {job_id: owed(job) for tenant in self.tenants for job_id, job in tenant.ended.items()}
+        deadline_s = time.monotonic() + WEBHOOKS_WITHIN_S
+        while True:
+            found = deliveries(self.receiver.heard(), expected)
+            if not found.missing or time.monotonic() > deadline_s:
+                return found
+            self.say(f"{found.missing} webhooks are still to come")
+            await asyncio.sleep(0.5)
 
     def _rows(self) -> Rows:
         if self.database is not None:
@@ -275,8 +314,15 @@ class Chaos:
         return rows
 
 
+def owed(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """The events that an ended job owes its tenant, in order; whether a cancelled one had begun is not looked at."""
+    started = ("job.started",) if job["status"] == "completed" else ()
+    return ("job.submitted", *started, f"job.{job['status']}")
+
+
 def passed(figures: dict[str, Any]) -> bool:
     """Nothing is lost, double, bad, out of order or left behind."""
     zero = ("still_open", "lost", "double_outcomes", "double_charges", "ledger_difference_micros", "changed_outcomes")
     more = ("broken_replays", "bad_files", "leaked_files", "orphans", "exit_code")
-    return figures["acknowledged"] == figures["jobs"] and not any(figures[name] for name in (*zero, *more))
+    webhooks = ("webhooks_missing", "webhooks_out_of_order", "webhooks_forged")
+    return figures["acknowledged"] == figures["jobs"] and not any(figures[name] for name in (*zero, *more, *webhooks))

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -94,6 +95,25 @@ def test_an_engine_that_fails_once_is_tried_again(start_server: StartServer, fau
     server = start_server(fake=f'{{"faults": ["{fault}"]}}', env={"HELIOGRAPH_FLEET__STEP_TIMEOUT_S": "1"})
     done = server.finished(server.submit(steps=4)["id"])
     assert (done["status"], done["attempt"]) == ("completed", 2)
+
+
+def test_who_ran_out_of_memory_gets_by_with_less(start_server: StartServer) -> None:
+    server = start_server(fake='{"faults": ["hungry@2"]}')
+    done = server.finished(server.submit(steps=4, n=3)["id"])
+    assert (done["status"], done["attempt"], len(done["outputs"])) == ("completed", 2, 3)
+
+
+def test_the_owner_sees_which_attempt_comes_next_and_why(start_server: StartServer) -> None:
+    server = start_server(fake='{"faults": ["crash@2"]}', env={"HELIOGRAPH_QUEUE__BACKOFF_S": "[0.5]"})
+    job = server.submit(steps=4)
+    with server.http.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
+        lines = [line.removeprefix("data: ") for line in stream.iter_lines() if line.startswith("data: {")]
+    seen = [data for data in map(json.loads, lines) if data.get("retry")]
+    shown = {(data["phase"], data["retry"]["attempt"], data["retry"]["of"], data["retry"]["code"]) for data in seen}
+    assert {("retrying", 2, 3, "worker_lost"), ("retrying", 3, 3, "worker_lost")} <= shown
+    assert {data["retry"]["message"] for data in seen} == {"The worker crashed."}
+    done = server.job(job["id"])
+    assert (done["status"], done["retry"], done["error"]["code"]) == ("failed", None, "worker_lost")
 
 
 def test_a_worker_that_never_answers_fails_the_job_in_the_end(start_server: StartServer) -> None:

@@ -259,3 +259,26 @@ def test_models_prints_the_catalogue(tmp_path: Path) -> None:
     assert len(shown["models"]) >= 30
     assert "helio-base" in [model["id"] for model in shown["models"]]
     assert "helio-base" in run("models", data_dir=tmp_path).stdout
+
+
+def test_the_operator_looks_into_the_fleet_and_pauses_it(start_server: StartServer) -> None:
+    server = start_server()
+
+    def ordered(*words: str) -> dict[str, list[dict[str, object]]]:
+        done = run(*words, "--json", data_dir=server.data_dir)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    ordered("models", "prewarm", "fake", "--minutes", "5")
+    eventually(
+        lambda: [each["state"] for each in ordered("fleet")["replicas"]] == ["ready"],
+        within_s=30.0,
+        what="the model is loaded",
+    )
+    assert ordered("fleet", "pause", "--model", "fake")["halts"][0]["name"] == "fake"
+    shown = run("fleet", data_dir=server.data_dir).stdout
+    assert "model fake is paused" in shown
+    assert "the model is paused by the operator" in " ".join(shown.split())
+    assert ordered("fleet", "resume", "--model", "fake")["halts"] == []
+    wrong = run("fleet", "drain", "--pool", "H900", data_dir=server.data_dir)
+    assert (wrong.returncode, "pool" in wrong.stderr) == (2, True)

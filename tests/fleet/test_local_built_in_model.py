@@ -74,3 +74,14 @@ async def test_a_picture_too_big_for_the_memory_fails_alone() -> None:
         assert (await listener.until(RunFailed)).kind is EngineErrorKind.OUT_OF_MEMORY
         await fleet.run(WORKER, replace(PICTURES, attempt=2))
         assert (await listener.until(ImagesReady)).attempt == 2
+
+
+async def test_what_does_not_fit_at_once_fits_one_by_one() -> None:
+    limited = ["sh", "-c", f'ulimit -v 800000; exec {shlex.join(COMMAND)} "$@"', "sh"]
+    order = replace(PICTURES, width_px=384, height_px=384, steps=1, seeds=tuple(range(10)), preview_every=0)
+    async with a_fleet(LIMITS, command=limited) as (fleet, listener):
+        await listener.until(WorkerReady)
+        await fleet.run(WORKER, order)
+        assert (await listener.until(RunFailed)).kind is EngineErrorKind.OUT_OF_MEMORY
+        await fleet.run(WORKER, replace(order, attempt=2, spares_memory=True))
+        assert len((await listener.until(ImagesReady)).images) == 10

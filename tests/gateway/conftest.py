@@ -18,10 +18,12 @@ from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.outbound import OutboundPolicy
-from heliograph.settings import GatewaySettings
+from heliograph.settings import GatewaySettings, LimitSettings
 from heliograph.storage.memory import MemoryStore
 from heliograph.webhooks import EndpointBook, Signer
 from tests.gateway.fake_service import NOW_S, FakeService
+
+OPERATOR_KEY = "hgo_of_this_test"
 
 
 @dataclass(kw_only=True)
@@ -33,6 +35,7 @@ class Gateway:
     book: EndpointBook = field(default_factory=EndpointBook)
     keys: KeyRing = field(default_factory=KeyRing)
     settings: GatewaySettings = field(default_factory=GatewaySettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     page_dir: Path | None = None
     now_s: float = NOW_S
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,6 +46,7 @@ class Gateway:
             self.service,
             keys=self.keys,
             settings=self.settings,
+            limits=self.limits,
             metrics=lambda: (b"jobs_total 3\n", "text/plain; version=1.0.0"),
             links=PictureLinks(
                 keys=self.keys, secret=b"a secret", ttl_s=self.settings.link_ttl_s, clock=lambda: self.now_s
@@ -61,6 +65,7 @@ class Gateway:
             clock=lambda: self.now_s,
             new_id=lambda: str(next(numbers)),
             closing=self.closing,
+            operator_key=OPERATOR_KEY,
         )
 
     @asynccontextmanager

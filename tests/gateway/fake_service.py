@@ -8,15 +8,19 @@ from dataclasses import replace
 
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
-from heliograph.domain.ids import JobId, OutputId
+from heliograph.domain.ids import JobId, OutputId, WorkerId
 from heliograph.domain.job import Failure, JobState
+from heliograph.domain.model_card import ModelCard
+from heliograph.domain.orders import Orders
 from heliograph.domain.pictures import Alignment, Output
 from heliograph.domain.request import SEED_MAX
-from heliograph.domain.views import JobStatus, ModelStatus, Phase
+from heliograph.domain.views import FleetStatus, JobStatus, ModelStatus, Phase
+from heliograph.fleet.plan import FleetPolicy
+from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate, Update
 from heliograph.prompts import prepare
 from heliograph.service import Readiness, Submission
-from tests.builders import a_card, a_job, a_status, an_output
+from tests.builders import a_card, a_fleet, a_gpu, a_job, a_queue, a_replica, a_status, an_output
 
 NOW_S = 1_000_000.0
 PICTURE = b"\x89PNG" + bytes(range(256)) * 4
@@ -34,6 +38,7 @@ class FakeService:
         self.callers: list[Caller] = []
         self.refusals: list[tuple[str, str | None, str]] = []
         self.cancelled: list[JobId] = []
+        self.orders = Orders()
         self.statuses: dict[JobId, JobStatus] = {}
         self.blobs: dict[str, bytes] = {}
         self.feed = LiveFeed()
@@ -64,6 +69,31 @@ class FakeService:
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         self.refusals.append((error.code, error.param, caller.tenant_id))
+
+    def fleet(self) -> FleetStatus:
+        gpus = (a_gpu("gpu0", gpu_class="H100"), a_gpu("gpu1"))
+        return fleet_status(
+            a_fleet(a_replica("w0", since_s=NOW_S - 40, loaded_at_s=NOW_S - 90), gpus=gpus),
+            a_queue(),
+            {},
+            FleetPolicy(),
+            self.orders,
+            memory_bytes={WorkerId("w0"): 900},
+            now_s=NOW_S,
+        )
+
+    async def order(self, change: Callable[[Orders], Orders]) -> FleetStatus:
+        self._raise_error()
+        self.orders = change(self.orders)
+        return self.fleet()
+
+    def card_of(self, name: str) -> ModelCard:
+        if name != a_card().model_id:
+            raise NotFound(f"There is no model called {name!r}.", param="model", code="model_not_found")
+        return a_card()
+
+    def runnable(self, name: str) -> ModelCard:
+        return self.card_of(name)
 
     async def status(self, job_id: JobId, *, caller: Caller) -> JobStatus:
         self._raise_error()

@@ -62,6 +62,12 @@ async def test_head_answers_like_get_without_the_body(gateway: Gateway) -> None:
 async def test_the_description_has_an_example_of_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {
+        "/v1/admin/drain",
+        "/v1/admin/fleet",
+        "/v1/admin/models/{model_id}",
+        "/v1/admin/models/{model_id}/prewarm",
+        "/v1/admin/pause",
+        "/v1/admin/resume",
         "/v1/jobs",
         "/v1/jobs/{job_id}",
         "/v1/jobs/{job_id}/cancel",
@@ -69,7 +75,9 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/outputs/{output_id}",
         "/v1/images/generations",
         "/v1/models",
+        "/v1/models/{owner}/{name}",
         "/v1/models/{owner}/{name}/predictions",
+        "/v1/models/{owner}/{name}/versions/{version_id}",
         "/v1/predictions",
         "/v1/predictions/{prediction_id}",
         "/v1/predictions/{prediction_id}/cancel",

@@ -1,4 +1,7 @@
 import json
+from dataclasses import replace
+
+import pytest
 
 from heliograph.domain.job import Failure, Job, JobState, Moment
 from heliograph.domain.model_card import FrameRule, Measured, ModelCard
@@ -7,6 +10,8 @@ from heliograph.domain.request import Adjustment, OutputFormat
 from heliograph.domain.views import Interval, ModelStatus
 from heliograph.gateway.wire import job_json, model_json, output_json, progress_json, stage_timings, started_at_s
 from tests.builders import a_card, a_job, a_request, a_status, an_output
+
+LOST = Failure(code="worker_lost", message="The worker crashed.")
 
 
 def moments(*entries: tuple[str, float]) -> Job:
@@ -39,6 +44,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
         "eta": None,
         "progress": {"step": 10, "steps": 10, "fraction": 1.0},
         "attempt": 1,
+        "retry": None,
         "request": {
             "prompt": "a cat",
             "negative_prompt": "",
@@ -120,6 +126,22 @@ def test_a_stage_entered_twice_counts_both_stays() -> None:
 
 def test_a_job_back_in_the_queue_has_not_started() -> None:
     assert started_at_s(moments(("pending", 0.0), ("dispatched", 1.0), ("running", 2.0), ("pending", 5.0))) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "setback", "shown"),
+    [
+        (JobState.PENDING, None, None),
+        (JobState.PENDING, LOST, {"attempt": 2, "of": 3, "code": "worker_lost", "message": "The worker crashed."}),
+        (JobState.RUNNING, LOST, {"attempt": 2, "of": 3, "code": "worker_lost", "message": "The worker crashed."}),
+        (JobState.COMPLETED, LOST, None),
+    ],
+)
+def test_after_a_failed_attempt_the_next_one_and_the_reason_are_shown(
+    state: JobState, setback: Failure | None, shown: object
+) -> None:
+    job = replace(a_job(state=state, failures=int(setback is not None)), setback=setback)
+    assert job_json(a_status(job, attempts_max=3), output_url=url)["retry"] == shown
 
 
 def test_progress_tells_step_place_and_phase() -> None:

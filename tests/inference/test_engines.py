@@ -118,6 +118,15 @@ def test_what_else_is_in_the_batch_does_not_matter(subject: Subject) -> None:
     assert not np.array_equal(batch.pixels[0], batch.pixels[1])
 
 
+def test_sparing_memory_changes_nothing_that_is_seen(subject: Subject) -> None:
+    order = replace(subject.order, seeds=(3, 7, 9), preview_every=1)
+    steps, pictures = run(subject.engine, order)
+    spared_steps, spared = run(subject.engine, replace(order, spares_memory=True))
+    assert np.array_equal(pictures.pixels, spared.pixels)
+    previews = [(step.previews, other.previews) for step, other in zip(steps, spared_steps, strict=True)]
+    assert all(np.array_equal(one, other) for one, other in previews if one is not None and other is not None)
+
+
 def test_previews_change_neither_pictures_nor_their_neighbours(subject: Subject) -> None:
     _, with_previews = run(subject.engine, subject.order)
     _, without = run(subject.engine, replace(subject.order, preview_every=0))

@@ -59,6 +59,7 @@ SCALARS = {
     str: st.text(max_size=20) | st.sampled_from(["", "🐈‍⬛ שלום", "\x00\x1f\u2028", "'; DROP TABLE jobs; --"]),
     int: st.integers(-(2**63), 2**63 - 1),
     float: st.floats(allow_nan=False, allow_infinity=False),
+    bool: st.booleans(),
     types.NoneType: st.none(),
 }
 
@@ -161,7 +162,7 @@ def without(data: Any, path: str) -> str:
     target = data
     for parent in parents:
         target = target[parent]
-    del target[field]
+    target.pop(field, None)  # a default is not written in the first place
     return json.dumps(data)
 
 

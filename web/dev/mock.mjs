@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
     pace: { type: 'string', default: '1' },
   },
 })
+const RETRY = { attempt: 2, of: 3, code: 'worker_lost', message: 'The worker crashed.' }
 const PACE = Number(options.pace)
 const PAGE = new URL('../../src/heliograph/gateway/page/', import.meta.url).pathname
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
@@ -88,6 +89,7 @@ function create(body) {
     eta_s: 4.2 * PACE,
     progress: null,
     attempt: 0,
+    retry: null,
     request: {
       prompt: body.prompt,
       negative_prompt: body.negative_prompt ?? '',
@@ -170,7 +172,7 @@ async function run(job) {
       if (prompt.includes('retry') && attempt === 1 && step * 2 >= steps) break
     }
     if (job.progress.fraction === 1) break
-    Object.assign(job, { status: 'pending', phase: 'retrying', progress: null })
+    Object.assign(job, { status: 'pending', phase: 'retrying', progress: null, retry: RETRY })
     tell(job, 'status')
     await sleep(0.8)
   }

@@ -57,13 +57,16 @@ describe('what is said of a picture', () => {
 })
 
 describe('whereabouts', () => {
-  const job = { status: 'pending', phase: 'waiting' as Phase, queue_position: 3, progress: null } as const
+  const job = { status: 'pending', phase: 'waiting' as Phase, queue_position: 3, progress: null, retry: null } as const
+  const retry = { attempt: 2, of: 3, code: 'worker_lost', message: 'The worker crashed.' }
 
   it.each([
     [job, '3rd in line'],
     [{ ...job, queue_position: 1 }, 'Next in line'],
     [{ ...job, queue_position: null }, 'In line'],
     [{ ...job, phase: 'retrying' as Phase }, 'Trying once more'],
+    [{ ...job, phase: 'retrying' as Phase, retry }, 'Retrying, attempt 2 of 3'],
+    [{ ...job, phase: 'paused' as Phase }, 'Paused for a short one'],
     [{ ...job, phase: 'generating' as Phase, progress: { step: 2, steps: 8, fraction: 0.25 } }, 'Step 2 of 8'],
     [{ ...job, status: 'cancelled' as const }, 'Cancelled'],
   ])('%j', (actual, expected) => {

@@ -73,6 +73,7 @@ const PHASES: Record<Phase, string> = {
   waiting: 'In line',
   loading_model: 'Waking the model',
   halted: 'Paused by the operator',
+  paused: 'Paused for a short one',
   retrying: 'Trying once more',
   generating: 'Forming',
   finishing: 'Finishing',
@@ -87,7 +88,7 @@ const ENDED: Partial<Record<JobStatus, string>> = {
 }
 
 /** Where the job is, in a few words: `3rd in line`, `Waking the model`, `Step 2 of 8`. */
-export function whereabouts(job: Pick<Job, 'status' | 'phase' | 'queue_position' | 'progress'>): string {
+export function whereabouts(job: Pick<Job, 'status' | 'phase' | 'queue_position' | 'progress' | 'retry'>): string {
   const ended = ENDED[job.status]
   if (ended !== undefined) return ended
   if (job.phase === 'waiting' && job.queue_position !== null) {
@@ -95,6 +96,9 @@ export function whereabouts(job: Pick<Job, 'status' | 'phase' | 'queue_position'
   }
   if (job.phase === 'generating' && job.progress !== null && job.progress.step > 0) {
     return `Step ${job.progress.step} of ${job.progress.steps}`
+  }
+  if (job.phase === 'retrying' && job.retry !== null) {
+    return `Retrying, attempt ${job.retry.attempt} of ${job.retry.of}`
   }
   return PHASES[job.phase]
 }

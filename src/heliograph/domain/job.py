@@ -56,7 +56,7 @@ ON_WORKER = frozenset({JobState.DISPATCHED, JobState.RUNNING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why a job ended other than completed. `code` is stable, `message` tells the user what happened and what to do."""
+    """Why a job or an attempt ended without pictures. `code` is stable, `message` tells the user what happened."""
 
     code: str
     message: str
@@ -78,8 +78,9 @@ class Job:
     count. `failures` counts the attempts that failed and bounds the retries; an attempt that ended with the server is
     not the job's fault and does not count. `reseeds` counts how often other seeds were tried, after a gate's verdict
     or a NaN. `checkpoint` names what is kept of its run after `steps_done` steps, for the next attempt to go on from;
-    None: it begins at the first step. `sequence` is the order of submission and breaks every tie. `timeline` has one
-    moment per state entered, oldest first. `webhook` hears of this job only. Times are seconds since the epoch.
+    None: it begins at the first step. `setback` is why an attempt failed last, `spares_memory` that one ran out of
+    memory and the next ones do with less. `sequence` is the order of submission and breaks every tie. `timeline` has
+    one moment per state entered, oldest first. `webhook` hears of this job only. Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -97,6 +98,8 @@ class Job:
     not_before_s: float = 0.0
     checkpoint: str | None = None
     steps_done: int = 0
+    setback: Failure | None = None
+    spares_memory: bool = False
     timeline: tuple[Moment, ...] = ()
     failure: Failure | None = None
     webhook: JobWebhook | None = None
@@ -164,6 +167,8 @@ class Job:
             not_before_s=not_before_s,
             checkpoint=self.checkpoint,
             steps_done=self.steps_done,
+            setback=self.setback,
+            spares_memory=self.spares_memory,
             timeline=(*timeline, Moment(state=state, at_s=now_s)),
             failure=failure,
             webhook=self.webhook,

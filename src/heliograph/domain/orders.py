@@ -1,7 +1,7 @@
 """What an operator ordered: what is halted, which models stay loaded, and how many replicas a model may have."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from heliograph.domain.ids import ModelId
@@ -63,6 +63,29 @@ class Orders:
         """What stands in the way of the model (on GPUs of this class); a drain before a pause."""
         found = [halt for halt in self.halts if halt.covers(model_id, gpu_class)]
         return min(found, key=lambda halt: not halt.is_drain, default=None)
+
+    def with_halt(self, halt: Halt) -> "Orders":
+        """These and that halt, in place of an earlier one of the same target."""
+        return replace(self.without_halt(halt.target), halts=(*self.without_halt(halt.target).halts, halt))
+
+    def without_halt(self, target: tuple[Scope, str]) -> "Orders":
+        """These without the halt of that target, if there is one."""
+        return replace(self, halts=tuple(halt for halt in self.halts if halt.target != target))
+
+    def with_pin(self, model_id: ModelId, is_pinned: bool) -> "Orders":
+        """These with the model pinned, or not."""
+        others = tuple(each for each in self.pins if each != model_id)
+        return replace(self, pins=(*others, model_id) if is_pinned else others)
+
+    def with_cap(self, model_id: ModelId, replicas_max: int | None) -> "Orders":
+        """These with another bound on the model's replicas; None: that of the settings."""
+        others = {each: number for each, number in self.caps.items() if each != model_id}
+        return replace(self, caps=others if replicas_max is None else {**others, model_id: replicas_max})
+
+    def with_wanted(self, model_id: ModelId, until_s: float, *, now_s: float) -> "Orders":
+        """These with the model to be loaded now and kept until then; what is over is forgotten."""
+        others = {each: end_s for each, end_s in self.wanted.items() if each != model_id and end_s > now_s}
+        return replace(self, wanted={**others, model_id: until_s})
 
     def halts_pool(self, gpu_class: str) -> bool:
         """Nothing is dispatched to GPUs of this class."""

@@ -10,7 +10,8 @@ class RunOrder:
     """One attempt at a job. Picture i is made from `seeds[i]`. A preview comes every `preview_every` steps; 0: none.
 
     With `frames` above 1 every picture is a clip. With `resume_from`, the checkpoint that an earlier attempt left, the
-    first `first_step` steps are done already.
+    first `first_step` steps are done already. With `spares_memory` the engine does with less of it where it can, if
+    more slowly: one picture at a time, decoded in parts. The pictures are the same.
     """
 
     job_id: JobId
@@ -27,3 +28,4 @@ class RunOrder:
     frames: int = 1
     resume_from: str | None = None
     first_step: int = 0
+    spares_memory: bool = False

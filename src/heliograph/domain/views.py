@@ -8,6 +8,7 @@ from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Job
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
+from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Output
 
 
@@ -137,6 +138,7 @@ class Phase(StrEnum):
     WAITING = "waiting"
     LOADING_MODEL = "loading_model"
     RETRYING = "retrying"
+    PAUSED = "paused"
     HALTED = "halted"
     GENERATING = "generating"
     FINISHING = "finishing"
@@ -159,6 +161,7 @@ class JobView:
     step: int
     steps: int
     eta: Interval | None = None
+    attempts_max: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,3 +185,65 @@ class ModelStatus:
     is_available: bool
     is_resident: bool
     wait_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Why a replica is where it is, as a sentence, and what that is worth.
+
+    It takes `share` (0 to 1) of a GPU. While idle it is expected to save `saved_per_s` seconds of waiting per second
+    (None without a forecast, or while it works).
+    """
+
+    why: str
+    share: float
+    saved_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStatus:
+    """One worker as an operator sees it.
+
+    `memory_bytes` were measured when it was ready, None before that. `last_used_s` is when its last run ended, or now
+    while it has one; None when it never had any.
+    """
+
+    view: ReplicaView
+    standing: Standing
+    memory_bytes: int | None
+    last_used_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuStatus:
+    """One GPU as an operator sees it: `planned_bytes` are promised to the replicas on it."""
+
+    gpu: Gpu
+    planned_bytes: int
+    halt: Halt | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStanding:
+    """One model as an operator sees it, if it is loaded, waited for, or an order names it.
+
+    `asked_per_hour` is the forecast, None without one. `replicas_max` is None where nothing bounds them.
+    """
+
+    model_id: ModelId
+    queue: ModelQueue
+    is_pinned: bool
+    wanted_until_s: float | None
+    replicas_max: int | None
+    halt: Halt | None
+    asked_per_hour: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetStatus:
+    """Everything the API shows an operator of the fleet."""
+
+    gpus: tuple[GpuStatus, ...]
+    replicas: tuple[ReplicaStatus, ...]
+    models: tuple[ModelStanding, ...]
+    halts: tuple[Halt, ...]

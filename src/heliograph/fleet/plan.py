@@ -21,11 +21,11 @@ from collections.abc import Iterable, Mapping
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import GpuId, ModelId, WorkerId
 from heliograph.domain.model_card import ModelCard
-from heliograph.domain.views import FleetView, Gpu, Market, ModelQueue, QueueView, ReplicaState, ReplicaView
+from heliograph.domain.views import FleetView, Gpu, Market, ModelQueue, QueueView, ReplicaState, ReplicaView, Standing
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.residency import FleetPolicy, Worth, worth_keeping, worth_loading
 
-__all__ = ["FleetPolicy", "fits", "plan", "why_resident"]
+__all__ = ["FleetPolicy", "fits", "plan", "standings", "why_resident"]
 
 LOAD_PAUSE_S_MAX = 300.0
 LOAD_S_UNKNOWN = 30.0
@@ -56,8 +56,22 @@ def why_resident(
     demand: Demand | None = None,
 ) -> dict[WorkerId, str]:
     """For every replica a sentence that tells the operator why it is there."""
+    found = standings(fleet, queue, cards, policy, now_s=now_s, demand=demand)
+    return {worker_id: standing.why for worker_id, standing in found.items()}
+
+
+def standings(
+    fleet: FleetView,
+    queue: QueueView,
+    cards: Mapping[ModelId, ModelCard],
+    policy: FleetPolicy,
+    *,
+    now_s: float,
+    demand: Demand | None = None,
+) -> dict[WorkerId, Standing]:
+    """For every replica why it is there, and what that is worth."""
     planner = _Planner(fleet, queue, cards, policy, demand, now_s)
-    return {replica.worker_id: planner.why(replica) for replica in fleet.replicas}
+    return {replica.worker_id: planner.standing(replica) for replica in fleet.replicas}
 
 
 def fits(card: ModelCard, gpu: Gpu) -> bool:
@@ -432,6 +446,15 @@ class _Planner:
             self._off_spot_counts[model_id] = self._off_spot_counts.get(model_id, 0) + by
 
     # --- facts -------------------------------------------------------------------------------------------------------
+
+    def standing(self, replica: ReplicaView) -> Standing:
+        """Why the replica is there, and what that is worth."""
+        gpu = self._rooms[replica.gpu_id].gpu
+        saved_per_s = None
+        if self._is_idle(replica) and self._demand is not None:
+            saved_per_s = self._worth(replica).saved_per_s
+        share = self._share(replica.model_id, gpu)
+        return Standing(why=self.why(replica), share=share, saved_per_s=saved_per_s)
 
     def why(self, replica: ReplicaView) -> str:
         """Why the replica is there, as a sentence."""

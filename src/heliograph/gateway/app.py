@@ -17,6 +17,7 @@ from starlette.types import Lifespan
 
 import heliograph
 from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.jobs import jobs_router
@@ -26,13 +27,14 @@ from heliograph.gateway.openai_images import openai_images_router
 from heliograph.gateway.openapi import describe
 from heliograph.gateway.operations import operations_router
 from heliograph.gateway.outputs import outputs_router
+from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
 from heliograph.service import Service
-from heliograph.settings import GatewaySettings
+from heliograph.settings import GatewaySettings, LimitSettings
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -52,6 +54,7 @@ def create_app(
     *,
     keys: KeyRing,
     settings: GatewaySettings,
+    limits: LimitSettings,
     metrics: Callable[[], tuple[bytes, str]],
     links: PictureLinks,
     desk: WebhookDesk,
@@ -59,13 +62,15 @@ def create_app(
     clock: Callable[[], float],
     new_id: Callable[[], str],
     closing: asyncio.Event,
+    operator_key: str,
     public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
-    that never come twice. `page_dir` holds the built page; `public_url` is what the outside calls this server.
+    that never come twice. `operator_key` opens what only the operator may do. `page_dir` holds the built page;
+    `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -89,6 +94,7 @@ def create_app(
         clock=clock,
         closing=closing,
         public_url=public_url,
+        operator_key=operator_key,
     )
     for router in (
         jobs_router(context),
@@ -97,6 +103,7 @@ def create_app(
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
+        admin_router(context),
     ):
         app.include_router(router)
     add_page(app, page_dir)
@@ -106,7 +113,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
     # Added last is outermost.
-    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max, bytes_held_max=limits.body_bytes_held_max)
+    app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)
     app.add_middleware(Envelope, new_id=new_id)
     return app

@@ -21,7 +21,8 @@ from heliograph.settings import GatewaySettings
 class Context:
     """The service and the gateway's own state. `clock` gives seconds since the epoch; `closing` is set at shutdown.
 
-    `public_url` is what the outside calls this server, without a slash at the end; None: whatever each caller used.
+    `operator_key` is the secret of whoever runs this. `public_url` is what the outside calls this server, without a
+    slash at the end; None: whatever each caller used.
     """
 
     service: Service
@@ -33,6 +34,7 @@ class Context:
     clock: Callable[[], float]
     closing: asyncio.Event
     public_url: str | None
+    operator_key: str
 
     def caller(self, request: Request) -> Caller:
         """On whose behalf the request is made. Raises `AuthenticationError`."""

@@ -46,6 +46,13 @@ _TYPE_OF: Mapping[HTTPStatus, str] = {
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
 }
 
+_PROBLEM_TYPE_OF: Mapping[str, str] = {
+    "rate_limit_exceeded": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+    "too_many_calls": "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    "too_many_bodies": "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+}
+"""As the IETF draft on rate limits names them."""
+
 _RETRIED_BY_CLIENTS = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -87,7 +94,7 @@ def problem(error: Exception, *, instance: str, request_id: str) -> Problem:
         status=status,
         body={
             "error": error_object(error),
-            "type": "about:blank",
+            "type": _PROBLEM_TYPE_OF.get(error.code, "about:blank"),
             "title": status.phrase,
             "status": status.value,
             "detail": error.message,

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from heliograph.domain.errors import Overloaded
 from heliograph.gateway.binding import refuse_stranger
 from heliograph.gateway.errors import MEDIA_TYPE, ProtocolError, problem
 from heliograph.gateway.keys import KeyRing
@@ -72,7 +73,11 @@ class Envelope:
             await send(message)
 
         try:
+            if "\x00" in scope["path"]:  # in no path of ours, and no database takes it as text
+                raise ProtocolError(HTTPStatus.NOT_FOUND, "No path holds a NUL.", code="no_such_path")
             await self._app(scope, receive, send_enveloped)
+        except ProtocolError as error:
+            await problem_response(error, scope)(scope, receive, send_enveloped)
         except Exception as error:
             # The top of the request's task. A bare traceback is logged: one with local variables would hold prompts.
             _log.error(
@@ -111,16 +116,19 @@ class OpenDoorGuard:
 
 
 class BodyLimit:
-    """Refuses bodies over `bytes_max` as they are read, counting bytes: a length may be missing or a lie.
+    """Refuses bodies over `bytes_max` as they are read, counting bytes: a length may be missing or a lie. A body that
+    would bring those of all calls together over `bytes_held_max` is refused as well, with 429.
 
     The refusal is raised into whoever reads the body and becomes a 413 there. Before the answer ends, a bounded part of
     the rest is read and thrown away; closing at once would reset the connection of a client that sends first and reads
     later, and it would never see the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, bytes_max: int) -> None:
+    def __init__(self, app: ASGIApp, *, bytes_max: int, bytes_held_max: int) -> None:
         self._app = app
         self._bytes_max = bytes_max
+        self._bytes_held_max = bytes_held_max
+        self._bytes_held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -130,14 +138,18 @@ class BodyLimit:
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         received = int(declared) if declared.isdecimal() and int(declared) > self._bytes_max else 0
+        held = 0
         is_refused = False
 
         async def receive_counted() -> Message:
-            nonlocal received, is_refused
+            nonlocal received, held, is_refused
             message: Message = {}
             if received <= self._bytes_max:
                 message = await receive()
-                received += len(message.get("body", b""))
+                length = len(message.get("body", b""))
+                received += length
+                held += length
+                self._bytes_held += length
             if received > self._bytes_max:
                 is_refused = True
                 raise ProtocolError(
@@ -145,6 +157,13 @@ class BodyLimit:
                     f"The body is larger than {self._bytes_max} bytes.",
                     code="body_too_large",
                     headers={"Connection": "close"},
+                )
+            if self._bytes_held > self._bytes_held_max:
+                is_refused = True
+                raise Overloaded(
+                    "The server is reading as many bodies as it has room for. Try again in a second.",
+                    code="too_many_bodies",
+                    retry_after_s=1.0,
                 )
             return message
 
@@ -157,7 +176,10 @@ class BodyLimit:
                 message = {"type": "http.response.body", "body": b""}
             await send(message)
 
-        await self._app(scope, receive_counted, send_after_draining)
+        try:
+            await self._app(scope, receive_counted, send_after_draining)
+        finally:
+            self._bytes_held -= held
 
 
 async def _discard(receive: Receive) -> None:

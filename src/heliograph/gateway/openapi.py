@@ -25,6 +25,7 @@ from heliograph.domain.errors import (
     Unavailable,
 )
 from heliograph.domain.job import JobState
+from heliograph.domain.orders import Scope
 from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
@@ -49,6 +50,8 @@ _ERRORS: Mapping[str, HeliographError] = {
     "denied": PermissionDenied(
         "The link has expired or was changed. Get a fresh one from the job it belongs to.", code="link_not_valid"
     ),
+    "operator_only": PermissionDenied("This is for the operator's key only.", code="operator_only"),
+    "no_model": NotFound("There is no model called 'helio-bass'.", param="model", code="model_not_found"),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
@@ -161,6 +164,7 @@ _JOB_EXAMPLE: _Schema = {
     "eta": None,
     "progress": {"step": 8, "steps": 8, "fraction": 1.0},
     "attempt": 1,
+    "retry": None,
     "request": {
         "prompt": "a red boat on the sea at sunset",
         "negative_prompt": "",
@@ -416,6 +420,128 @@ METRICS: _Route = {
     },
 }
 
+_HALT_EXAMPLE: _Schema = {"scope": "pool", "name": "H100", "action": "pause", "running": "pause"}
+_FLEET_EXAMPLE: _Schema = {
+    "object": "fleet",
+    "gpus": [
+        {
+            "id": "cpu-0",
+            "pool": "cpu",
+            "node": "",
+            "zone": "",
+            "market": "reserved",
+            "memory_bytes": 2_000_000_000,
+            "planned_bytes": 200_000_000,
+            "halt": None,
+        }
+    ],
+    "replicas": [
+        {
+            "id": "worker_01k9x3v7c2m8",
+            "model": "helio-base",
+            "gpus": ["cpu-0"],
+            "state": "ready",
+            "since": 1790000000.0,
+            "loaded_at": 1789999000.0,
+            "last_used_at": 1790000000.0,
+            "memory_bytes": 180_000_000,
+            "gpu_share": 1.0,
+            "job_id": None,
+            "saves_s_per_hour": 12.5,
+            "why": "idle for 40 s; a request is expected every 90 s, and a load of 0.4 s pays for 10% of a GPU",
+        }
+    ],
+    "models": [
+        {
+            "model": "helio-base",
+            "replicas": 1,
+            "pending": 0,
+            "pending_s": 0.0,
+            "running_s": 0.0,
+            "load_s": 0.4,
+            "asked_per_hour": 40.0,
+            "pinned": True,
+            "prewarmed_until": None,
+            "replicas_max": None,
+            "halt": None,
+        }
+    ],
+    "halts": [_HALT_EXAMPLE],
+}
+
+
+def _operator_route(summary: str, path: str, description: str, *errors: str) -> _Route:
+    return {
+        "summary": summary,
+        "description": description,
+        "responses": {
+            200: _json("Fleet", _FLEET_EXAMPLE, "The fleet as it is now."),
+            **_errors(path, "unauthenticated", "operator_only", *errors),
+        },
+    }
+
+
+_ORDER_ERRORS = ("invalid", "no_model", "too_slow", "too_large", "not_json", "unavailable")
+
+FLEET: _Route = _operator_route(
+    "Look into the fleet",
+    "/v1/admin/fleet",
+    "Every GPU, every replica with the reason why it is there, and what was ordered. With the operator's key only.",
+)
+
+PAUSE: _Route = {
+    **_operator_route(
+        "Pause a model, a pool or everything",
+        "/v1/admin/pause",
+        "Nothing new begins. What runs stops at its next step where its worker can take it up again, unless `running` "
+        "is `finish`. Models stay loaded; new jobs are taken and wait.",
+        *_ORDER_ERRORS,
+    ),
+    "openapi_extra": _body("HaltRequest", {"pool": "H100"}),
+}
+
+DRAIN: _Route = {
+    **_operator_route(
+        "Take a model, a pool or everything out of service",
+        "/v1/admin/drain",
+        "Nothing new begins, what runs finishes (with `running: pause` it stops at its next step) and workers are "
+        "unloaded as they become free. New jobs for it are refused (`model_drained`); those of a pool run elsewhere.",
+        *_ORDER_ERRORS,
+    ),
+    "openapi_extra": _body("HaltRequest", {"model": "helio-base", "running": "pause"}),
+}
+
+RESUME: _Route = {
+    **_operator_route(
+        "Resume what was paused or drained",
+        "/v1/admin/resume",
+        "Ends the halt of the same model, pool or (with an empty object) system. What is not halted stays as it is.",
+        *_ORDER_ERRORS,
+    ),
+    "openapi_extra": _body("ResumeRequest", {"pool": "H100"}),
+}
+
+CHANGE_MODEL: _Route = {
+    **_operator_route(
+        "Pin or cap a model",
+        "/v1/admin/models/helio-base",
+        "A pinned model keeps a replica while there is room; `replicas_max` bounds its replicas (null: as the settings "
+        "have it). What is not named stays as it is.",
+        *_ORDER_ERRORS,
+    ),
+    "openapi_extra": _body("ModelOrder", {"pinned": True, "replicas_max": 2}),
+}
+
+PREWARM: _Route = {
+    **_operator_route(
+        "Load a model ahead",
+        "/v1/admin/models/helio-base/prewarm",
+        "Loads it now, idle models making room, and keeps it for so many minutes.",
+        *_ORDER_ERRORS,
+    ),
+    "openapi_extra": _body("PrewarmRequest", {"minutes": 30}),
+}
+
 IMAGES: _Route = {
     "summary": "Make pictures, as OpenAI clients ask for them",
     "description": (
@@ -556,7 +682,7 @@ LIST_DELIVERIES: _Route = {
             {"object": "list", "data": [_DELIVERY_EXAMPLE], "has_more": True, "next_before": _DELIVERY_ID},
             "A page of deliveries, without the tries.",
         ),
-        **_errors("/v1/webhooks/deliveries", "invalid", "unauthenticated", "unavailable"),
+        **_errors("/v1/webhooks/deliveries", "invalid", "unauthenticated", "no_delivery", "unavailable"),
     },
 }
 
@@ -676,6 +802,42 @@ GET_PREDICTION: _Route = {
     },
 }
 
+_VERSION_EXAMPLE: _Schema = {
+    "id": "helio-base",
+    "created_at": "1970-01-01T00:00:00.000Z",
+    "cog_version": "0.9.0",
+    "openapi_schema": {"openapi": "3.1.0", "components": {"schemas": {"Input": {}, "Output": {}}}},
+}
+
+GET_PREDICTION_MODEL: _Route = {
+    "summary": "Look at a model, as Replicate's clients ask for it",
+    "responses": {
+        200: _json(
+            "PredictionModel",
+            {
+                "url": "https://example.com/v1/models/heliograph/helio-base",
+                "owner": "heliograph",
+                "name": "helio-base",
+                "description": "Helio base",
+                "visibility": "private",
+                "run_count": 0,
+                "latest_version": _VERSION_EXAMPLE,
+            },
+            "The model.",
+        ),
+        **_errors("/v1/models/heliograph/helio-base", "unauthenticated", "no_model"),
+    },
+}
+
+GET_PREDICTION_VERSION: _Route = {
+    "summary": "Look at a version of a model, as Replicate's clients ask for it",
+    "description": "A model of ours has one version; any name of one is taken and given back.",
+    "responses": {
+        200: _json("PredictionVersion", _VERSION_EXAMPLE, "What the model takes and gives."),
+        **_errors("/v1/models/heliograph/helio-base/versions/1", "unauthenticated", "no_model"),
+    },
+}
+
 CANCEL_PREDICTION: _Route = {
     "summary": "Cancel a prediction",
     "responses": {
@@ -759,6 +921,13 @@ _JOB["properties"] |= {
     "completed_at": _nullable("number"),
     "queue_position": _nullable("integer"),
     "eta_s": _nullable("number") | {"description": "Seconds until the pictures are there."},
+    "retry": {
+        "anyOf": [
+            _object({"attempt": _COUNT, "of": _COUNT, "code": _TEXT, "message": _TEXT}),
+            {"type": "null"},
+        ],
+        "description": "After a failed attempt: which one this is, of how many, and why the last one failed.",
+    },
     "eta": _ETA,
     "error": {"anyOf": [_object({"code": _TEXT, "message": _TEXT}), {"type": "null"}]},
     "timings": {
@@ -866,7 +1035,7 @@ _PREDICTION["properties"] |= {
     "completed_at": _nullable("string"),
 }
 
-_PREDICTION_INPUT = _object(
+PREDICTION_INPUT = _object(
     {
         "prompt": {"type": "string", "minLength": 1},
         "negative_prompt": _TEXT,
@@ -894,10 +1063,36 @@ _PREDICTION_INPUT = _object(
     is_closed=True,
 )
 _PREDICTION_OPTIONS: _Schema = {
-    "input": _PREDICTION_INPUT,
+    "input": PREDICTION_INPUT,
     "webhook": _URL,
     "webhook_events_filter": _events_of(PREDICTION_EVENTS),
     "stream": {"const": False},
+}
+
+_HALT = _like(_HALT_EXAMPLE)
+_HALT["properties"] |= {
+    "scope": {"enum": [each.value for each in Scope]},
+    "name": _nullable("string") | {"description": "The model or pool; null for the system."},
+    "action": {"enum": ["pause", "drain"]},
+    "running": {"enum": ["pause", "finish"]},
+}
+_FLEET = _like(_FLEET_EXAMPLE)
+for _part in ("gpus", "models"):
+    _FLEET["properties"][_part]["items"]["properties"]["halt"] = {"anyOf": [_HALT, {"type": "null"}]}
+_FLEET["properties"]["halts"]["items"] = _HALT
+_FLEET["properties"]["replicas"]["items"]["properties"] |= {
+    "loaded_at": _nullable("number"),
+    "last_used_at": _nullable("number") | {"description": "When its last run ended; now while it has one."},
+    "memory_bytes": _nullable("integer") | {"description": "As measured when it was loaded."},
+    "gpu_share": {"type": "number", "description": "How much of a GPU it takes, 0 to 1."},
+    "job_id": _nullable("string"),
+    "saves_s_per_hour": _nullable("number") | {"description": "Waiting it is expected to save while it is idle."},
+    "why": _TEXT | {"description": "Why it is there, for people."},
+}
+_FLEET["properties"]["models"]["items"]["properties"] |= {
+    "asked_per_hour": _nullable("number") | {"description": "How often it is expected to be asked for."},
+    "prewarmed_until": _nullable("number"),
+    "replicas_max": _nullable("integer"),
 }
 
 _SCHEMAS: _Schema = {
@@ -1010,6 +1205,20 @@ _SCHEMAS: _Schema = {
     ),
     "PredictionOfModelRequest": _object(_PREDICTION_OPTIONS, ("input",), is_closed=True),
     "Prediction": _PREDICTION,
+    "PredictionVersion": _object(
+        {"id": _TEXT, "created_at": _TEXT, "cog_version": _TEXT, "openapi_schema": {"type": "object"}}
+    ),
+    "PredictionModel": _object(
+        {
+            "url": _TEXT,
+            "owner": _TEXT,
+            "name": _TEXT,
+            "description": _TEXT,
+            "visibility": {"enum": ["private"]},
+            "run_count": {"type": "integer"},
+            "latest_version": {"$ref": "#/components/schemas/PredictionVersion"},
+        }
+    ),
     "PredictionList": _object(
         {
             "previous": _nullable("string"),
@@ -1017,6 +1226,15 @@ _SCHEMAS: _Schema = {
             "results": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}},
         }
     ),
+    "Fleet": _FLEET,
+    "HaltRequest": _object(
+        {"model": _TEXT, "pool": _TEXT, "running": {"enum": ["pause", "finish"]}}, (), is_closed=True
+    ),
+    "ResumeRequest": _object({"model": _TEXT, "pool": _TEXT}, (), is_closed=True),
+    "ModelOrder": _object(
+        {"pinned": {"type": "boolean"}, "replicas_max": {"type": ["integer", "null"], "minimum": 0}}, (), is_closed=True
+    ),
+    "PrewarmRequest": _object({"minutes": _COUNT | {"default": 30}}, (), is_closed=True),
     "Health": _object({"status": _TEXT, "problems": {"type": "object", "additionalProperties": _TEXT}}, ("status",)),
     "Problem": _object(
         {

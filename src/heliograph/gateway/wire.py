@@ -44,6 +44,7 @@ def job_json(status: JobStatus, *, output_url: OutputUrl) -> dict[str, object]:
         "eta": eta_json(view.eta),
         "progress": _progress(status),
         "attempt": job.attempt,
+        "retry": _retry(status),
         "request": _request_json(job.request),
         "adjustments": adjustments_json(job.request.adjustments),
         "outputs": [output_json(output, output_url=output_url) for output in status.outputs],
@@ -78,6 +79,19 @@ def _progress(status: JobStatus) -> dict[str, object]:
     is_completed = view.job.state is JobState.COMPLETED
     fraction = 1.0 if is_completed else view.step / view.steps if view.steps else 0.0
     return {"step": view.step, "steps": view.steps, "fraction": fraction}
+
+
+def _retry(status: JobStatus) -> dict[str, object] | None:
+    """The attempt that is made, or will be, after others failed; None for a job that has ended or never failed."""
+    job, setback = status.view.job, status.view.job.setback
+    if setback is None or job.state.is_terminal:
+        return None
+    return {
+        "attempt": job.failures + 1,
+        "of": status.view.attempts_max,
+        "code": setback.code,
+        "message": setback.message,
+    }
 
 
 def _request_json(request: GenerationRequest) -> dict[str, object]:

@@ -44,6 +44,8 @@ class FaultKind(StrEnum):
     HOG = "hog"
     """Memory grows by 8 MiB every 10 ms, up to 4 GiB."""
     OUT_OF_MEMORY = "out_of_memory"
+    HUNGRY = "hungry"
+    """Out of memory, unless the order says to spare it."""
     NAN = "nan"
     BAD_INPUT = "bad_input"
     BAD_WEIGHTS = "bad_weights"
@@ -108,7 +110,7 @@ class FakeEngine:
     def load(self) -> None:
         """Wait as long as the options say."""
         time.sleep(self._options.load_s)
-        self._suffer("load", attempt=None, prompt="")
+        self._suffer("load")
 
     def generate(self, order: RunOrder, resume: Checkpoint | None = None) -> Generator[EngineStep | EngineImages]:
         """The gradient, fading in from grey in the previews; in a clip it wanders."""
@@ -120,7 +122,7 @@ class FakeEngine:
             done, directions = resume.step, arrays[_DIRECTIONS].astype(np.float32)
         for step in range(done + 1, order.steps + 1):
             time.sleep(self._options.step_s)
-            self._suffer(str(step), attempt=order.attempt, prompt=order.prompt)
+            self._suffer(str(step), order)
             directions = directions + np.float32(_TURN / order.steps)
             previews = None
             if is_preview_due(order, step, order.steps):
@@ -128,15 +130,18 @@ class FakeEngine:
             checkpoint = partial(Checkpoint, step=step, fingerprint=identity, arrays={_DIRECTIONS: directions})
             yield EngineStep(step=step, steps=order.steps, previews=previews, checkpoint=checkpoint)
         pictures = _pictures(order, directions)
-        is_blank = FaultKind.BLANK in self._suffer("end", attempt=order.attempt, prompt=order.prompt)
+        is_blank = FaultKind.BLANK in self._suffer("end", order)
         yield EngineImages(pixels=np.zeros_like(pictures) if is_blank else pictures)
 
-    def _suffer(self, when: str, *, attempt: int | None, prompt: str) -> list[FaultKind]:
+    def _suffer(self, when: str, order: RunOrder | None = None) -> list[FaultKind]:
         """Let the faults of this moment happen; returns those that were survived."""
+        attempt = None if order is None else order.attempt
         faults = self._options.faults
         due = [fault.kind for fault in faults if fault.when == when and fault.attempt in (None, attempt)]
+        if order is not None and order.spares_memory:
+            due = [kind for kind in due if kind is not FaultKind.HUNGRY]
         for kind in due:
-            _happen(kind, prompt)
+            _happen(kind, "" if order is None else order.prompt)
         return due
 
 
@@ -155,7 +160,7 @@ def _happen(kind: FaultKind, prompt: str) -> None:
             for _ in range(512):
                 hoard.append(np.ones(8 << 20, np.uint8))
                 time.sleep(0.01)
-        case FaultKind.OUT_OF_MEMORY:
+        case FaultKind.OUT_OF_MEMORY | FaultKind.HUNGRY:
             raise MemoryError
         case FaultKind.NAN | FaultKind.BAD_INPUT | FaultKind.BAD_WEIGHTS:
             raise EngineError(EngineErrorKind(kind.value), f"the fake engine was told to fail with {kind.value}")

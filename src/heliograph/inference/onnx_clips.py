@@ -20,7 +20,7 @@ from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.run import RunOrder
 from heliograph.inference import sampler
 from heliograph.inference.model_folder import ModelFolder
-from heliograph.inference.onnx_graphs import Graph, open_graph, run_graph
+from heliograph.inference.onnx_graphs import Graph, open_graph
 from heliograph.inference.onnx_images import LATENTS, State, StillModel, StillRun, require_finite
 
 MOTION = "motion"
@@ -89,7 +89,7 @@ class ClipRun:
         latents = self._noise() if motion_step == 1 else state[MOTION]
         conditions = self.still.prompt_conditions
         inputs = {"latents": latents, "first": first, "t": np.full(len(first), t, np.float32), **conditions}
-        (velocity,) = run_graph(self.motion, inputs)
+        (velocity,) = self.still.run(self.motion, inputs)
         require_finite(velocity, step)
         shown = (motion_step - 1) * latents.shape[1] // self.motion_steps
         predicted = self._frames(first, sampler.predicted_clean(latents, velocity, t))[:, shown]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native  # pyright: ignore
@@ -15,6 +16,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native  # pyright: ig
 from heliograph.domain.errors import EngineError, EngineErrorKind
 
 _FAILURES = cast("tuple[type[Exception], ...]", (native.Fail, native.RuntimeException, native.InvalidArgument))
+
+
+Inputs = Mapping[str, NDArray[Any]]
+"""What a network is given: arrays by name, all with the same number of rows."""
 
 
 class Graph(Protocol):
@@ -35,7 +40,14 @@ def open_graph(file: Path, *, keeps_memory: bool = True) -> Graph:
     return cast("Graph", onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]))
 
 
-def run_graph(graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+def run_rows(graph: Graph, inputs: Inputs) -> list[NDArray[Any]]:
+    """All outputs, for one row of the inputs after the other: the memory of one row, and more time."""
+    rows = len(next(iter(inputs.values())))
+    parts = [run_graph(graph, {name: array[row : row + 1] for name, array in inputs.items()}) for row in range(rows)]
+    return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def run_graph(graph: Graph, inputs: Inputs) -> list[NDArray[Any]]:
     """All outputs. Raises `EngineError`, or `MemoryError`, which the runtime reports as a general failure."""
     try:
         return graph.run(None, inputs)

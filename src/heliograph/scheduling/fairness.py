@@ -253,7 +253,8 @@ class Turns:
             sibling = _Sibling(name=name, branch=self._grow(), weight=self._weight_of(place), tag_s=tag_s)
             self._siblings[name] = sibling
         sibling.branch.add(place)
-        self._rank(sibling)
+        if sibling.ticket is None or sibling.branch.front().place is place:
+            self._rank(sibling)  # else whoever was at its front still is
 
     def remove(self, place: Place) -> None:
         """Take the job out of its sibling's line."""

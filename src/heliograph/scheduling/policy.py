@@ -26,6 +26,9 @@ class SchedulerPolicy:
     A run makes way for a job that is `preempt_ratio` times shorter than its rest, at most `preemptions_max` times; to
     pause and take up again costs about `pause_s`.
 
+    A run that takes more than `overdue_factor` times what its model's profile says, and more than `overdue_s_min`, is
+    called off and tried again.
+
     `backoff_s[k]` is the pause after failure k+1 (the last value repeats). `post_processing_max` bounds the finished
     pictures held in memory: beyond it nothing is dispatched. `load_failures_max` loads of a model failing in a row fail
     the jobs that wait for it; after `load_forgiven_s` seconds without another failure it may be tried again.
@@ -51,6 +54,8 @@ class SchedulerPolicy:
     preempt_ratio: float = 4.0
     preemptions_max: int = 3
     pause_s: float = 1.0
+    overdue_factor: float = 10.0
+    overdue_s_min: float = 60.0
     attempts_max: int = 3
     backoff_s: tuple[float, ...] = (0.0, 2.0, 10.0)
     reseeds_max: int = 2

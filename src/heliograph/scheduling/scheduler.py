@@ -101,6 +101,9 @@ DEADLINES_KEPT = 1_000
 OVERDUE_MAX = 24
 """Jobs whose time has come that are dealt with per event."""
 
+TICK_S_MAX = 60.0
+"""More than this from one tick to the next is a machine that slept or a clock that jumped; no run is blamed for it."""
+
 PROMISES_EVERY = 8
 """While many wait, the promise to every eighth newcomer is enough to learn from."""
 
@@ -118,12 +121,15 @@ class _Open:
     estimate_s: float
     worker_id: WorkerId | None = None
     dispatched_at_s: float = 0.0
+    dispatched_lived_s: float = 0.0
     succeeded: Attempt | None = None
     step: int = 0
     steps: int = 0
     step_at_s: float = 0.0
     first_step: int = 0
     pauses: int = 0
+    is_paused: bool = False
+    memory_floor_bytes: int = 0
     promises: tuple[Promise, ...] = ()
 
 
@@ -138,6 +144,7 @@ class _Worker:
     loaded_at_s: float | None = None
     can_resume: bool = False
     is_pausing: bool = False
+    is_overdue: bool = False
     pauses_for: JobId | None = None
     more_gpu_ids: tuple[GpuId, ...] = ()
     view: ReplicaView | None = None
@@ -200,6 +207,7 @@ class Scheduler:
         self._is_draining = False
         self._orders = Orders()
         self._ticked_at_s = float("-inf")
+        self._lived_s = 0.0
         self._trust = Trust()
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -337,8 +345,9 @@ class Scheduler:
         if job.job_id in self._open or job.state.is_terminal:
             return []
         # The wall clock may have been set back since: nobody waits longer than the longest back-off.
-        longest_s = max(self._policy.backoff_s, default=0.0)
-        job = replace(job, not_before_s=min(job.not_before_s, now_s + longest_s))
+        latest_s = now_s + max(self._policy.backoff_s, default=0.0)
+        if job.not_before_s > latest_s:
+            job = replace(job, not_before_s=latest_s)
         if job.state is JobState.PENDING:
             return self._wait(self._enter(job), now_s)
         lost = None
@@ -435,7 +444,10 @@ class Scheduler:
         is_stuck = entry.first_step > 0 and entry.step <= entry.first_step
         if is_stuck and entry.job.failures + 2 >= self._policy.attempts_max:
             entry.job = entry.job.starting_afresh()  # the last attempt does not rely on what no run got past
-        cause = "out_of_memory" if event.reason is LossReason.OUT_OF_MEMORY else "worker_lost"
+        cause = "worker_lost"
+        if event.reason is LossReason.OUT_OF_MEMORY:
+            cause = "out_of_memory"
+            self._spare_memory(entry, worker)
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
 
     def _give_notice(self, gpu_id: GpuId, leaves_at_s: float, now_s: float) -> list[Command]:
@@ -572,9 +584,16 @@ class Scheduler:
             return [*self._end(entry, JobState.FAILED, cause, event.message, now_s, ended), *freed]
         if event.kind is EngineErrorKind.BAD_CHECKPOINT and entry.first_step:
             return [*self._requeue(entry, cause, now_s, ended, delay_s=0.0), *freed]
+        if event.kind is EngineErrorKind.OUT_OF_MEMORY:
+            self._spare_memory(entry, worker)
         if event.kind is EngineErrorKind.NAN:
             entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
         return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
+
+    def _spare_memory(self, entry: _Open, worker: _Worker) -> None:
+        """The next attempts do with less memory, and on a larger GPU where a worker of their model is there."""
+        entry.job = replace(entry.job, spares_memory=True)
+        entry.memory_floor_bytes = max(entry.memory_floor_bytes, worker.gpu.memory_bytes)
 
     def _run_aborted(self, job_id: JobId, attempt: int, now_s: float) -> list[Command]:
         """Frees the worker of a run that was called off; one that nobody called off is a failure of the engine.
@@ -584,9 +603,10 @@ class Scheduler:
         worker = self._worker_of((job_id, attempt))
         if worker is not None and worker.is_pausing:
             return self._run_paused(RunPaused(job_id=job_id, attempt=attempt, step=0, checkpoint=""), now_s)
-        message = "The worker stopped without being told to."
-        failed = RunFailed(job_id=job_id, attempt=attempt, kind=EngineErrorKind.INTERNAL, message=message)
-        return self._run_failed(failed, now_s)
+        kind, message = EngineErrorKind.INTERNAL, "The worker stopped without being told to."
+        if worker is not None and worker.is_overdue:
+            kind, message = EngineErrorKind.TIMEOUT, "The run took many times as long as such runs take."
+        return self._run_failed(RunFailed(job_id=job_id, attempt=attempt, kind=kind, message=message), now_s)
 
     def _run_paused(self, event: RunPaused, now_s: float) -> list[Command]:
         """The run goes back in line with what it has done; its worker takes whom it made way for."""
@@ -602,6 +622,7 @@ class Scheduler:
         entry.pauses += favoured is not None
         stopped = self._let_go(worker, run, now_s)
         served = [] if favoured is None else self._serve_beside(worker, favoured, now_s)
+        entry.is_paused = True
         requeued = self._requeue(entry, "paused", now_s, ended, delay_s=0.0)
         return [*requeued[:1], *stopped, *served, *requeued[1:], *self._fill_gpus(worker, now_s)]
 
@@ -702,14 +723,28 @@ class Scheduler:
     def _tick(self, now_s: float) -> list[Command]:
         if now_s < self._ticked_at_s:
             self._clock_set_back(now_s)
+        self._lived_s += min(max(now_s - self._ticked_at_s, 0.0), TICK_S_MAX)
         self._ticked_at_s = now_s
         commands = self._catch_up(now_s)
         for model_id, failed_at_s in self._load_failed_at_s.items():
             if now_s - failed_at_s >= self._policy.load_forgiven_s:
                 self._load_failures[model_id] = 0
+        for run in tuple(self._runs):
+            commands += self._call_off_if_overdue(run, now_s)
         for model_id in self._lines:
             commands += [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
         return commands
+
+    def _call_off_if_overdue(self, run: Run, now_s: float) -> list[Command]:
+        """A run that takes many times as long as its model usually does hangs, though it may make steps."""
+        entry, worker = self._current(*run, JobState.RUNNING), self._worker_of(run)
+        if entry is None or worker is None or worker.is_overdue or not self._profiles.is_known(entry.job.request):
+            return []
+        limit_s = max(self._policy.overdue_s_min, self._policy.overdue_factor * entry.estimate_s)
+        if self._lived_s - entry.dispatched_lived_s <= limit_s:
+            return []
+        worker.is_overdue = True
+        return [AbortRun(worker_id=worker.worker_id, job_id=run[0], attempt=run[1])]
 
     def _catch_up(self, now_s: float) -> list[Command]:
         """Deal with jobs whose time has come, `OVERDUE_MAX` of them at most."""
@@ -773,7 +808,10 @@ class Scheduler:
         if served:
             return served
         self._join_line(entry)
-        return [*self._fill(job.request.model_id, now_s), *self._preempt(job.request.model_id, now_s)]
+        model_id = job.request.model_id
+        if not self._of_model.get(model_id):
+            return []  # after a restart that is so a hundred thousand times
+        return [*self._fill(model_id, now_s), *self._preempt(model_id, now_s)]
 
     def _doomed_at_s(self, entry: _Open) -> float | None:
         """From when on the job cannot be done before its deadline even if it begins at once; None: not known."""
@@ -859,8 +897,20 @@ class Scheduler:
             job_id = line.choose(servers=servers, now_s=now_s, held=held)
             if job_id is not None:
                 line.serve(job_id, now_s=now_s)
-                commands += self._dispatch(self._open[job_id], worker, now_s)
+                entry = self._open[job_id]
+                commands += self._dispatch(entry, self._roomier(entry, worker, ready), now_s)
         return commands
+
+    def _roomier(self, entry: _Open, worker: _Worker, ready: Iterable[_Worker]) -> _Worker:
+        """Another idle worker on a larger GPU, for a job that ran out of memory on one like this."""
+        if worker.gpu.memory_bytes > entry.memory_floor_bytes:
+            return worker
+        for other in ready:
+            is_free = other.state is ReplicaState.READY and not self._is_taken(other) and self._halt_of(other) is None
+            is_barred = other.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
+            if is_free and not is_barred and other.gpu.memory_bytes > entry.memory_floor_bytes:
+                return other
+        return worker
 
     def _is_taken(self, worker: _Worker) -> bool:
         """A replica on one of the worker's GPUs runs a job; they take turns."""
@@ -888,7 +938,8 @@ class Scheduler:
         self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
         entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
-        entry.first_step = job.steps_done
+        entry.dispatched_lived_s = self._lived_s
+        entry.first_step, entry.is_paused = job.steps_done, False
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
         worker.enter(ReplicaState.BUSY, now_s)
@@ -904,8 +955,8 @@ class Scheduler:
     def _retry_or_fail(
         self, entry: _Open, cause: str, message: str, now_s: float, ended: Attempt | None = None
     ) -> list[Command]:
-        entry.job = replace(entry.job, failures=entry.job.failures + 1)
-        failures = entry.job.failures
+        failures = entry.job.failures + 1
+        entry.job = replace(entry.job, failures=failures, setback=Failure(code=cause, message=message))
         if failures >= self._policy.attempts_max:
             return self._end(
                 entry, JobState.FAILED, cause, f"Gave up after {failures} attempts. {message}", now_s, ended
@@ -1003,7 +1054,7 @@ class Scheduler:
         """The worker's run is over; one that is to stop does so now."""
         self._runs.pop(run, None)
         worker.holds(None)
-        worker.is_pausing, worker.pauses_for = False, None
+        worker.is_pausing, worker.is_overdue, worker.pauses_for = False, False, None
         if worker.state is ReplicaState.STOPPING:
             return [StopReplica(worker_id=worker.worker_id, reason="its last run has ended")]
         worker.enter(ReplicaState.READY, now_s)
@@ -1140,12 +1191,15 @@ class Scheduler:
             step=entry.step,
             steps=entry.steps,
             eta=eta,
+            attempts_max=self._policy.attempts_max,
         )
 
     def _phase(self, entry: _Open) -> Phase:
         match entry.job.state:
             case JobState.PENDING if self._is_halted(entry.job.request.model_id):
                 return Phase.HALTED
+            case JobState.PENDING if entry.is_paused:
+                return Phase.PAUSED
             case JobState.PENDING if entry.job.attempt > 0:
                 return Phase.RETRYING
             case JobState.PENDING:
@@ -1238,6 +1292,7 @@ def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, st
         frames=request.frames,
         resume_from=checkpoint,
         first_step=steps_done,
+        spares_memory=job.spares_memory,
     )
 
 

@@ -105,7 +105,9 @@ ORDER BY jobs.sequence, outputs.position
 """The pictures of one page of `JOBS_OF_TENANT`, which is a range of sequences."""
 
 OPEN_JOBS = """
-SELECT * FROM jobs WHERE state IN ('pending', 'dispatched', 'running', 'post_processing') ORDER BY sequence
+SELECT * FROM jobs
+WHERE state IN ('pending', 'dispatched', 'running', 'post_processing') AND sequence > :after_sequence
+ORDER BY sequence LIMIT :limit
 """
 """The condition is the partial index's, word for word: a new open state needs a migration of that index too."""
 

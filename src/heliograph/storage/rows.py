@@ -42,13 +42,20 @@ class Row(Protocol):
 
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+
+# A table is four times as fast as asking the class, and a restart reads every open job.
+_TIERS = {tier.value: tier for tier in Tier}
+_STATES = {state.value: state for state in JobState}
+_QUALITIES = {quality.value: quality for quality in Quality}
+_FORMATS = {output_format.value: output_format for output_format in OutputFormat}
 _EVENTS = {event.value: event for event in WebhookEvent}
 
 
 def row_of_job(job: Job) -> Parameters:
     """A row of `jobs`."""
     request = job.request
-    data = {
+    data: dict[str, object] = {
         "end_user": job.end_user,
         "deadline_at_s": job.deadline_at_s,
         "failures": job.failures,
@@ -56,29 +63,35 @@ def row_of_job(job: Job) -> Parameters:
         "not_before_s": job.not_before_s,
         "checkpoint": job.checkpoint,
         "steps_done": job.steps_done,
+        "setback": job.setback and {"code": job.setback.code, "message": job.setback.message},
+        "spares_memory": job.spares_memory,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
-        **({} if job.webhook is None else {"webhook": {"url": job.webhook.url, "events": job.webhook.events}}),
-        "request": {
-            "prompt": request.prompt,
-            "raw_prompt": request.raw_prompt,
-            "negative_prompt": request.negative_prompt,
-            "width_px": request.width_px,
-            "height_px": request.height_px,
-            "steps": request.steps,
-            "guidance": request.guidance,
-            "seed": request.seed,
-            "image_count": request.image_count,
-            "frames": request.frames,
-            "frames_per_second": request.frames_per_second,
-            "upscale": request.upscale,
-            "quality": request.quality,
-            "style": request.style,
-            "output_format": request.output_format,
-            "output_quality": request.output_quality,
-            "prompt_tokens": request.prompt_tokens,
-            "adjustments": [(item.parameter, item.requested, item.used, item.reason) for item in request.adjustments],
-        },
+        "webhook": job.webhook and {"url": job.webhook.url, "events": job.webhook.events},
+    }
+    wanted: dict[str, object] = {
+        "raw_prompt": None if request.raw_prompt == request.prompt else request.raw_prompt,
+        "negative_prompt": request.negative_prompt,
+        "frames": request.frames,
+        "frames_per_second": request.frames_per_second,
+        "upscale": request.upscale,
+        "quality": request.quality,
+        "style": request.style,
+        "output_format": request.output_format,
+        "output_quality": request.output_quality,
+        "prompt_tokens": request.prompt_tokens,
+        "adjustments": [(item.parameter, item.requested, item.used, item.reason) for item in request.adjustments],
+    }
+    data = _said(data, _JOB_DEFAULTS)
+    data["request"] = {
+        "prompt": request.prompt,
+        "width_px": request.width_px,
+        "height_px": request.height_px,
+        "steps": request.steps,
+        "guidance": request.guidance,
+        "seed": request.seed,
+        "image_count": request.image_count,
+        **_said(wanted, _REQUEST_DEFAULTS),
     }
     return {
         "sequence": job.sequence,
@@ -94,29 +107,65 @@ def row_of_job(job: Job) -> Parameters:
     }
 
 
+_JOB_DEFAULTS: dict[str, object] = {
+    "end_user": None,
+    "deadline_at_s": None,
+    "failures": 0,
+    "reseeds": 0,
+    "not_before_s": 0.0,
+    "checkpoint": None,
+    "steps_done": 0,
+    "setback": None,
+    "spares_memory": False,
+    "timeline": [],
+    "failure": None,
+    "webhook": None,
+}
+_REQUEST_DEFAULTS: dict[str, object] = {
+    "raw_prompt": None,
+    "negative_prompt": "",
+    "frames": 1,
+    "frames_per_second": None,
+    "upscale": 1,
+    "quality": Quality.STANDARD,
+    "style": None,
+    "output_format": OutputFormat.PNG,
+    "output_quality": None,
+    "prompt_tokens": 0,
+    "adjustments": [],
+}
+"""What `job_of_row` takes for a field that is not there. Most are not: that halves a row and the time to read it."""
+
+
+def _said(fields: dict[str, object], defaults: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value != defaults[name]}
+
+
 def job_of_row(row: Row) -> Job:
     """The job in a row of `jobs`."""
-    data: dict[str, Any] = json.loads(row["data"])
-    failure = data.get("failure")
-    webhook = data.get("webhook")
+    data: dict[str, Any] = _decode(row["data"])
+    has = data.get
+    webhook = has("webhook")
     return Job(
-        job_id=JobId(row["job_id"]),
-        tenant_id=TenantId(row["tenant_id"]),
-        end_user=data.get("end_user"),
-        tier=Tier(row["tier"]),
-        request=_request(data["request"], model_id=ModelId(row["model_id"])),
+        job_id=row["job_id"],
+        tenant_id=row["tenant_id"],
+        end_user=has("end_user"),
+        tier=_TIERS[row["tier"]],
+        request=_request(data["request"], model_id=row["model_id"]),
         sequence=row["sequence"],
         created_at_s=row["created_at_s"],
-        deadline_at_s=data.get("deadline_at_s"),
-        state=JobState(row["state"]),
+        deadline_at_s=has("deadline_at_s"),
+        state=_STATES[row["state"]],
         attempt=row["attempt"],
-        failures=data.get("failures", 0),
-        reseeds=data.get("reseeds", 0),
-        not_before_s=data.get("not_before_s", 0.0),
-        checkpoint=data.get("checkpoint"),
-        steps_done=data.get("steps_done", 0),
-        timeline=tuple(Moment(state=JobState(state), at_s=at_s) for state, at_s, *_ in data.get("timeline", ())),
-        failure=Failure(code=failure["code"], message=failure["message"]) if failure else None,
+        failures=has("failures", 0),
+        reseeds=has("reseeds", 0),
+        not_before_s=has("not_before_s", 0.0),
+        checkpoint=has("checkpoint"),
+        steps_done=has("steps_done", 0),
+        setback=_failure(has("setback")),
+        spares_memory=has("spares_memory", False),
+        timeline=tuple([Moment(state=_STATES[state], at_s=at_s) for state, at_s, *_ in has("timeline", ())]),
+        failure=_failure(has("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
     )
 
@@ -126,29 +175,36 @@ def _events(names: list[str]) -> tuple[WebhookEvent, ...]:
     return tuple(_EVENTS[name] for name in names if name in _EVENTS)
 
 
+def _failure(data: dict[str, Any] | None) -> Failure | None:
+    return Failure(code=data["code"], message=data["message"]) if data else None
+
+
 def _request(data: dict[str, Any], *, model_id: ModelId) -> GenerationRequest:
+    has = data.get
     return GenerationRequest(
         model_id=model_id,
         prompt=data["prompt"],
-        raw_prompt=data.get("raw_prompt", data["prompt"]),
-        negative_prompt=data.get("negative_prompt", ""),
+        raw_prompt=has("raw_prompt", data["prompt"]),
+        negative_prompt=has("negative_prompt", ""),
         width_px=data["width_px"],
         height_px=data["height_px"],
         steps=data["steps"],
         guidance=data["guidance"],
         seed=data["seed"],
         image_count=data["image_count"],
-        frames=data.get("frames", 1),
-        frames_per_second=data.get("frames_per_second"),
-        upscale=data.get("upscale", 1),
-        quality=Quality(data.get("quality", Quality.STANDARD)),
-        style=data.get("style"),
-        output_format=OutputFormat(data.get("output_format", OutputFormat.PNG)),
-        output_quality=data.get("output_quality"),
-        prompt_tokens=data.get("prompt_tokens", 0),
+        frames=has("frames", 1),
+        frames_per_second=has("frames_per_second"),
+        upscale=has("upscale", 1),
+        quality=_QUALITIES[has("quality", "standard")],
+        style=has("style"),
+        output_format=_FORMATS[has("output_format", "png")],
+        output_quality=has("output_quality"),
+        prompt_tokens=has("prompt_tokens", 0),
         adjustments=tuple(
-            Adjustment(parameter=parameter, requested=requested, used=used, reason=reason)
-            for parameter, requested, used, reason, *_ in data.get("adjustments", ())
+            [
+                Adjustment(parameter=parameter, requested=requested, used=used, reason=reason)
+                for parameter, requested, used, reason, *_ in has("adjustments", ())
+            ]
         ),
     )
 

@@ -7,6 +7,7 @@ one row with `REVISIONS`; Alembic is only loaded when something is to be migrate
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,14 @@ def ensure_sqlite_schema(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         revision = _revision(connection)
     if is_behind(revision, database=str(path)):
-        # isolation_level=None: otherwise the driver decides when a transaction begins, and it does so too late for DDL.
-        migrate("sqlite", lambda: sqlite3.connect(path, isolation_level=None), begin=("BEGIN IMMEDIATE",))
+        migrate_sqlite(path)
+
+
+def migrate_sqlite(path: Path, *, revision: str = "head") -> None:
+    """Run the migrations that the database at `path` lacks up to `revision`."""
+    # isolation_level=None: otherwise the driver decides when a transaction begins, and it does so too late for DDL.
+    connect = partial(sqlite3.connect, path, isolation_level=None)
+    migrate("sqlite", connect, begin=("BEGIN IMMEDIATE",), revision=revision)
 
 
 def is_behind(revision: str | None, *, database: str) -> bool:

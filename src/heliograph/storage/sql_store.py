@@ -25,6 +25,9 @@ _Result = TypeVar("_Result")
 
 _AFTER_EVERY_SEQUENCE = 2**63 - 1
 
+_OPEN_JOBS_AT_ONCE = 10_000
+"""However many there are, no query runs for long and no more than these are in memory twice."""
+
 
 class Snapshot(Protocol):
     """One committed state of the database, however many queries are made of it."""
@@ -105,7 +108,18 @@ class SqlStore:
 
     async def open_jobs(self) -> tuple[Job, ...]:
         """See `Store.open_jobs`."""
-        return await self._all(queries.OPEN_JOBS, rows.job_of_row)
+
+        def read(snapshot: Snapshot) -> tuple[Job, ...]:
+            jobs: list[Job] = []
+            while True:
+                after = jobs[-1].sequence if jobs else 0
+                page = snapshot.rows(queries.OPEN_JOBS, after_sequence=after, limit=_OPEN_JOBS_AT_ONCE)
+                count = len(jobs)
+                jobs += map(rows.job_of_row, page)
+                if len(jobs) < count + _OPEN_JOBS_AT_ONCE:
+                    return tuple(jobs)
+
+        return await self._read(read)
 
     async def last_sequence(self) -> int:
         """See `Store.last_sequence`."""

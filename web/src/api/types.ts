@@ -10,7 +10,7 @@ export type JobStatus =
   | 'cancelled'
   | 'expired'
 
-export type Phase = 'waiting' | 'loading_model' | 'retrying' | 'halted' | 'generating' | 'finishing' | 'done'
+export type Phase = 'waiting' | 'loading_model' | 'paused' | 'retrying' | 'halted' | 'generating' | 'finishing' | 'done'
 
 export type Quality = 'draft' | 'standard' | 'high'
 
@@ -94,6 +94,7 @@ export interface Job {
   eta_s: number | null
   progress: Progress | null
   attempt: number
+  retry: { attempt: number; of: number; code: string; message: string } | null
   request: JobRequest
   adjustments: Adjustment[]
   outputs: Output[]
