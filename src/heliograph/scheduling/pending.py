@@ -140,6 +140,8 @@ class PendingLine:
 
     def ahead_s(self, job_id: JobId, *, now_s: float = 0.0) -> float:
         """Estimated GPU-seconds of the jobs ahead of this one."""
+        if len(self._places) == 1:
+            return 0.0
         index = self.position(job_id, now_s=now_s) - 1
         near = sum(place.estimate_s for place in self._walked(now_s)[:index])
         far = max(index - LOOKED_AT_MAX, 0)

@@ -91,6 +91,7 @@ from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way, rest_s_min
 from heliograph.scheduling.priority import place_of
 from heliograph.scheduling.profiles import RUN_S_UNKNOWN, Profiles
+from heliograph.scheduling.ranking import Ranking
 
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
@@ -131,6 +132,7 @@ class _Open:
     is_paused: bool = False
     memory_floor_bytes: int = 0
     promises: tuple[Promise, ...] = ()
+    length_ticket: int = 0
 
 
 @dataclass(slots=True)
@@ -200,6 +202,7 @@ class Scheduler:
         self._is_behind = False
         self._pending = Count()
         self._running = Count()
+        self._longest_runs: Ranking[_Open] = Ranking()
         self._is_hold_over = False
         self._load_failures: Counter[ModelId] = Counter()
         self._load_failed_at_s: dict[ModelId, float] = {}
@@ -565,7 +568,7 @@ class Scheduler:
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
         entry.worker_id, entry.succeeded = None, ended
         self._post_processing += 1
-        self._count_run_out(entry.job)
+        self._count_run_out(entry)
         record = RecordJob(job=entry.job, cause="images_ready", ended_attempt=ended, must_wait=False)
         return [*started, record, PostProcess(job=entry.job), *self._free(run, now_s)]
 
@@ -649,13 +652,15 @@ class Scheduler:
         line = self._lines.get(model_id)
         if not line or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
+        long_s = rest_s_min(line.shortest_s, self._policy)
+        if not self._longest_runs or self._longest_runs.first.estimate_s < long_s:
+            return []  # nothing on any worker is long enough to make way
         gpus = {
             worker.gpu.gpu_id
             for worker in self._of_model.get(model_id, ())
             if worker.state in SERVING and not worker.more_gpu_ids and self._halt_of(worker) is None
         }
         runs = self._pausable_on(gpus)
-        long_s = rest_s_min(line.shortest_s, self._policy)
         if not any(self._rest_s(entry, now_s) >= long_s for _, entry in runs):
             return []
         job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
@@ -829,21 +834,19 @@ class Scheduler:
         line = self._line_of(model_id)
         if line or self._may_not_dispatch(model_id):
             return []
-        for worker in self._of_model.get(model_id, ()):
-            if worker.state is not ReplicaState.READY or self._is_taken(worker) or self._halt_of(worker) is not None:
+        workers = self._of_model.get(model_id, ())
+        for worker in workers:
+            if not self._has_time(worker):
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
             if not held or not held.holds(self._place_of(entry)):
                 line.pass_by()
-                return self._dispatch(entry, worker, now_s)
+                return self._dispatch(entry, self._roomier(entry, worker, workers), now_s)
         return []
 
     def _may_not_dispatch(self, model_id: ModelId) -> bool:
-        return (
-            self._is_draining
-            or self._is_halted(model_id)
-            or self._post_processing >= self._policy.post_processing_max
-        )
+        is_full = self._post_processing >= self._policy.post_processing_max
+        return is_full or self._is_draining or self._is_halted(model_id)
 
     def _line_of(self, model_id: ModelId) -> PendingLine:
         line = self._lines.get(model_id)
@@ -882,16 +885,16 @@ class Scheduler:
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
-        if not line or self._is_draining or self._is_halted(model_id):
+        if not line or self._may_not_dispatch(model_id):
             return []
         commands: list[Command] = []
         workers = self._of_model.get(model_id, ())
         ready = [worker for worker in workers if worker.state is ReplicaState.READY]
         servers = sum(worker.state in SERVING for worker in workers) if ready else 0
         for worker in ready:
-            if not line or self._post_processing >= self._policy.post_processing_max:
+            if not line:
                 break
-            if self._is_taken(worker) or self._halt_of(worker) is not None:
+            if not self._has_time(worker):
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
             job_id = line.choose(servers=servers, now_s=now_s, held=held)
@@ -901,16 +904,20 @@ class Scheduler:
                 commands += self._dispatch(entry, self._roomier(entry, worker, ready), now_s)
         return commands
 
-    def _roomier(self, entry: _Open, worker: _Worker, ready: Iterable[_Worker]) -> _Worker:
+    def _roomier(self, entry: _Open, worker: _Worker, others: Iterable[_Worker]) -> _Worker:
         """Another idle worker on a larger GPU, for a job that ran out of memory on one like this."""
         if worker.gpu.memory_bytes > entry.memory_floor_bytes:
             return worker
-        for other in ready:
-            is_free = other.state is ReplicaState.READY and not self._is_taken(other) and self._halt_of(other) is None
+        for other in others:
+            is_free = self._has_time(other)
             is_barred = other.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and other.gpu.memory_bytes > entry.memory_floor_bytes:
                 return other
         return worker
+
+    def _has_time(self, worker: _Worker) -> bool:
+        """The worker could begin a run now."""
+        return worker.state is ReplicaState.READY and not self._is_taken(worker) and self._halt_of(worker) is None
 
     def _is_taken(self, worker: _Worker) -> bool:
         """A replica on one of the worker's GPUs runs a job; they take turns."""
@@ -935,9 +942,9 @@ class Scheduler:
     def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
         job = entry.job.moved(JobState.DISPATCHED, now_s=now_s, attempt=entry.job.attempt + 1)
         self._pending.change(job, -1)
-        self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
         entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
+        self._count_run_in(entry)
         entry.dispatched_lived_s = self._lived_s
         entry.first_step, entry.is_paused = job.steps_done, False
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
@@ -968,7 +975,7 @@ class Scheduler:
     ) -> list[Command]:
         self._leave_post_processing(entry.job)
         if entry.job.state in ON_WORKER:
-            self._count_run_out(entry.job)
+            self._count_run_out(entry)
         entry.worker_id, entry.step = None, entry.job.steps_done
         entry.job = entry.job.moved(JobState.PENDING, now_s=now_s, not_before_s=now_s + delay_s)
         record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
@@ -1005,7 +1012,7 @@ class Scheduler:
             if line is not None:
                 line.remove(job.job_id)
         elif job.state in ON_WORKER:
-            self._count_run_out(job)
+            self._count_run_out(entry)
         self._leave_post_processing(job)
 
     def _leave_post_processing(self, job: Job) -> None:
@@ -1013,11 +1020,17 @@ class Scheduler:
             self._is_hold_over |= self._post_processing >= self._policy.post_processing_max
             self._post_processing -= 1
 
-    def _count_run_out(self, job: Job) -> None:
+    def _count_run_in(self, entry: _Open) -> None:
+        """The job is on a worker."""
+        self._running.change(entry.job, 1)
+        entry.length_ticket = self._longest_runs.add((-entry.estimate_s, 0.0, entry.job.sequence), entry)
+
+    def _count_run_out(self, entry: _Open) -> None:
         """The job is on no worker any more; others of its tenant or end user may have been held back by it."""
         self._is_hold_over |= self._policy.running_max_per_tenant is not None
         self._is_hold_over |= self._policy.running_max_per_user is not None
-        self._running.change(job, -1)
+        self._running.change(entry.job, -1)
+        self._longest_runs.drop(entry.length_ticket)
 
     # --- look-ups ----------------------------------------------------------------------------------------------------
 
@@ -1247,6 +1260,7 @@ class Scheduler:
         of_tenant, of_user = self._policy.running_max_per_tenant, self._policy.running_max_per_user
         assert of_tenant is None or max(self._running.by_tenant.values(), default=0) <= of_tenant, "a tenant runs more"
         assert of_user is None or max(self._running.by_user.values(), default=0) <= of_user, "an end user runs more"
+        assert len(self._longest_runs) == len(on_workers), "runs are ranked that are over, or some are not"
         finishing = sum(entry.job.state is JobState.POST_PROCESSING for entry in self._open.values())
         assert finishing == self._post_processing, "post-processing is miscounted"
         by_model = [worker.worker_id for workers in self._of_model.values() for worker in workers]
