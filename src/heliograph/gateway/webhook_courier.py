@@ -26,8 +26,8 @@ from heliograph.storage.store import ForgetWebhooks, MoveWebhookMessage, PutWebh
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer, after_try
 from heliograph.webhooks.retries import error_of
 
-LANES_MAX = 32
-LANES_MAX_PER_TARGET = 4
+LANES_MAX = 128
+LANES_MAX_PER_TARGET = 16
 FAILURES_UNTIL_SICK = 3
 SICK_PAUSE_S = (0.1, 5.0)
 """Between two tries at a target that keeps failing: the first pause, which doubles up to the second."""
@@ -112,6 +112,10 @@ class Courier:
                     next_at_s = await self._start_lanes(lanes, render)
                 except Unavailable as error:
                     _log.warning("the outbox cannot be read", reason=error.message)
+                    await asyncio.sleep(STORE_RETRY_S)
+                    continue
+                except Exception:  # the top of a task: whatever it is, later messages must still get out
+                    _log.error("looking through the outbox broke", exception=traceback.format_exc())
                     await asyncio.sleep(STORE_RETRY_S)
                     continue
                 pause_s = min(LOOK_AGAIN_S_MAX, max(0.0, next_at_s - self._clock()))
