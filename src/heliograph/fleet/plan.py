@@ -167,7 +167,7 @@ class _Planner:
         waiting = [
             model_id for model_id, line in self._queue.models.items() if line.pending and model_id in self._cards
         ]
-        waiting.sort(key=lambda model_id: self._queue.of(model_id).waiting_since_s or 0.0)
+        waiting.sort(key=lambda model_id: _turn_since_s(self._queue.of(model_id)))
         for model_id in waiting:
             off_spot = self._queue.of(model_id).off_spot_pending > 0
             there = self._off_spot_counts if off_spot else self._counts
@@ -534,3 +534,9 @@ class _Planner:
             return False
         pause_s = min(2.0 ** min(line.load_failures, 32), LOAD_PAUSE_S_MAX)  # 2.0 ** 1024 would overflow
         return self._now_s - line.load_failed_at_s < pause_s
+
+
+def _turn_since_s(line: ModelQueue) -> float:
+    """Since when whoever is next in line has been waiting for a turn."""
+    since_s = line.waiting_since_s if line.turn_since_s is None else line.turn_since_s
+    return since_s or 0.0

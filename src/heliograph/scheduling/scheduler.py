@@ -640,7 +640,7 @@ class Scheduler:
             is_free = is_free and self._halt_of(worker) is None
             is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
-                line.serve(job_id, now_s=now_s)
+                self._charge_elsewhere(line.serve(job_id, now_s=now_s), worker, now_s)
                 return self._dispatch(entry, worker, now_s)
         return []
 
@@ -859,20 +859,33 @@ class Scheduler:
             return []
         commands: list[Command] = []
         workers = self._of_model.get(model_id, ())
-        ready = [worker for worker in workers if worker.state is ReplicaState.READY]
+        ready = [worker for worker in workers if worker.state is ReplicaState.READY and self._halt_of(worker) is None]
         servers = sum(worker.state in SERVING for worker in workers) if ready else 0
         for worker in ready:
             if not line or self._post_processing >= self._policy.post_processing_max:
                 break
-            if self._is_taken(worker) or self._halt_of(worker) is not None:
+            if self._is_taken(worker):
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
             job_id = line.choose(servers=servers, now_s=now_s, held=held)
             if job_id is not None:
-                line.serve(job_id, now_s=now_s)
-                entry = self._open[job_id]
-                commands += self._dispatch(entry, self._roomier(entry, worker, ready), now_s)
+                place, entry = line.serve(job_id, now_s=now_s), self._open[job_id]
+                chosen = self._roomier(entry, worker, ready)
+                self._charge_elsewhere(place, chosen, now_s)
+                commands += self._dispatch(entry, chosen, now_s)
         return commands
+
+    def _charge_elsewhere(self, place: Place, worker: _Worker, now_s: float) -> None:
+        """The other lines that want this GPU, too, learn that the job's tenant and end user have had a turn.
+
+        Those are the lines of models that are loaded on it as well, and of models that are loaded nowhere.
+        """
+        if len(self._lines) == 1:
+            return
+        mates = {mate.model_id for gpu_id in worker.gpu_ids for mate in self._on_gpu[gpu_id]}
+        for model_id, line in self._lines.items():
+            if line and model_id != worker.model_id and (model_id in mates or not self._of_model.get(model_id)):
+                line.charge(place, now_s=now_s)
 
     def _roomier(self, entry: _Open, worker: _Worker, ready: Iterable[_Worker]) -> _Worker:
         """Another idle worker on a larger GPU, for a job that ran out of memory on one like this."""
@@ -1109,6 +1122,7 @@ class Scheduler:
             pending=len(line) if line is not None else 0,
             pending_s=pending_s,
             waiting_since_s=self._open[line.front().place.job_id].job.timeline[-1].at_s if line else None,
+            turn_since_s=line.front().since_s if line else None,
             running_s=running_s,
             replicas=replicas,
             load_s=self._profiles.load_s(model_id),
