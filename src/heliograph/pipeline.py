@@ -74,7 +74,7 @@ from heliograph.domain.lifecycle import (
 )
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
-from heliograph.domain.orders import Orders
+from heliograph.domain.orders import Halt, Orders, Scope
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import FleetStatus, Gpu, JobStatus, JobView, Phase
@@ -109,6 +109,7 @@ TICK_BEHIND_S = 0.01
 STORE_RETRY_S = 0.5
 STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
+PAUSE_S_MAX = 2.0
 FORGET_EVERY_S = 3_600.0
 DEFERRED_MAX = 1_024
 
@@ -366,9 +367,21 @@ class Pipeline:
         self.scheduler.handle(DrainRequested(), now_s=self.now_s())
 
     async def drain(self, *, timeout_s: float) -> bool:
-        """Take nothing new, let what runs finish; True when all of it did within `timeout_s` seconds."""
+        """Take nothing new, let what runs finish; True when all of it did within `timeout_s` seconds.
+
+        What has not pauses, where it can, so that the next process takes it up; for that there are another
+        `PAUSE_S_MAX` seconds.
+        """
         self.hold()
-        deadline_s = self.now_s() + timeout_s
+        if await self._has_nothing_left(within_s=timeout_s):
+            return True
+        await self.emit(HaltsSet(halts=(Halt(scope=Scope.SYSTEM),)))
+        await self._has_nothing_left(within_s=PAUSE_S_MAX)
+        return False
+
+    async def _has_nothing_left(self, *, within_s: float) -> bool:
+        """Nothing runs and nothing is being finished any more; False when there still is after `within_s` seconds."""
+        deadline_s = self.now_s() + within_s
         while self.scheduler.running_jobs() or self._finishing:
             if self.now_s() >= deadline_s:
                 return False

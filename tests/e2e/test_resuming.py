@@ -60,6 +60,24 @@ def test_after_a_kill_of_the_server_a_run_goes_on_from_what_was_kept(start_serve
     assert not orphan.exists()
 
 
+def test_what_has_not_ended_when_the_server_must_goes_on_after_its_restart(start_server: StartServer) -> None:
+    server = start_server(fake=SLOW, env={"HELIOGRAPH_SERVER__DRAIN_S": "0.2"})
+    job = server.submit(steps=40)
+
+    def is_under_way() -> bool:
+        progress = server.job(job["id"])["progress"]
+        return progress is not None and progress["step"] >= 20
+
+    eventually(is_under_way, within_s=15, what="twenty steps")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "paused" in causes(server, job["id"])
+    server.start()
+    done = server.finished(job["id"])
+    assert (done["status"], done["attempt"]) == ("completed", 2)
+    assert steps_made(server) <= 20, "no step was made twice"
+
+
 def test_a_long_run_on_the_only_worker_makes_way_for_a_short_one(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(fake='{"step_s": 0.06}')
     server.finished(server.submit(steps=10)["id"])  # from now on it is known how long runs take

@@ -42,6 +42,19 @@ async def test_run_gives_the_addresses_of_the_pictures(gateway: Gateway) -> None
     assert (raw.prompt, raw.model, raw.n, raw.seed) == ("a cat", "painter", 2, 7)
 
 
+async def test_a_model_is_looked_at_and_run_by_its_version(gateway: Gateway) -> None:
+    async with client_of(gateway) as client:
+        model = await client.models.async_get("acme/painter")
+        assert (model.owner, model.name, model.latest_version.id) == ("acme", "painter", "painter")
+        schemas = model.latest_version.openapi_schema["components"]["schemas"]
+        assert "num_outputs" in schemas["Input"]["properties"]
+        output = await client.async_run("acme/painter:painter", input={"prompt": "a cat"})
+        assert len(output) == 1
+        with pytest.raises(ReplicateError, match="There is no model acme/sculptor"):
+            await client.models.async_get("acme/sculptor")
+    assert gateway.service.submissions[0].raw.model == "painter"
+
+
 async def test_a_prediction_is_made_looked_at_listed_and_waited_for(gateway: Gateway) -> None:
     gateway.service.is_instant = False
     async with client_of(gateway) as client:

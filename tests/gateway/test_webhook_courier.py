@@ -270,21 +270,27 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(world: World) -> None:
     assert world.receiver.most_under_way["stuck.example"] == LANES_MAX_PER_TARGET
 
 
-async def test_one_that_keeps_failing_is_tried_one_at_a_time_until_it_answers(world: World) -> None:
+async def test_one_that_keeps_failing_is_tried_one_at_a_time_with_pauses_until_it_answers(world: World) -> None:
     hook = JobWebhook(url="https://sick.example/", events=JOB_EVENTS[:1])
     world.receiver.answers["sick.example"] = lambda: Reply(status=503, duration_s=0.0)
     async with world.running():
-        for number in range(12):
+        for number in range(40):
             await world.live(f"job{number}", webhook=hook)
-        await world.until(lambda: len(world.receiver.heard) == 12)
+        await world.settle()
+        in_first_burst = len(world.receiver.heard)
+        assert in_first_burst <= 2 * LANES_MAX_PER_TARGET
         world.receiver.most_under_way.clear()
-        world.receiver.may_answer.clear()
-        await world.pass_time(6.0)
-        assert world.receiver.under_way["sick.example"] == 1
+        for _ in range(8):
+            await world.pass_time(1.0)
+        assert len(world.receiver.heard) - in_first_burst <= 6, "the pauses grow"
+        assert world.receiver.most_under_way["sick.example"] == 1
         world.receiver.answers.clear()
-        world.receiver.may_answer.set()
-        await world.until(lambda: len(world.receiver.heard) > 12)
+        await world.pass_time(5.1)
+        await world.until(lambda: len({body for *_, body in world.receiver.heard}) == 40)
+        world.now_s += 60.0
         world.receiver.may_answer.clear()
+        for number in range(8):
+            await world.live(f"later{number}", webhook=hook)
         await world.settle()
         assert world.receiver.under_way["sick.example"] == LANES_MAX_PER_TARGET
 

@@ -150,6 +150,10 @@ async def test_deliveries_are_listed_looked_at_and_sent_again(gateway: Gateway, 
     assert (page["has_more"], page["next_before"]) == (True, "dlv_2")
     rest = (await client.get("/v1/webhooks/deliveries?limit=2&before=dlv_2")).json()
     assert [delivery["id"] for delivery in rest["data"]] == ["dlv_1"]
+    assert (await client.get("/v1/webhooks/deliveries?before=dlv_9")).status_code == 404
+    for strange in ("before=%00", "endpoint=a%20b"):
+        assert (await client.get(f"/v1/webhooks/deliveries?{strange}")).status_code == 400
+    assert (await client.get("/v1/webhooks/deliveries/dlv_%00")).json()["error"]["code"] == "no_such_path"
     of_one = (await client.get("/v1/webhooks/deliveries?endpoint=we_0")).json()
     assert [delivery["id"] for delivery in of_one["data"]] == ["dlv_2"]
 

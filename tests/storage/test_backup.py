@@ -114,7 +114,8 @@ async def test_either_store_is_restored_from_either(
     before, after = made_settings("before", kind_before), made_settings("after", kind_after)
     running = await app.open_store(before, claims=True)  # as a server has it open
     await running.commit(EVERYTHING)
-    (before.data_dir / "link.key").write_bytes(b"k" * 32)
+    for name in ("link.key", "webhook.key"):
+        (before.data_dir / name).write_bytes(name.encode())
     manifest = await asyncio.to_thread(app.back_up, before, tmp_path / "out", has_pictures=False)
     assert manifest.rows == {
         **dict.fromkeys(manifest.rows, 1),
@@ -125,7 +126,9 @@ async def test_either_store_is_restored_from_either(
 
     restored = await app.open_store(after, claims=True)
     assert await contents(restored) == await contents(running)
-    assert (after.data_dir / "link.key").read_bytes() == b"k" * 32
+    for name in ("link.key", "webhook.key"):
+        assert (after.data_dir / name).read_bytes() == name.encode()
+        assert (after.data_dir / name).stat().st_mode & 0o777 == 0o600
     more: tuple[Write, ...] = (a_posting(DONE, "p2", 5), PutWebhookMessage(message=a_message("m2")))
     await restored.commit(more)  # what counts up by itself goes on
     await running.commit(more)
@@ -167,10 +170,7 @@ async def a_picture(settings: Settings, content: bytes) -> str:
 async def with_picture(settings: Settings, content: bytes) -> str:
     """One finished job, its only picture of this content; the name of its file."""
     name = await a_picture(settings, content)
-    output = an_output(DONE, sha256=hashlib.sha256(content).hexdigest())
-    output = type(output)(
-        **{each: getattr(output, each) for each in output.__slots__} | {"blob": name, "thumbnail_blob": name}
-    )
+    output = replace(an_output(DONE), sha256=name.partition(".")[0], blob=name, thumbnail_blob=name)
     await filled(settings, PutJob(job=DONE), PutOutput(output=output))
     return name
 

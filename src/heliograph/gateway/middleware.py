@@ -73,7 +73,11 @@ class Envelope:
             await send(message)
 
         try:
+            if "\x00" in scope["path"]:  # in no path of ours, and no database takes it as text
+                raise ProtocolError(HTTPStatus.NOT_FOUND, "No path holds a NUL.", code="no_such_path")
             await self._app(scope, receive, send_enveloped)
+        except ProtocolError as error:
+            await problem_response(error, scope)(scope, receive, send_enveloped)
         except Exception as error:
             # The top of the request's task. A bare traceback is logged: one with local variables would hold prompts.
             _log.error(

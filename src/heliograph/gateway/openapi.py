@@ -682,7 +682,7 @@ LIST_DELIVERIES: _Route = {
             {"object": "list", "data": [_DELIVERY_EXAMPLE], "has_more": True, "next_before": _DELIVERY_ID},
             "A page of deliveries, without the tries.",
         ),
-        **_errors("/v1/webhooks/deliveries", "invalid", "unauthenticated", "unavailable"),
+        **_errors("/v1/webhooks/deliveries", "invalid", "unauthenticated", "no_delivery", "unavailable"),
     },
 }
 
@@ -799,6 +799,42 @@ GET_PREDICTION: _Route = {
     "responses": {
         200: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction as it is now."),
         **_errors(f"/v1/predictions/{_JOB_ID}", "unauthenticated", "missing", "unavailable"),
+    },
+}
+
+_VERSION_EXAMPLE: _Schema = {
+    "id": "helio-base",
+    "created_at": "1970-01-01T00:00:00.000Z",
+    "cog_version": "0.9.0",
+    "openapi_schema": {"openapi": "3.1.0", "components": {"schemas": {"Input": {}, "Output": {}}}},
+}
+
+GET_PREDICTION_MODEL: _Route = {
+    "summary": "Look at a model, as Replicate's clients ask for it",
+    "responses": {
+        200: _json(
+            "PredictionModel",
+            {
+                "url": "https://example.com/v1/models/heliograph/helio-base",
+                "owner": "heliograph",
+                "name": "helio-base",
+                "description": "Helio base",
+                "visibility": "private",
+                "run_count": 0,
+                "latest_version": _VERSION_EXAMPLE,
+            },
+            "The model.",
+        ),
+        **_errors("/v1/models/heliograph/helio-base", "unauthenticated", "no_model"),
+    },
+}
+
+GET_PREDICTION_VERSION: _Route = {
+    "summary": "Look at a version of a model, as Replicate's clients ask for it",
+    "description": "A model of ours has one version; any name of one is taken and given back.",
+    "responses": {
+        200: _json("PredictionVersion", _VERSION_EXAMPLE, "What the model takes and gives."),
+        **_errors("/v1/models/heliograph/helio-base/versions/1", "unauthenticated", "no_model"),
     },
 }
 
@@ -999,7 +1035,7 @@ _PREDICTION["properties"] |= {
     "completed_at": _nullable("string"),
 }
 
-_PREDICTION_INPUT = _object(
+PREDICTION_INPUT = _object(
     {
         "prompt": {"type": "string", "minLength": 1},
         "negative_prompt": _TEXT,
@@ -1027,7 +1063,7 @@ _PREDICTION_INPUT = _object(
     is_closed=True,
 )
 _PREDICTION_OPTIONS: _Schema = {
-    "input": _PREDICTION_INPUT,
+    "input": PREDICTION_INPUT,
     "webhook": _URL,
     "webhook_events_filter": _events_of(PREDICTION_EVENTS),
     "stream": {"const": False},
@@ -1169,6 +1205,20 @@ _SCHEMAS: _Schema = {
     ),
     "PredictionOfModelRequest": _object(_PREDICTION_OPTIONS, ("input",), is_closed=True),
     "Prediction": _PREDICTION,
+    "PredictionVersion": _object(
+        {"id": _TEXT, "created_at": _TEXT, "cog_version": _TEXT, "openapi_schema": {"type": "object"}}
+    ),
+    "PredictionModel": _object(
+        {
+            "url": _TEXT,
+            "owner": _TEXT,
+            "name": _TEXT,
+            "description": _TEXT,
+            "visibility": {"enum": ["private"]},
+            "run_count": {"type": "integer"},
+            "latest_version": {"$ref": "#/components/schemas/PredictionVersion"},
+        }
+    ),
     "PredictionList": _object(
         {
             "previous": _nullable("string"),

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from heliograph.domain.accounts import Caller
-from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.errors import InvalidRequest, NotFound
 from heliograph.domain.ids import JobId
+from heliograph.domain.model_card import ModelCard
 from heliograph.domain.views import JobStatus
 from heliograph.domain.webhooks import PREDICTION_EVENTS, JobWebhook
 from heliograph.gateway import openapi
@@ -19,6 +20,7 @@ from heliograph.gateway.json_body import read_json
 from heliograph.gateway.predictions import prediction_json
 from heliograph.gateway.replicate_request import PredictionOrder, cancel_after_s, read_prediction
 from heliograph.gateway.submissions import submission
+from heliograph.gateway.timestamps import iso
 from heliograph.gateway.wire import to_json
 
 PAGE_SIZE = 100
@@ -27,7 +29,7 @@ WAIT_S_DEFAULT = 60.0
 
 
 def replicate_router(context: Context) -> APIRouter:
-    """`/v1/predictions` and `/v1/models/{owner}/{name}/predictions`."""
+    """`/v1/predictions`, and what Replicate has below `/v1/models/{owner}/{name}`."""
     router = APIRouter(prefix="/v1", tags=["Replicate"], default_response_class=Response)
     service = context.service
 
@@ -97,6 +99,33 @@ def replicate_router(context: Context) -> APIRouter:
     async def create_with_model(request: Request, owner: str, name: str) -> Response:
         return await predict(request, f"{owner}/{name}")
 
+    def card_of(request: Request, owner: str, name: str) -> ModelCard:
+        context.caller(request)
+        model_id = service.model_named(f"{owner}/{name}")
+        for model in service.models():
+            if model.card.model_id == model_id:
+                return model.card
+        raise NotFound(f"There is no model {owner}/{name}.", param="model", code="model_not_found")
+
+    @router.get("/models/{owner}/{name}", **openapi.GET_PREDICTION_MODEL)
+    async def get_model(request: Request, owner: str, name: str) -> Response:
+        card = card_of(request, owner, name)
+        body = {
+            "url": f"{context.base_url(request)}/v1/models/{owner}/{name}",
+            "owner": owner,
+            "name": name,
+            "description": card.name,
+            "visibility": "private",
+            "run_count": 0,
+            "latest_version": version_json(card.model_id),
+        }
+        return Response(to_json(body), media_type="application/json")
+
+    @router.get("/models/{owner}/{name}/versions/{version_id}", **openapi.GET_PREDICTION_VERSION)
+    async def get_version(request: Request, owner: str, name: str, version_id: str) -> Response:
+        card_of(request, owner, name)
+        return Response(to_json(version_json(version_id)), media_type="application/json")
+
     @router.get("/predictions", **openapi.LIST_PREDICTIONS)
     async def list_predictions(
         request: Request, cursor: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None
@@ -118,6 +147,22 @@ def replicate_router(context: Context) -> APIRouter:
         return answer(request, await service.cancel(JobId(prediction_id), caller=context.caller(request)))
 
     return router
+
+
+def version_json(version_id: str) -> dict[str, object]:
+    """What a model takes and gives, as Cog describes it; of ours there is one version, which is always the newest."""
+    output = {"type": "array", "items": {"type": "string", "format": "uri"}}
+    return {
+        "id": version_id,
+        "created_at": iso(0.0),
+        "cog_version": "0.9.0",
+        "openapi_schema": {
+            "openapi": "3.1.0",
+            "info": {"title": "Heliograph", "version": version_id},
+            "paths": {},
+            "components": {"schemas": {"Input": openapi.PREDICTION_INPUT, "Output": output}},
+        },
+    }
 
 
 _THEIR_NAMES = {"n": "num_outputs", "steps": "num_inference_steps", "model": "version"}

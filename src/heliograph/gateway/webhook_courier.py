@@ -3,9 +3,10 @@
 Theory of operation. The outbox is in the store; nothing here is the truth about a message except for the moment of a
 try. The courier sleeps until new messages are committed or the next one is due, then looks at each target for jobs with
 due messages and starts a *lane* for each: one task that delivers what one target is to hear about one job, in order,
-and stops at the first failure. A target has few lanes at a time, and one that keeps failing has one, so a receiver that
-hangs holds up nobody else. A try is written down with its outcome before the next begins. Whatever ends the process in
-between, the message is still waiting and is sent again with the same id.
+and stops at the first failure. A target has few lanes at a time, and one that keeps failing has one, with growing
+pauses, so a receiver that hangs holds up nobody else and one that is gone costs next to nothing. A try is written down
+with its outcome before the next begins. Whatever ends the process in between, the message is still waiting and is sent
+again with the same id.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ from heliograph.webhooks.retries import error_of
 LANES_MAX = 32
 LANES_MAX_PER_TARGET = 4
 FAILURES_UNTIL_SICK = 3
+SICK_PAUSE_S = (0.1, 5.0)
+"""Between two tries at a target that keeps failing: the first pause, which doubles up to the second."""
 ANSWER_BYTES_MAX = 16_384
 STORE_RETRY_S = 1.0
 FORGET_EVERY_S = 3_600.0
@@ -44,6 +47,7 @@ class _Health:
 
     failures_in_a_row: int = 0
     lanes: int = 0
+    not_before_s: float = 0.0
 
 
 class Courier:
@@ -124,6 +128,8 @@ class Courier:
         self._turn += 1
         first = self._turn % len(targets) if targets else 0
         for target, due_at_s in (*targets[first:], *targets[:first]):
+            health = self._health.get(target)
+            due_at_s = due_at_s if health is None else max(due_at_s, health.not_before_s)
             if due_at_s > self._clock():
                 next_at_s = min(next_at_s, due_at_s)
                 continue
@@ -221,9 +227,13 @@ class Courier:
     def _note(self, target: str, message: WebhookMessage) -> None:
         health = self._health[target]
         if message.state is MessageState.DELIVERED:
-            health.failures_in_a_row = 0
+            health.failures_in_a_row, health.not_before_s = 0, 0.0
             return
         health.failures_in_a_row += 1
+        doublings = health.failures_in_a_row - FAILURES_UNTIL_SICK
+        if doublings >= 0:
+            first_s, longest_s = SICK_PAUSE_S
+            health.not_before_s = self._clock() + min(longest_s, first_s * 2.0 ** min(doublings, 16))
         write_line = _log.warning if message.state is MessageState.GIVEN_UP else _log.info
         write_line(
             "webhook not delivered",

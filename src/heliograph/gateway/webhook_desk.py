@@ -162,16 +162,16 @@ class WebhookDesk:
     async def deliveries(
         self, *, caller: Caller, limit: int, endpoint_id: str | None, before: str | None
     ) -> tuple[WebhookMessage, ...]:
-        """The caller's messages, newest first."""
+        """The caller's messages, newest first; only those to one endpoint, or from before another message."""
+        if before is not None:
+            await self._message(before, caller)
         return await self._store.webhook_messages(
             caller.tenant_id, limit=limit, target=endpoint_id, before=None if before is None else MessageId(before)
         )
 
     async def delivery(self, message_id: str, *, caller: Caller) -> Delivery:
         """One message and its tries."""
-        message = await self._store.webhook_message(MessageId(message_id))
-        if message is None or message.tenant_id != caller.tenant_id:
-            raise NotFound(f"There is no delivery {message_id}.", code="delivery_not_found")
+        message = await self._message(message_id, caller)
         return Delivery(message=message, tries=await self._store.webhook_tries(message.message_id))
 
     async def replay(self, message_id: str, *, caller: Caller) -> Delivery:
@@ -193,6 +193,12 @@ class WebhookDesk:
         await self._store.commit([replay])
         self._wake()
         return endpoint
+
+    async def _message(self, message_id: str, caller: Caller) -> WebhookMessage:
+        message = await self._store.webhook_message(MessageId(message_id))
+        if message is None or message.tenant_id != caller.tenant_id:
+            raise NotFound(f"There is no delivery {message_id}.", code="delivery_not_found")
+        return message
 
     async def _put(self, endpoint: WebhookEndpoint) -> WebhookEndpoint:
         await self._store.commit([PutWebhookEndpoint(endpoint=endpoint)])

@@ -18,6 +18,7 @@ from heliograph.gateway.wire import to_json
 
 LIST_MAX = 100
 
+_ID = "^[A-Za-z0-9_]+$"
 _NEW_FIELDS = ("url", "events", "description")
 _CHANGE_FIELDS = (*_NEW_FIELDS, "disabled")
 
@@ -90,8 +91,8 @@ def webhooks_router(context: Context) -> APIRouter:
     async def list_deliveries(
         request: Request,
         limit: Annotated[int, Query(ge=1, le=LIST_MAX)] = 20,
-        before: Annotated[str | None, Query(max_length=64)] = None,
-        endpoint: Annotated[str | None, Query(max_length=64)] = None,
+        before: Annotated[str | None, Query(pattern=_ID, max_length=64)] = None,
+        endpoint: Annotated[str | None, Query(pattern=_ID, max_length=64)] = None,
     ) -> Response:
         found = await desk.deliveries(
             caller=context.caller(request), limit=limit + 1, endpoint_id=endpoint, before=before

@@ -2,7 +2,7 @@
 
     OUT/manifest.json       what it is, and how many rows of each table it holds
         heliograph.sqlite   the whole database, whichever one it came from
-        link.key ...        the secrets beside the database
+        link.key, ...       the secrets beside the database
         blobs/ab/abcd….png  pictures, where they were asked for
 
 The database comes first and its pictures after it, so each picture that it names was there; pictures are never changed
@@ -25,8 +25,8 @@ FORMAT = 1
 DATABASE = "heliograph.sqlite"
 MANIFEST = "manifest.json"
 BLOBS = "blobs"
-KEYS = ("link.key", "webhooks.key")
-"""Secrets in the data directory that what is in the database depends on."""
+KEYS = "*.key"
+"""The secrets in the data directory: what is in the database, or handed out, depends on them."""
 
 NOT_COPIED = frozenset({"alembic_version", "writer_epoch"})
 """Tables about the database itself."""
@@ -70,9 +70,8 @@ def write_backup(
         draft.mkdir(parents=True, mode=0o700)
         on_failure.callback(shutil.rmtree, draft, ignore_errors=True)
         copy_database(draft / DATABASE)
-        for name in KEYS:
-            if (data_dir / name).exists():
-                _copy(data_dir / name, draft / name)
+        for path in data_dir.glob(KEYS):
+            _copy(path, draft / path.name)
         with closing(sqlite3.connect(draft / DATABASE)) as connection:
             found = missing = 0
             if has_pictures:
@@ -123,7 +122,7 @@ def restore_files(source: Path, data_dir: Path, restore_database: Callable[[Path
     Returns how many pictures were damaged and left out. Raises `InvalidRequest` for a secret that is there already and
     different.
     """
-    keys = [name for name in KEYS if (source / name).exists()]
+    keys = sorted(path.name for path in source.glob(KEYS))
     for name in keys:
         there = data_dir / name
         if there.exists() and there.read_bytes() != (source / name).read_bytes():
