@@ -15,10 +15,12 @@ of them is a turn in the others, so that asking for more models brings no more o
 `SET_BACK_S_MAX` at most, so that who is served elsewhere all the time is served here, too.
 
 Bound. Siblings that come to the front t seconds after a job overtake it only while t is less than `cost_weight` times
-its estimate, plus `price` times what its owner was served last divided by the owner's weight (or, where it was served
-in other lines, `SET_BACK_S_MAX` if that is more), plus `SET_BACK_S_MAX` where it was served in other lines, plus the
-difference of the tiers' head starts. Every operation is O(log n) in the number of jobs and of siblings; `first_free`
-also looks once at each tier, tenant and end user that is held back, of whom there are no more than workers.
+its estimate, plus `price` times its lead, plus `SET_BACK_S_MAX` where its owner was served in other lines, plus the
+difference of the tiers' head starts. Its lead is by how many seconds of service per weight its owner is ahead of theirs
+when it comes; whoever comes anew is level with who was served last. What follows for the longest wait is in
+`docs/decisions/0010`, and checked by `tests/scheduling/test_starvation.py`. Every operation is O(log n) in the number
+of jobs and of siblings; `first_free` also looks once at each tier, tenant and end user that is held back, of whom there
+are no more than workers.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator
