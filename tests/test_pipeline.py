@@ -32,6 +32,8 @@ from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
+from heliograph.domain.views import ReplicaState, ReplicaView
+from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate
 from heliograph.pipeline import Pipeline
@@ -137,6 +139,7 @@ class World:
         clock: Callable[[], float] | None = None,
         policy_of_prompts: PromptPolicy | None = None,
         card: ModelCard | None = None,
+        demand: Demand | None = None,
     ) -> None:
         self.store = store or FailingStore()
         self.blobs = FailingBlobs()
@@ -162,6 +165,7 @@ class World:
             sinks=[self.events.append],
             clock=clock or asyncio.get_running_loop().time,
             new_id=lambda: f"{next(ids):06d}",
+            demand=demand,
         )
         self.service = PipelineService(
             pipeline=self.pipeline,
@@ -187,6 +191,10 @@ class World:
         assert self.fleet is not None
         return self.fleet.orders
 
+    @property
+    def replicas(self) -> tuple[ReplicaView, ...]:
+        return self.pipeline.scheduler.fleet_view().replicas
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator["World"]:
         task = asyncio.create_task(self.pipeline.run())
@@ -211,6 +219,18 @@ async def until(look: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not look():
             await asyncio.sleep(0.005)
+
+
+async def test_a_model_that_is_about_to_be_asked_for_is_loaded_before_anybody_asks() -> None:
+    demand, now_s = Demand(), asyncio.get_running_loop().time()
+    for number in range(20):
+        demand.note(MODEL, f"user{number}", now_s - number)
+    async with World(demand=demand).running() as world:
+        await until(lambda: any(replica.state is ReplicaState.READY for replica in world.replicas))
+        assert not world.orders
+        await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+        assert world.fleet is not None
+        assert len(world.fleet.workers) == 1, "the job ran where the model was already"
 
 
 async def test_a_job_goes_through_every_state_once_and_leaves_a_balanced_ledger() -> None:

@@ -82,7 +82,9 @@ class Order(StrEnum):
 
 
 @dataclass(slots=True)
-class _Worker:
+class Worker:
+    """One replica as the baselines see it; `since_s` is since when it has been idle."""
+
     worker_id: WorkerId
     gpu: Gpu
     model_id: ModelId
@@ -112,12 +114,13 @@ class Baseline:
         for card in making.cards.values():
             self._profiles.set_prior(card, gpu_classes=classes)
         self._cards = making.cards
+        self._sizes = {model_id: card.vram_bytes or 0 for model_id, card in making.cards.items()}
         self._largest = max(gpu.memory_bytes for gpu in making.possible)
         self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in making.present}
         self._jobs: dict[JobId, Job] = {}
         self._done_steps: dict[JobId, int] = {}
-        self._workers: dict[WorkerId, _Worker] = {}
-        self._holders: dict[tuple[JobId, int], _Worker] = {}
+        self._workers: dict[WorkerId, Worker] = {}
+        self._holders: dict[tuple[JobId, int], Worker] = {}
         self._line: SortedDict[tuple[float, int], JobId] = SortedDict()
         self._keys: dict[JobId, tuple[float, int]] = {}
         self._charged: dict[JobId, Attempt] = {}
@@ -153,7 +156,9 @@ class Baseline:
         """What the buyer says; without one they hold what the scenario gives them."""
         if self._buyer is None:
             return ()
-        ready = frozenset(w.gpu.gpu_id for w in self._workers.values() if w.is_ready)
+        ready = frozenset(gpu.gpu_id for gpu in holdings.gpus)
+        if self._eager is not None:
+            ready = frozenset(w.gpu.gpu_id for w in self._workers.values() if w.is_ready)
         busy = {w.gpu.gpu_id for w in self._workers.values() if w.job_id is not None}
         idle = frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in busy)
         return self._buyer.trade(holdings, ready=ready, idle=idle, now_s=now_s)
@@ -217,7 +222,7 @@ class Baseline:
             case CancelRequested(job_id=job_id):
                 return self._end_early(job_id, JobState.CANCELLED, "cancelled", now_s)
             case ReplicaRequested(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id):
-                self._workers[worker_id] = _Worker(worker_id, self._gpus[gpu_id], model_id, since_s=now_s)
+                self._workers[worker_id] = Worker(worker_id, self._gpus[gpu_id], model_id, since_s=now_s)
             case ReplicaStopRequested(worker_id=worker_id):
                 worker = self._workers.get(worker_id)
                 if worker is not None and not worker.is_stopping and worker.job_id is None:
@@ -313,9 +318,10 @@ class Baseline:
 
     def _assign(self, now_s: float) -> list[Command]:
         """First in line first; who has no free worker of the right model is looked past."""
-        free: dict[ModelId, list[_Worker]] = {}
+        free: dict[ModelId, list[Worker]] = {}
+        busy = {worker.gpu.gpu_id for worker in self._workers.values() if worker.job_id is not None}
         for worker in self._workers.values():
-            if worker.is_ready and not worker.is_stopping and worker.job_id is None:
+            if worker.is_ready and not worker.is_stopping and worker.gpu.gpu_id not in busy:
                 free.setdefault(worker.model_id, []).append(worker)
         commands: list[Command] = []
         for job_id in list(self._line.values()[:LOOK_AHEAD]) if free or self._order is Order.SRTF else ():
@@ -323,11 +329,10 @@ class Baseline:
             if self._order is Order.EDF and self._is_doomed(job, now_s):
                 commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", now_s)
                 continue
-            workers = free.get(job.request.model_id)
+            workers = [w for w in free.get(job.request.model_id, ()) if w.gpu.gpu_id not in busy]
             if workers:
-                commands += self._dispatch(job, workers.pop(0), now_s)
-                if not workers:
-                    del free[job.request.model_id]
+                commands += self._dispatch(job, workers[0], now_s)
+                busy.add(workers[0].gpu.gpu_id)
             elif self._order is Order.SRTF:
                 commands += self._preempt_for(job, now_s)
         return commands
@@ -341,7 +346,7 @@ class Baseline:
         if not mine or any(worker.is_pausing for worker in mine):
             return []
 
-        def rest_s(worker: _Worker) -> float:
+        def rest_s(worker: Worker) -> float:
             held = self._jobs.get(worker.job_id) if worker.job_id is not None else None
             return 0.0 if held is None else self._rest_s(held) - (now_s - worker.began_s)
 
@@ -352,7 +357,7 @@ class Baseline:
         longest.is_pausing = True
         return [PauseRun(worker_id=longest.worker_id, job_id=held.job_id, attempt=held.attempt)]
 
-    def _dispatch(self, job: Job, worker: _Worker, now_s: float) -> list[Command]:
+    def _dispatch(self, job: Job, worker: Worker, now_s: float) -> list[Command]:
         self._leave_line(job.job_id)
         job = replace(job.moved(JobState.DISPATCHED, now_s=now_s), attempt=job.attempt + 1)
         worker.job_id, worker.began_s, worker.is_pausing = job.job_id, now_s, False
@@ -389,7 +394,7 @@ class Baseline:
             return []
         return self._retry(job, worker, outcome, cause, now_s)
 
-    def _retry(self, job: Job, worker: _Worker, outcome: AttemptOutcome, cause: str, now_s: float) -> list[Command]:
+    def _retry(self, job: Job, worker: Worker, outcome: AttemptOutcome, cause: str, now_s: float) -> list[Command]:
         attempt = self._attempt(job, worker, outcome, now_s)
         if outcome is AttemptOutcome.ENGINE_FAILED:
             job = replace(job, failures=job.failures + 1)
@@ -478,13 +483,13 @@ class Baseline:
         job = self._jobs.get(job_id)
         return job if job is not None and job.attempt == attempt and job.state in states else None
 
-    def _release(self, job_id: JobId, attempt: int, now_s: float) -> _Worker | None:
+    def _release(self, job_id: JobId, attempt: int, now_s: float) -> Worker | None:
         worker = self._holders.pop((job_id, attempt), None)
         if worker is not None:
             worker.job_id, worker.is_pausing, worker.since_s = None, False, now_s
         return worker
 
-    def _attempt(self, job: Job, worker: _Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
+    def _attempt(self, job: Job, worker: Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
         return Attempt(
             job_id=job.job_id,
             number=job.attempt,

@@ -157,9 +157,10 @@ def spot_tables(options: Options, seed: int) -> str:
 
 def market(options: Options, gpus: int, *, gpu: str = "A100-80G") -> str:
     """Fleet entries: up to `gpus` on demand, and as many on spot in every zone while it has any."""
-    groups = [f'{{ gpu = "{gpu}", count = {gpus}, term = "on_demand", zone = "o" }}']
+    groups = [f'{{ gpu = "{gpu}", count = {gpus}, gpus_per_node = 1, term = "on_demand", zone = "o" }}']
     groups += [
-        f'{{ gpu = "{gpu}", count = {gpus}, term = "spot", zone = "{zone}", availability = "{zone}" }}'
+        f'{{ gpu = "{gpu}", count = {gpus}, gpus_per_node = 1, term = "spot", zone = "{zone}", '
+        f'availability = "{zone}" }}'
         for zone in spot_zones(options)
     ]
     return ", ".join(groups)

@@ -642,7 +642,9 @@ class Pipeline:
         """Keep what the commands to come will need of the event."""
         match event:
             case JobSubmitted(job=job) if self._demand is not None:
-                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+                request = job.request
+                asker = (job.tenant_id, job.end_user)
+                self._demand.note(request.model_id, asker, now_s, images=request.image_count)
             case ImagesReady(job_id=job_id, attempt=attempt, images=images):
                 self._images[(job_id, attempt)] = images
             case ClockTicked():

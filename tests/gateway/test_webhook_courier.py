@@ -1,10 +1,11 @@
 """The courier over a store in memory: order, repetition, health, and what becomes of messages nobody can be told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 from standardwebhooks import Webhook
@@ -75,6 +76,7 @@ class World:
     now_s: float = 1_000.0
     tried: list[WebhookTried] = field(default_factory=list)
     log_s: float = 1e9
+    sequences: Iterator[int] = field(default_factory=lambda: count(1_000))
 
     def __post_init__(self) -> None:
         self.courier = Courier(
@@ -113,7 +115,7 @@ class World:
 
     async def live(self, name: str, *, webhook: JobWebhook | None = None) -> None:
         """A job from its submission to its end; every move is committed with its messages."""
-        moved = a_job(name, sequence=hash(name) & 0xFFFF, webhook=webhook, created_at_s=self.now_s)
+        moved = a_job(name, sequence=next(self.sequences), webhook=webhook, created_at_s=self.now_s)
         await self.commit(moved)
         for state in STATES:
             moved = moved.moved(state, now_s=self.now_s)
@@ -274,7 +276,7 @@ async def test_one_that_keeps_failing_is_tried_one_at_a_time_with_pauses_until_i
     hook = JobWebhook(url="https://sick.example/", events=JOB_EVENTS[:1])
     world.receiver.answers["sick.example"] = lambda: Reply(status=503, duration_s=0.0)
     async with world.running():
-        for number in range(40):
+        for number in range(80):
             await world.live(f"job{number}", webhook=hook)
         await world.settle()
         in_first_burst = len(world.receiver.heard)
@@ -286,10 +288,10 @@ async def test_one_that_keeps_failing_is_tried_one_at_a_time_with_pauses_until_i
         assert world.receiver.most_under_way["sick.example"] == 1
         world.receiver.answers.clear()
         await world.pass_time(5.1)
-        await world.until(lambda: len({body for *_, body in world.receiver.heard}) == 40)
+        await world.until(lambda: len({body for *_, body in world.receiver.heard}) == 80)
         world.now_s += 60.0
         world.receiver.may_answer.clear()
-        for number in range(8):
+        for number in range(20):
             await world.live(f"later{number}", webhook=hook)
         await world.settle()
         assert world.receiver.under_way["sick.example"] == LANES_MAX_PER_TARGET

@@ -216,6 +216,8 @@ class _Planner:
                 continue
             share = min((self._share(model_id, room.gpu) for room in self._rooms.values()), default=1.0)
             load_s = self._load_s(model_id)
+            if any(self._is_in_host_memory(model_id, room.gpu) for room in self._rooms.values()):
+                load_s *= self._policy.host_load_factor  # as for those that are kept, or it would come and go
             worth = worth_loading(
                 model_id, load_s=load_s, share=share, policy=self._policy, demand=self._demand, now_s=self._now_s
             )

@@ -88,6 +88,7 @@ _ERRORS: Mapping[str, HeliographError] = {
 
 _SUBMIT_ERRORS = (
     "invalid",
+    "no_model",
     "unauthenticated",
     "too_slow",
     "too_large",
@@ -862,6 +863,10 @@ def _nullable(kind: str) -> _Schema:
     return {"type": [kind, "null"]}
 
 
+def _or_null(schema: _Schema) -> _Schema:
+    return schema | {"type": [schema["type"], "null"]}
+
+
 def _like(example: object) -> _Schema:
     """The schema of a value like this one; None stands for anything."""
     match example:
@@ -979,6 +984,7 @@ _MODEL["properties"] |= {
 
 _URL: _Schema = {
     "type": "string",
+    "pattern": "^https?://[^/?#\\s]+",
     "maxLength": 2048,
     "description": "An address the server may call: public and https, or in a network the operator allows.",
 }
@@ -996,7 +1002,7 @@ def _events_of(events: tuple[WebhookEvent, ...]) -> _Schema:
 _WEBHOOK = _object({"url": _URL, "events": _events_of(JOB_EVENTS)}, ("url",), is_closed=True) | {
     "description": "Where news of this job go, besides the endpoints."
 }
-_DESCRIPTION = _TEXT | {"maxLength": 200}
+_DESCRIPTION = _nullable("string") | {"maxLength": 200}
 
 _ENDPOINT = _like(_ENDPOINT_EXAMPLE)
 _ENDPOINT["properties"] |= {"disabled_at": _nullable("number"), "disabled_reason": _nullable("string")}
@@ -1160,12 +1166,12 @@ _SCHEMAS: _Schema = {
     "Images": _like(_IMAGES_EXAMPLE)
     | {"description": "`data` holds `b64_json`, or `url` where `response_format` asked for it."},
     "WebhookEndpointRequest": _object(
-        {"url": _URL, "events": _events_of(JOB_EVENTS), "description": _DESCRIPTION}, ("url",), is_closed=True
+        {"url": _URL, "events": _or_null(_events_of(JOB_EVENTS)), "description": _DESCRIPTION}, ("url",), is_closed=True
     ),
     "WebhookEndpointChange": _object(
         {
-            "url": _URL,
-            "events": _events_of(JOB_EVENTS),
+            "url": _or_null(_URL),
+            "events": _or_null(_events_of(JOB_EVENTS)),
             "description": _DESCRIPTION,
             "disabled": {"type": "boolean"},
         },
@@ -1173,7 +1179,14 @@ _SCHEMAS: _Schema = {
         is_closed=True,
     ),
     "WebhookReplayRequest": _object(
-        {"since": {"type": "number", "minimum": 0, "description": "Events from this time on, in seconds."}},
+        {
+            "since": {
+                "type": "number",
+                "minimum": 0,
+                "exclusiveMaximum": 2**53,
+                "description": "Events from this time on, in seconds.",
+            }
+        },
         (),
         is_closed=True,
     ),

@@ -26,8 +26,8 @@ from heliograph.storage.store import ForgetWebhooks, MoveWebhookMessage, PutWebh
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer, after_try
 from heliograph.webhooks.retries import error_of
 
-LANES_MAX = 32
-LANES_MAX_PER_TARGET = 4
+LANES_MAX = 128
+LANES_MAX_PER_TARGET = 16
 FAILURES_UNTIL_SICK = 3
 SICK_PAUSE_S = (0.1, 5.0)
 """Between two tries at a target that keeps failing: the first pause, which doubles up to the second."""

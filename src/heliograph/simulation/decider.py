@@ -138,7 +138,9 @@ class Production:
             job = event.job
             self._asked_s += self._profiles.run_s(job.request)
             if self._demand is not None:
-                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+                request = job.request
+                asker = (job.tenant_id, job.end_user)
+                self._demand.note(request.model_id, asker, now_s, images=request.image_count)
         if isinstance(event, HaltsSet):
             self._orders = Orders(halts=event.halts)
         return self.scheduler.handle(event, now_s=now_s)

@@ -146,6 +146,8 @@ class Measures:
         group = self._groups.get((asked.tier, asked.kind))
         if group is None:
             group = self._groups[asked.tier, asked.kind] = _Group(target_s=asked.target_s)
+        elif group.target_s != asked.target_s:
+            group.target_s = None  # each has its own
         return group
 
     def groups(self) -> tuple[GroupReport, ...]:

@@ -325,6 +325,9 @@ class World:
         job_id = JobId(f"job_{self._sequence:08d}")
         kind = self._kinds[arrival.model_id]
         target_s = self.scenario.targets.get(kind, {}).get(arrival.tier)
+        alone_s = self._alone_s(arrival)
+        if target_s is not None:
+            target_s += self.scenario.target_stretch * alone_s
         asked = Asked(
             at_s=self.now_s,
             kind=kind,
@@ -332,7 +335,7 @@ class World:
             tenant=arrival.tenant,
             images=arrival.images,
             target_s=target_s,
-            alone_s=self._alone_s(arrival),
+            alone_s=alone_s,
             is_cold=not self.machines.loaded.get(arrival.model_id),
         )
         self.measures.arrive(self.now_s)
