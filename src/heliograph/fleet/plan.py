@@ -150,6 +150,8 @@ class _Planner:
         self._counts: dict[ModelId, int] = {}
         self._off_spot_counts: dict[ModelId, int] = {}
         self._commands: list[FleetCommand] = []
+        self._worths: dict[WorkerId, Worth] = {}
+        self._gpu_of_each_size = {gpu.memory_bytes: gpu for gpu in fleet.gpus}.values()
         for replica in fleet.replicas:
             is_going = replica.state is ReplicaState.STOPPING
             for gpu_id in replica.gpu_ids:
@@ -214,7 +216,7 @@ class _Planner:
             card = self._cards.get(model_id)
             if card is None or self._counts.get(model_id) or self._queue.of(model_id).pending:
                 continue
-            share = min((self._share(model_id, room.gpu) for room in self._rooms.values()), default=1.0)
+            share = min((self._share(model_id, gpu) for gpu in self._gpu_of_each_size), default=1.0)
             load_s = self._load_s(model_id)
             if any(self._is_in_host_memory(model_id, room.gpu) for room in self._rooms.values()):
                 load_s *= self._policy.host_load_factor  # as for those that are kept, or it would come and go
@@ -255,7 +257,8 @@ class _Planner:
         rooms = [
             room
             for room in self._rooms.values()
-            if room.has(self._size(model_id, room.gpu))
+            if room.places > 0
+            and room.has(self._size(model_id, room.gpu))
             and model_id not in room.models
             and not (off_spot and room.gpu.market is Market.SPOT)
         ]
@@ -331,10 +334,11 @@ class _Planner:
         return (-self._queue.of(replica.model_id).replicas, replica.state is ReplicaState.BUSY, replica.worker_id)
 
     def _may_give_way(self, replica: ReplicaView, waiting: ModelId) -> bool:
-        """It is idle, or has served for long enough: one that works, or whose jobs wait for their turn on the GPU."""
-        if replica.state is ReplicaState.LOADING:
-            return False
-        return self._is_idle(replica) or self._has_had_its_turn(replica, waiting)
+        """It is idle, or has served for long enough: one that works, or whose jobs wait while a neighbour works."""
+        if self._is_idle(replica):
+            return True
+        works = replica.state is ReplicaState.BUSY or any(self._rooms[gpu_id].is_busy for gpu_id in replica.gpu_ids)
+        return works and replica.state is not ReplicaState.LOADING and self._has_had_its_turn(replica, waiting)
 
     def _make_room_for_gang(self, model_id: ModelId, *, off_spot: bool) -> None:
         """Clear as many GPUs of one node as the model needs, where least is lost, and hold them for it.
@@ -402,10 +406,10 @@ class _Planner:
     def _claim(self, model_id: ModelId, *, off_spot: bool = False) -> bool:
         """Room is already being made somewhere: it is this model's now."""
         for room in self._rooms.values():
-            if off_spot and room.gpu.market is Market.SPOT:
+            if room.coming_places <= 0 or (off_spot and room.gpu.market is Market.SPOT):
                 continue
             size = self._size(model_id, room.gpu)
-            if room.coming_places > 0 and fits(self._cards[model_id], room.gpu) and room.will_have(size):
+            if fits(self._cards[model_id], room.gpu) and room.will_have(size):
                 room.claim(size)
                 return True
         return False
@@ -488,8 +492,12 @@ class _Planner:
         return self._worth(replica).why
 
     def _worth(self, replica: ReplicaView) -> Worth:
+        """What keeping it is worth now; asked once for every model that needs its room."""
+        known = self._worths.get(replica.worker_id)
+        if known is not None:
+            return known
         gpu = self._rooms[replica.gpu_id].gpu
-        return worth_keeping(
+        worth = worth_keeping(
             replica.model_id,
             load_s=self._reload_s(replica),
             share=self._share(replica.model_id, gpu),
@@ -498,6 +506,8 @@ class _Planner:
             demand=self._demand,
             now_s=self._now_s,
         )
+        self._worths[replica.worker_id] = worth
+        return worth
 
     def _loss_s(self, replica: ReplicaView, horizon_s: float) -> float:
         """Waiting that the idle replica is expected to save within the horizon; a load where nothing is forecast."""

@@ -55,6 +55,7 @@ class PendingLine:
         )
         self._by_tier: Counter[Tier] = Counter()
         self._total_s = 0.0
+        self._shortest_s = 0.0
         self._by_deadline_in_a_row = 0
         self._upcoming: list[Place] | None = None
 
@@ -69,9 +70,15 @@ class PendingLine:
         """Estimated GPU-seconds of the whole line."""
         return max(self._total_s, 0.0)
 
+    @property
+    def shortest_s(self) -> float:
+        """No job in line takes less. Whoever was shortest may have left since: it is exact for an empty line only."""
+        return self._shortest_s
+
     def add(self, place: Place) -> None:
         """Put the job in line."""
         assert place.job_id not in self._places, f"job {place.job_id} waits already"
+        self._shortest_s = min(place.estimate_s, self._shortest_s) if self._places else place.estimate_s
         self._places[place.job_id] = place
         self._by_arrival.add((*place.virtual_arrival, place.job_id))
         if place.latest_start_s is not None:
@@ -104,6 +111,11 @@ class PendingLine:
         self._turns.charge(place, now_s)
         self._upcoming = None
 
+    def pass_by(self) -> None:
+        """Somebody runs without having stood in the empty line; there was nobody to take turns with."""
+        assert not self._places, "somebody stands in line"
+        self._by_deadline_in_a_row = 0
+
     def front(self) -> Front:
         """Whoever's turn it is, whatever the deadlines say; the line must not be empty."""
         return self._turns.front()
@@ -134,6 +146,8 @@ class PendingLine:
 
     def ahead_s(self, job_id: JobId, *, now_s: float = 0.0) -> float:
         """Estimated GPU-seconds of the jobs ahead of this one."""
+        if len(self._places) == 1:
+            return 0.0
         index = self.position(job_id, now_s=now_s) - 1
         near = sum(place.estimate_s for place in self._walked(now_s)[:index])
         far = max(index - LOOKED_AT_MAX, 0)
