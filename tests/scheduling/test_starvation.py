@@ -57,7 +57,7 @@ class Flood:
         """The next job runs, and its owner asks again."""
         if self._dice.random() < self._newcomers:
             self.add((self._dice.choice(list(Tier)), f"new{self._number}", "somebody"))
-        chosen = self.line.choose(servers=1, now_s=self.now_s)
+        chosen = self.line.choose(free_in_s=lambda: [0.0], now_s=self.now_s)
         assert chosen is not None
         place = self.places.pop(chosen)
         self.line.serve(chosen, now_s=self.now_s)
