@@ -22,6 +22,7 @@ SIMULATED: Mapping[str, Callable[[Options, int], Iterator[Trial]]] = {
 FINISH: Mapping[str, Callable[[dict[str, Metrics]], None]] = {
     "flash_crowd": flash_crowd.finish,
     "image_deadlines": image_deadlines.finish,
+    "image_video": image_video.finish,
     "spot": spot.finish,
     "end_to_end": end_to_end.finish,
 }
@@ -30,6 +31,7 @@ FINISH: Mapping[str, Callable[[dict[str, Metrics]], None]] = {
 PROMISES: Mapping[str, tuple[Promise, ...]] = {
     "end_to_end": end_to_end.PROMISES,
     "image_deadlines": image_deadlines.PROMISES,
+    "image_video": image_video.PROMISES,
     "spot": spot.PROMISES,
     "flash_crowd": flash_crowd.PROMISES,
     "eta": eta.PROMISES,

@@ -423,6 +423,17 @@ def test_the_tightest_fit_is_taken_so_that_room_is_left_for_large_models() -> No
     ]
 
 
+def test_a_gpu_holds_a_model_once_and_others_are_loaded_beside_it_as_long_as_more_jobs_wait() -> None:
+    there = [a_replica("w0", gpu="gpu0", model="a", state=BUSY), a_replica("w1", gpu="gpu1", model="b", state=BUSY)]
+    queue = a_queue(a=a_line(pending=1, pending_s=1.0, replicas=1))
+    assert planned_with(None, a_fleet(*there, gpus=2), queue, now_s=0.0, residents_max=1) == []
+    assert planned_with(None, a_fleet(*there, gpus=2), queue, now_s=0.0, residents_max=2) == ["start a on gpu1"]
+    loading = a_fleet(*there, a_replica("w2", gpu="gpu1", model="a", state=LOADING), gpus=2)
+    assert planned_with(None, loading, queue, now_s=0.0, residents_max=2) == [], "one waits, one loads"
+    more = a_queue(a=a_line(pending=9, pending_s=999.0, replicas=2))
+    assert planned_with(None, loading, more, now_s=0.0, residents_max=9) == [], "both GPUs hold it"
+
+
 def test_as_many_idle_models_go_as_a_large_one_needs_and_no_more() -> None:
     gpus = [a_gpu("gpu0", memory_bytes=21_500), a_gpu("gpu1", memory_bytes=20_000)]
     replicas = [

@@ -5,10 +5,11 @@ replicas without waiting work that are worth least, else, once the next in line 
 busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room;
 for one that is wanted now, idle replicas make room. (3) A model whose backlog per replica exceeds what a load costs
 gets another replica where there is room, or in place of idle ones when the waiting it saves exceeds what they are
-likely to save. (4) An idle replica goes when it no longer pays (`residency.py`), except the last one of an always-warm
-model. (5) A model that is about to be asked for is loaded ahead, where there is room. (6) A GPU that holds nothing
-loads another replica of a model whose replicas are all busy, if it is likely to be asked for again before that is
-loaded: it is paid for anyway.
+likely to save; where GPUs may hold several replicas, room for another beside them is taken as long as more jobs wait
+than replicas load. A GPU holds a model once. (4) An idle replica goes when it no longer pays (`residency.py`), except
+the last one of an always-warm model. (5) A model that is about to be asked for is loaded ahead, where there is room.
+(6) A GPU that holds nothing loads another replica of a model whose replicas are all busy, if it is likely to be asked
+for again before that is loaded: it is paid for anyway.
 
 Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
 is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
@@ -192,12 +193,23 @@ class _Planner:
         """Another replica for a long line, when the load pays."""
         line = self._queue.of(model_id)
         replicas = max(line.replicas, 1)
-        if line.pending_s / replicas <= line.load_s or self._is_capped(model_id):
+        is_long = line.pending_s / replicas > line.load_s
+        # Beside other replicas a load takes nobody's place: it need not pay for itself.
+        is_beside = self._policy.residents_max > 1 and line.pending > self._coming(model_id)
+        if not (is_long or is_beside) or self._is_capped(model_id):
             return
         if self._start(model_id, f"{line.pending_s:.0f} s of work wait for {line.replicas} replicas"):
             return
+        if not is_long:
+            return
         saved_s = line.pending * line.pending_s / (2 * replicas * (replicas + 1)) - line.load_s
         self._swap(model_id, saved_s, horizon_s=line.pending_s / replicas)
+
+    def _coming(self, model_id: ModelId) -> int:
+        """Replicas of the model that load, or will from now on."""
+        serving = (ReplicaState.READY, ReplicaState.BUSY)
+        there = sum(replica.model_id == model_id and replica.state in serving for replica in self._replicas)
+        return self._counts.get(model_id, 0) - there
 
     def _unload_idle(self) -> None:
         for replica in list(self._replicas):
@@ -384,7 +396,8 @@ class _Planner:
     def _claim(self, model_id: ModelId, *, off_spot: bool = False) -> bool:
         """Room is already being made somewhere: it is this model's now."""
         for room in self._rooms.values():
-            if room.coming_places <= 0 or (off_spot and room.gpu.market is Market.SPOT):
+            is_barred = off_spot and room.gpu.market is Market.SPOT
+            if room.coming_places <= 0 or is_barred or model_id in room.models:
                 continue
             size = self._size(model_id, room.gpu)
             if fits(self._cards[model_id], room.gpu) and room.will_have(size):
@@ -426,8 +439,8 @@ class _Planner:
         return True
 
     def _makes_room(self, model_id: ModelId, victims: list[ReplicaView], room: _Room, *, off_spot: bool) -> bool:
-        """With these replicas gone, the model can be loaded on this GPU of theirs."""
-        if off_spot and room.gpu.market is Market.SPOT:
+        """With these replicas gone, the model can be loaded on this GPU of theirs, which does not hold it yet."""
+        if model_id in room.models or (off_spot and room.gpu.market is Market.SPOT):
             return False
         more_bytes = sum(self._size(victim.model_id, room.gpu) for victim in victims)
         size = self._size(model_id, room.gpu)

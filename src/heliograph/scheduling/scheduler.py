@@ -86,7 +86,7 @@ from heliograph.scheduling.admission import Forecast, refusal
 from heliograph.scheduling.census import Count, held_back
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
 from heliograph.scheduling.fairness import Held, Place
-from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
+from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine, choose_among
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way, rest_s_min
 from heliograph.scheduling.priority import place_of
@@ -652,7 +652,7 @@ class Scheduler:
         line = self._lines.get(model_id)
         if not line or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
-        long_s = rest_s_min(line.shortest_s, self._policy)
+        long_s = rest_s_min(0.0 if line.has_deadlines else line.shortest_s, self._policy)
         if not self._longest_runs or self._longest_runs.first.estimate_s < long_s:
             return []  # nothing on any worker is long enough to make way
         gpus = {
@@ -663,15 +663,14 @@ class Scheduler:
         runs = self._pausable_on(gpus)
         if not any(self._rest_s(entry, now_s) >= long_s for _, entry in runs):
             return []
-        job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
+        job_id = line.choose(free_in_s=lambda: self._free_in([model_id], now_s), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
             return []
         newcomer = self._place_of(self._open[job_id])
-        long_s = rest_s_min(newcomer.estimate_s, self._policy)
         pausable = [
             Pausable(worker_id=mate.worker_id, rest=self._rest_of(entry, now_s), pauses=entry.pauses)
             for mate, entry in runs
-            if not mate.is_pausing and self._rest_s(entry, now_s) >= long_s
+            if not mate.is_pausing
         ]
         chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
         return [] if chosen is None else self._pause(self._workers[chosen], job_id)
@@ -888,21 +887,63 @@ class Scheduler:
         if not line or self._may_not_dispatch(model_id):
             return []
         commands: list[Command] = []
-        workers = self._of_model.get(model_id, ())
-        ready = [worker for worker in workers if worker.state is ReplicaState.READY]
-        servers = sum(worker.state in SERVING for worker in workers) if ready else 0
+        ready = [worker for worker in self._of_model.get(model_id, ()) if worker.state is ReplicaState.READY]
         for worker in ready:
             if not line:
                 break
             if not self._has_time(worker):
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
-            job_id = line.choose(servers=servers, now_s=now_s, held=held)
+            mates = self._mates(worker)
+            if len(mates) > 1:
+                commands += self._serve_shared(mates, held, now_s)
+                continue
+            job_id = line.choose(free_in_s=lambda: self._free_in([model_id], now_s), now_s=now_s, held=held)
             if job_id is not None:
                 line.serve(job_id, now_s=now_s)
                 entry = self._open[job_id]
                 commands += self._dispatch(entry, self._roomier(entry, worker, ready), now_s)
         return commands
+
+    def _mates(self, worker: _Worker) -> list[_Worker]:
+        """The idle worker, and the idle ones on the same GPU for whose models somebody waits; one of them may run."""
+        there = self._on_gpu[worker.gpu.gpu_id]
+        if len(there) < 2 or worker.more_gpu_ids:
+            return [worker]
+        return [mate for mate in there if mate is worker or self._is_wanted(mate)]
+
+    def _is_wanted(self, worker: _Worker) -> bool:
+        """The worker is idle on its one GPU, may run, and somebody waits for its model."""
+        is_idle = worker.state is ReplicaState.READY and not worker.more_gpu_ids and self._halt_of(worker) is None
+        return is_idle and bool(self._lines.get(worker.model_id)) and not self._is_halted(worker.model_id)
+
+    def _serve_shared(self, mates: list[_Worker], held: Held, now_s: float) -> list[Command]:
+        """Give the GPU that the idle `mates` share to whoever is next in all of their lines."""
+        by_line = {id(line): (line, mate) for mate in mates if (line := self._lines.get(mate.model_id))}
+        lines = [line for line, _ in by_line.values()]
+        models = [mate.model_id for mate in mates]
+        found = choose_among(lines, free_in_s=lambda: self._free_in(models, now_s), now_s=now_s, held=held)
+        if found is None:
+            return []
+        line, job_id = found
+        line.serve(job_id, now_s=now_s)
+        for other in lines:
+            if other is not line:
+                other.passed_over()
+        entry, mate = self._open[job_id], by_line[id(line)][1]
+        ready = (each for each in self._of_model.get(mate.model_id, ()) if each.state is ReplicaState.READY)
+        return self._dispatch(entry, self._roomier(entry, mate, ready), now_s)
+
+    def _free_in(self, models: Iterable[ModelId], now_s: float) -> list[float]:
+        """Expected seconds until each GPU that serves one of these models is free."""
+        free_in_s: dict[GpuId, float] = {}
+        for model_id in models:
+            for worker in self._of_model.get(model_id, ()):
+                gpu_id = worker.gpu.gpu_id
+                if worker.state in SERVING and gpu_id not in free_in_s:
+                    mates = self._on_gpu[gpu_id] if not worker.more_gpu_ids else [worker]
+                    free_in_s[gpu_id] = max((self._free_in_s(mate, 0.0, now_s) for mate in mates), default=0.0)
+        return list(free_in_s.values())
 
     def _roomier(self, entry: _Open, worker: _Worker, others: Iterable[_Worker]) -> _Worker:
         """Another idle worker on a larger GPU, for a job that ran out of memory on one like this."""
