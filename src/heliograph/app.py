@@ -83,6 +83,8 @@ GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
+PAUSE_S = 0.1
+"""What it costs a run of these workers to pause and to be taken up again: a few arrays through a socket and a file."""
 FAREWELL_S = 0.25
 """From the end of the last job to the end of open streams: time for its picture to get out."""
 
@@ -555,6 +557,7 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
         attempts_max=queue.attempts_max,
         backoff_s=queue.backoff_s,
         reseeds_max=queue.reseeds_max,
+        pause_s=PAUSE_S,
         preview_every=settings.fleet.preview_every,
     )
 
