@@ -65,11 +65,15 @@ SMALL = RawRequest(prompt="a cat", model=MODEL, size="64x64", steps=2, seed=7)
 
 
 class FailingStore(MemoryStore):
-    """A store whose commits fail while `is_down`, and that can be made to pause before each commit."""
+    """A store whose commits fail while `is_down`, and are carried out and fail all the same while `is_cut_off`.
+
+    It can be made to pause before each commit.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.is_down = False
+        self.is_cut_off = False
         self.fault: Exception | None = None
         self.may_commit = asyncio.Event()
         self.may_commit.set()
@@ -83,6 +87,8 @@ class FailingStore(MemoryStore):
             raise Unavailable("the disk is full")
         await super().commit(writes)
         self.commits.append(tuple(writes))
+        if self.is_cut_off:
+            raise Unavailable("carried out, and nobody was told")
 
 
 class FailingBlobs(MemoryBlobStore):
@@ -326,6 +332,22 @@ async def test_a_failing_store_refuses_submissions_and_keeps_what_runs() -> None
         await world.submit()
     jobs = {write.job.job_id for commit in world.store.commits for write in commit if isinstance(write, PutJob)}
     assert len(jobs) == 2, "a refused submission left a job behind"
+
+
+async def test_of_a_refused_submission_nothing_is_left_though_its_commit_was_carried_out() -> None:
+    async with World().running() as world:
+        await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+        world.store.is_cut_off = True
+        again = {"idempotency_key": "k", "fingerprint": "f", "route": "/v1/jobs"}
+        with pytest.raises(Unavailable, match="nobody was told"):
+            await world.submit(**again)
+        assert len(await world.store.open_jobs()) == 1
+        world.store.is_cut_off = False
+        await until(lambda: world.service.readiness().is_ready)
+        assert await world.store.open_jobs() == ()
+        done = await world.service.wait(await world.submit(**again), caller=ALICE, timeout_s=5)
+        assert done.view.job.state is JobState.COMPLETED, "the key is free again"
+    assert len(world.orders) == 2
 
 
 async def test_a_refused_submission_gives_its_worker_back() -> None:

@@ -46,6 +46,7 @@ from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.housekeeping import keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.live import LiveFeed
@@ -222,6 +223,15 @@ async def installation(
         starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
+        keep_jobs_s = settings.store.keep_jobs_s
+        if keep_jobs_s is not None and may_run_jobs:
+            if keep_jobs_s < settings.gateway.idempotency_ttl_s:
+                raise InvalidRequest(
+                    "setting store.keep_jobs_s: jobs must be kept for at least gateway.idempotency_ttl_s, so that an "
+                    "Idempotency-Key finds its job",
+                    param="store.keep_jobs_s",
+                )
+            await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
