@@ -46,6 +46,7 @@ from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.housekeeping import keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.live import LiveFeed
@@ -83,6 +84,8 @@ GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
+PAUSE_S = 0.1
+"""What it costs a run of these workers to pause and to be taken up again: a few arrays through a socket and a file."""
 FAREWELL_S = 0.25
 """From the end of the last job to the end of open streams: time for its picture to get out."""
 
@@ -220,6 +223,15 @@ async def installation(
         starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
+        keep_jobs_s = settings.store.keep_jobs_s
+        if keep_jobs_s is not None and may_run_jobs:
+            if keep_jobs_s < settings.gateway.idempotency_ttl_s:
+                raise InvalidRequest(
+                    "setting store.keep_jobs_s: jobs must be kept for at least gateway.idempotency_ttl_s, so that an "
+                    "Idempotency-Key finds its job",
+                    param="store.keep_jobs_s",
+                )
+            await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
@@ -555,6 +567,7 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
         attempts_max=queue.attempts_max,
         backoff_s=queue.backoff_s,
         reseeds_max=queue.reseeds_max,
+        pause_s=PAUSE_S,
         preview_every=settings.fleet.preview_every,
     )
 

@@ -79,7 +79,7 @@ def test_what_has_not_ended_when_the_server_must_goes_on_after_its_restart(start
 
 
 def test_a_long_run_on_the_only_worker_makes_way_for_a_short_one(start_server: StartServer, tmp_path: Path) -> None:
-    server = start_server(fake='{"step_s": 0.06}')
+    server = start_server(fake='{"step_s": 0.03}')
     server.finished(server.submit(steps=10)["id"])  # from now on it is known how long runs take
     long = server.submit(steps=LONG_STEPS, seed=7)
     eventually(lambda: (server.job(long["id"])["progress"] or {"step": 0})["step"] >= 3, within_s=10, what="step 3")

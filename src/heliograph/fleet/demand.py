@@ -168,7 +168,9 @@ class Demand:
 
     def note(self, model_id: ModelId, user: Hashable, now_s: float, *, images: int = 1) -> None:
         """A request for `images` pictures has come; `user` is whoever asked, None when unknown (new every time)."""
-        model = self._models.setdefault(model_id, _Model())
+        model = self._models.get(model_id)
+        if model is None:
+            model = self._models[model_id] = _Model()
         model.rate_at_s = None
         known = self._users.pop(user, None) if user is not None else None
         if known is not None:
@@ -237,11 +239,12 @@ class Demand:
         """What the user's latest request lets expect; with `is_back` it is taken back, as far as it has not faded."""
         model = self._models[user.model_id]
         away_s = max(now_s - user.at_s, 0.0)
+        stay, loyalty, restlessness = model.stay[user.kind], user.loyalty, user.restlessness
         for number, tau_s in enumerate(FADES_S):
             amount = -exp(-away_s / tau_s) if is_back else 1.0
-            model.stay[user.kind][number].add(amount * user.loyalty, now_s)
+            stay[number].add(amount * loyalty, now_s)
             for changes in (model.changes[number], self._changes[number]):
-                changes.add(amount * user.restlessness, now_s)
+                changes.add(amount * restlessness, now_s)
 
     def _note_newcomer(self, model: _Model, now_s: float) -> None:
         day = int(now_s // DAY_S)

@@ -240,7 +240,8 @@ class Scenario:
     """Everything a simulation needs, the trace files aside.
 
     `targets` maps `image` and `video` to seconds from submission to delivery per tier; a tier without one is on time
-    whenever it is delivered. With `deadlines` the target is also the job's deadline, after which production expires it.
+    whenever it is delivered. `target_stretch` times what a request takes alone on the fastest GPU, its model loaded, is
+    added to its target. With `deadlines` the target is also the job's deadline, after which production expires it.
     `profile_error` is how wrong production's prior knowledge of run and load times is: each model's true times lie up
     to this share above or below what the catalogue says. `tick_s` is the longest time between two looks of the fleet
     plan while jobs wait, `quiet_tick_s` while none do. `step_reports_s`: a running job reports its progress at most
@@ -261,6 +262,7 @@ class Scenario:
     spot: Mapping[str, SpotSource] = field(default_factory=dict[str, SpotSource])
     faults: Faults = field(default_factory=Faults)
     targets: Mapping[str, Mapping[Tier, float]] = field(default_factory=dict[str, Mapping[Tier, float]])
+    target_stretch: float = 0.0
     deadlines: bool = False
     profile_error: float = 0.0
     tick_s: float = 1.0

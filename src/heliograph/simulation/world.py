@@ -325,6 +325,9 @@ class World:
         job_id = JobId(f"job_{self._sequence:08d}")
         kind = self._kinds[arrival.model_id]
         target_s = self.scenario.targets.get(kind, {}).get(arrival.tier)
+        alone_s = self._alone_s(arrival)
+        if target_s is not None:
+            target_s += self.scenario.target_stretch * alone_s
         asked = Asked(
             at_s=self.now_s,
             kind=kind,
@@ -332,7 +335,7 @@ class World:
             tenant=arrival.tenant,
             images=arrival.images,
             target_s=target_s,
-            alone_s=self._alone_s(arrival),
+            alone_s=alone_s,
             is_cold=not self.machines.loaded.get(arrival.model_id),
         )
         self.measures.arrive(self.now_s)
@@ -588,10 +591,8 @@ class World:
 
     def _leave_gpu(self, replica: Replica, run: Run, *, is_lost: bool) -> None:
         replica.run = None
-        end_s = self.scenario.duration_s
         if is_lost:
-            held_s = max(min(self.now_s, end_s) - min(run.begun_s, end_s), 0.0)
-            self.machines.lost_s += held_s * run.pace * len(replica.gpus)
+            self.machines.lost_s += (self.now_s - run.begun_s) * run.pace * len(replica.gpus)
         for machined in replica.gpus:
             machined.active -= 1
             if machined.active:
