@@ -13,6 +13,7 @@ from heliograph.billing.prices import PriceBook
 from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
+from heliograph.domain.commands import RecordJob
 from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded, Timeout, Unavailable
 from heliograph.domain.events import (
     CheckpointKept,
@@ -24,7 +25,7 @@ from heliograph.domain.events import (
     RunStarted,
     StepDone,
 )
-from heliograph.domain.ids import ModelId, TenantId
+from heliograph.domain.ids import JobId, ModelId, TenantId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
@@ -33,17 +34,19 @@ from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import ReplicaState, ReplicaView
+from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook, WebhookEvent, WebhookMessage
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate
-from heliograph.pipeline import Pipeline
+from heliograph.pipeline import Outbox, Pipeline
 from heliograph.postprocess import FinishedPicture
 from heliograph.prompts.policy import AllowAll, PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
-from heliograph.storage.store import PutJob, PutRefusal, Write
+from heliograph.storage.store import IdempotencyRecord, PutIdempotency, PutJob, PutRefusal, PutWebhookMessage, Write
+from heliograph.webhooks import EndpointBook
 from tests.builders import (
     MODEL,
     a_card,
@@ -146,6 +149,7 @@ class World:
         policy_of_prompts: PromptPolicy | None = None,
         card: ModelCard | None = None,
         demand: Demand | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self.store = store or FailingStore()
         self.blobs = FailingBlobs()
@@ -172,6 +176,7 @@ class World:
             clock=clock or asyncio.get_running_loop().time,
             new_id=lambda: f"{next(ids):06d}",
             demand=demand,
+            outbox=outbox,
         )
         self.service = PipelineService(
             pipeline=self.pipeline,
@@ -624,6 +629,77 @@ async def test_an_idempotency_key_expires() -> None:
         first = await world.submit(**same)
         now[0] += 61
         assert await world.submit(**same) != first
+
+
+async def test_an_idempotency_key_of_a_job_that_was_deleted_makes_a_new_one() -> None:
+    async with World(holds=True).running() as world:
+        record = IdempotencyRecord(
+            tenant_id=ALICE.tenant_id,
+            route="/v1/jobs",
+            key="k",
+            fingerprint="f",
+            job_id=JobId("job_gone"),
+            created_at_s=world.pipeline.now_s(),
+        )
+        await world.store.commit([PutIdempotency(record=record)])
+        same = {"idempotency_key": "k", "fingerprint": "f", "route": "/v1/jobs"}
+        first = await world.submit(**same)
+        assert first != "job_gone"
+        assert await world.submit(**same) == first
+
+
+class CountingOutbox:
+    """The real book, and how often it was told that something is durable."""
+
+    def __init__(self) -> None:
+        self.book = EndpointBook()
+        self.told = 0
+
+    def messages(self, record: RecordJob) -> Sequence[WebhookMessage]:
+        return self.book.messages(record)
+
+    def committed(self) -> None:
+        self.told += 1
+
+
+HOOK = JobWebhook(url="https://example.com/hook", events=JOB_EVENTS)
+
+
+async def test_what_a_webhook_is_to_tell_is_committed_with_the_move_it_tells_of() -> None:
+    outbox = CountingOutbox()
+    async with World(outbox=outbox).running() as world:
+        job_id = await world.submit(webhook=HOOK)
+        await world.service.wait(job_id, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+        silent = await world.submit()
+        await world.service.wait(silent, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+    messages = await world.store.webhook_messages(ALICE.tenant_id, limit=9)
+    assert [message.event for message in reversed(messages)] == [
+        WebhookEvent.JOB_SUBMITTED,
+        WebhookEvent.JOB_STARTED,
+        WebhookEvent.JOB_COMPLETED,
+    ]
+    assert {message.job_id for message in messages} == {job_id}
+    for event, state in ((WebhookEvent.JOB_SUBMITTED, None), (WebhookEvent.JOB_COMPLETED, JobState.COMPLETED)):
+        (group,) = (
+            writes
+            for writes in world.store.commits
+            if any(isinstance(write, PutWebhookMessage) and write.message.event is event for write in writes)
+        )
+        states = {write.job.state for write in group if isinstance(write, PutJob) and write.job.job_id == job_id}
+        assert states if state is None else states == {state}
+    assert 1 <= outbox.told <= 3
+
+
+async def test_a_submission_that_is_refused_tells_nobody() -> None:
+    outbox = CountingOutbox()
+    async with World(outbox=outbox).running() as world:
+        world.store.is_down = True
+        with pytest.raises(Unavailable):
+            await world.submit(webhook=HOOK)
+        world.store.is_down = False
+        await until(lambda: not world.pipeline.problems)
+    assert await world.store.webhook_messages(ALICE.tenant_id, limit=9) == ()
+    assert outbox.told == 0
 
 
 async def test_tenants_are_kept_apart() -> None:

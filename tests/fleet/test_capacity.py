@@ -335,3 +335,13 @@ def test_bounds_and_budget_hold_and_only_idle_gpus_are_returned(
         assert budget is None or not bought or hourly + spent <= budget
         assert {command.gpu_id for command in returned} <= view.idle
         assert all(command.why for command in commands)
+
+
+def test_a_clock_that_is_set_back_makes_no_load_out_of_nothing() -> None:
+    """Found by a simulated seed: the clock fell behind the beginning, and the offered load below zero."""
+    state, view = CapacityState(), CapacityView(gpus=())
+    for number, now_s in enumerate((1_000.0, 1_060.0, 900.0, 960.0, 961.0, 2_000.0)):
+        demand = CapacityDemand(asked_s=60.0 * number)
+        _, state = plan_capacity(view, demand, OFFERS, a_policy(), now_s=now_s, state=state)
+        assert 0.0 <= state.offered <= 60.0
+        assert 0.0 <= state.rush <= 60.0

@@ -587,8 +587,38 @@ def test_any_plan_keeps_to_the_capacity_and_comes_to_rest(
         stopped = {command.worker_id for command in commands if isinstance(command, StopReplica)}
         for replica in fleet.replicas:
             if replica.worker_id in stopped and replica.state is READY:
-                assert not work.of(replica.model_id).pending, "a model with queued work is not dropped while idle"
+                neighbours = [one for one in fleet.replicas if not set(one.gpu_ids).isdisjoint(replica.gpu_ids)]
+                waits_for_its_turn = any(one.state is BUSY for one in neighbours)
+                is_idle = not work.of(replica.model_id).pending
+                assert is_idle or waits_for_its_turn, "a model with queued work is not dropped while idle"
         fleet = carried_out(fleet, commands, now_s=now_s, residents_max=residents_max)
         if not commands:
             return
     raise AssertionError("asked again and again, the plan always wants something else")
+
+
+# --- turns on a GPU that several models share -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("now_s", "commands"), [(14.9, []), (15.0, ["stop w1", "stop w0"])])
+def test_all_who_share_a_gpu_give_way_to_one_that_needs_the_whole_of_it(now_s: float, commands: list[str]) -> None:
+    """Found by a state machine: where all of them always had work, it waited for ever."""
+    cards = {
+        card.model_id: card
+        for card in (a_card("a", vram_bytes=4_000), a_card("b", vram_bytes=4_000), a_card("whole", vram_bytes=10_000))
+    }
+    fleet = a_fleet(
+        a_replica("w0", gpu="gpu0", model="a", state=BUSY),
+        a_replica("w1", gpu="gpu0", model="b", state=READY),
+    )
+    queue = a_queue(a=a_line(replicas=1), b=a_line(replicas=1), whole=a_line())
+    policy = FleetPolicy(residents_max=2, patience_s=15.0)
+    assert in_words(list(plan(fleet, queue, cards, policy, now_s=now_s))) == commands
+
+
+def test_models_that_wait_are_looked_at_by_whose_turn_it_is() -> None:
+    queue = a_queue(
+        a=replace(a_line(since_s=1.0), turn_since_s=9.0),  # its owner was just served, by another model
+        b=replace(a_line(since_s=3.0), turn_since_s=3.0),
+    )
+    assert planned(a_fleet(gpus=1), queue) == ["start b on gpu0"]

@@ -206,7 +206,8 @@ def _with_load(state: CapacityState, demand: CapacityDemand, policy: CapacityPol
     passed_s, watched_s = now_s - state.at_s, now_s - state.began_at_s
     if passed_s <= 0:
         return state
-    lately = (demand.asked_s - state.asked_s) / passed_s
+    watched_s = max(watched_s, passed_s)  # the clock may have been set back to before the beginning
+    lately = max(demand.asked_s - state.asked_s, 0.0) / passed_s
     asked_at_s = now_s if lately else state.asked_at_s
 
     def mean(before: float, tau_s: float) -> float:

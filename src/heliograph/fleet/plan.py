@@ -2,7 +2,7 @@
 
 Rules, in order. (1) A model with waiting jobs and no replica gets one: where there is room, else in place of the idle
 replicas without waiting work that are worth least, else, once the next in line has waited `patience_s`, in place of the
-busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room;
+busiest model's replicas, which finish their runs first. (2) Every always-warm model has a replica while there is room;
 for one that is wanted now, idle replicas make room. (3) A model whose backlog per replica exceeds what a load costs
 gets another replica where there is room, or in place of idle ones when the waiting it saves exceeds what they are
 likely to save; where GPUs may hold several replicas, room for another beside them is taken as long as more jobs wait
@@ -17,7 +17,7 @@ queued work is never unloaded for being idle. Jobs that may not run on spot need
 back. A model that failed to load is not tried again before 2^failures seconds have passed (`LOAD_PAUSE_S_MAX` at most).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import GpuId, ModelId, WorkerId
@@ -170,7 +170,7 @@ class _Planner:
         waiting = [
             model_id for model_id, line in self._queue.models.items() if line.pending and model_id in self._cards
         ]
-        waiting.sort(key=lambda model_id: self._queue.of(model_id).waiting_since_s or 0.0)
+        waiting.sort(key=lambda model_id: _turn_since_s(self._queue.of(model_id)))
         for model_id in waiting:
             off_spot = self._queue.of(model_id).off_spot_pending > 0
             there = self._off_spot_counts if off_spot else self._counts
@@ -315,17 +315,42 @@ class _Planner:
         since_s = self._queue.of(model_id).waiting_since_s
         if since_s is None or self._now_s - since_s < self._policy.patience_s:
             return
-        busy = [
-            replica
-            for replica in self._replicas
-            if replica.state is ReplicaState.BUSY
-            and self._has_had_its_turn(replica, model_id)
-            and self._makes_room(model_id, [replica], self._rooms[replica.gpu_id], off_spot=off_spot)
-        ]
-        if busy:
-            victim = max(busy, key=lambda replica: (self._queue.of(replica.model_id).replicas, replica.worker_id))
-            self._stop(victim, f"gives way to {model_id}, which has waited long enough")
-            self._rooms[victim.gpu_id].claim(self._size(model_id, self._rooms[victim.gpu_id].gpu))
+        options = list(self._who_could_give_way(model_id, off_spot=off_spot))
+        if options:
+            room, victims = max(options, key=self._readiness_to_go)
+            for victim in victims:
+                self._stop(victim, f"gives way to {model_id}, which has waited long enough")
+            room.claim(self._size(model_id, room.gpu))
+
+    def _who_could_give_way(self, model_id: ModelId, *, off_spot: bool) -> Iterator[tuple[_Room, list[ReplicaView]]]:
+        """By GPU, the fewest replicas without which the model fits; those with work must have had their turn."""
+        by_gpu: dict[GpuId, list[ReplicaView]] = {}
+        for replica in self._replicas:
+            if self._may_give_way(replica, model_id):
+                for gpu_id in replica.gpu_ids:
+                    by_gpu.setdefault(gpu_id, []).append(replica)
+        for gpu_id, there in by_gpu.items():
+            there.sort(key=lambda replica: (not self._is_idle(replica), *self._preference_to_go(replica)))
+            for number in range(1, len(there) + 1):
+                if self._makes_room(model_id, there[:number], self._rooms[gpu_id], off_spot=off_spot):
+                    yield self._rooms[gpu_id], there[:number]
+                    break
+
+    def _readiness_to_go(self, option: tuple[_Room, list[ReplicaView]]) -> tuple[int, int, WorkerId]:
+        """Few replicas before many; then whoever has most of its kind."""
+        victims = option[1]
+        replicas = min(self._queue.of(victim.model_id).replicas for victim in victims)
+        return (-len(victims), replicas, victims[-1].worker_id)
+
+    def _preference_to_go(self, replica: ReplicaView) -> tuple[int, bool, WorkerId]:
+        return (-self._queue.of(replica.model_id).replicas, replica.state is ReplicaState.BUSY, replica.worker_id)
+
+    def _may_give_way(self, replica: ReplicaView, waiting: ModelId) -> bool:
+        """It is idle, or has served for long enough: one that works, or whose jobs wait while a neighbour works."""
+        if self._is_idle(replica):
+            return True
+        works = replica.state is ReplicaState.BUSY or any(self._rooms[gpu_id].is_busy for gpu_id in replica.gpu_ids)
+        return works and replica.state is not ReplicaState.LOADING and self._has_had_its_turn(replica, waiting)
 
     def _make_room_for_gang(self, model_id: ModelId, *, off_spot: bool) -> None:
         """Clear as many GPUs of one node as the model needs, where least is lost, and hold them for it.
@@ -371,10 +396,7 @@ class _Planner:
             if self._will_have(room, size, victims):
                 break
             is_busy = replica.state is ReplicaState.BUSY
-            may_go = self._is_idle(replica) or (
-                is_busy and not is_patient and self._has_had_its_turn(replica, model_id)
-            )
-            if not may_go:
+            if not (self._is_idle(replica) if is_patient else self._may_give_way(replica, model_id)):
                 continue
             victims.append(replica)
             busy += is_busy
@@ -558,3 +580,9 @@ class _Planner:
             return False
         pause_s = min(2.0 ** min(line.load_failures, 32), LOAD_PAUSE_S_MAX)  # 2.0 ** 1024 would overflow
         return self._now_s - line.load_failed_at_s < pause_s
+
+
+def _turn_since_s(line: ModelQueue) -> float:
+    """Since when whoever is next in line has been waiting for a turn."""
+    since_s = line.waiting_since_s if line.turn_since_s is None else line.turn_since_s
+    return since_s or 0.0

@@ -98,13 +98,19 @@ class PendingLine:
         self._forget(place)
         return True
 
-    def serve(self, job_id: JobId, *, now_s: float) -> None:
-        """Take the job out of line because it runs now."""
+    def serve(self, job_id: JobId, *, now_s: float) -> Place:
+        """Take the job out of line because it runs now; gives the place it had."""
         place = self._places[job_id]
         is_by_turn = self._turns.front().place is place
         self._by_deadline_in_a_row = 0 if is_by_turn else self._by_deadline_in_a_row + 1
         self._turns.serve(place, now_s)
         self._forget(place)
+        return place
+
+    def charge(self, place: Place, *, now_s: float) -> None:
+        """A job of another line runs now on a GPU that this line wants, too: its owners have had a turn."""
+        self._turns.charge(place, now_s)
+        self._upcoming = None
 
     def pass_by(self) -> None:
         """Somebody runs without having stood in the empty line; there was nobody to take turns with."""

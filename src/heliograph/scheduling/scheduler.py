@@ -643,7 +643,7 @@ class Scheduler:
             is_free = is_free and self._halt_of(worker) is None
             is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
-                line.serve(job_id, now_s=now_s)
+                self._charge_elsewhere(line.serve(job_id, now_s=now_s), worker, now_s)
                 return self._dispatch(entry, worker, now_s)
         return []
 
@@ -887,7 +887,8 @@ class Scheduler:
         if not line or self._may_not_dispatch(model_id):
             return []
         commands: list[Command] = []
-        ready = [worker for worker in self._of_model.get(model_id, ()) if worker.state is ReplicaState.READY]
+        workers = self._of_model.get(model_id, ())
+        ready = [worker for worker in workers if worker.state is ReplicaState.READY and self._halt_of(worker) is None]
         for worker in ready:
             if not line:
                 break
@@ -900,10 +901,23 @@ class Scheduler:
                 continue
             job_id = line.choose(free_in_s=lambda: self._free_in([model_id], now_s), now_s=now_s, held=held)
             if job_id is not None:
-                line.serve(job_id, now_s=now_s)
-                entry = self._open[job_id]
-                commands += self._dispatch(entry, self._roomier(entry, worker, ready), now_s)
+                place, entry = line.serve(job_id, now_s=now_s), self._open[job_id]
+                chosen = self._roomier(entry, worker, ready)
+                self._charge_elsewhere(place, chosen, now_s)
+                commands += self._dispatch(entry, chosen, now_s)
         return commands
+
+    def _charge_elsewhere(self, place: Place, worker: _Worker, now_s: float) -> None:
+        """The other lines that want this GPU, too, learn that the job's tenant and end user have had a turn.
+
+        Those are the lines of models that are loaded on it as well, and of models that are loaded nowhere.
+        """
+        if len(self._lines) == 1:
+            return
+        mates = {mate.model_id for gpu_id in worker.gpu_ids for mate in self._on_gpu[gpu_id]}
+        for model_id, line in self._lines.items():
+            if line and model_id != worker.model_id and (model_id in mates or not self._of_model.get(model_id)):
+                line.charge(place, now_s=now_s)
 
     def _mates(self, worker: _Worker) -> list[_Worker]:
         """The idle worker, and the idle ones on the same GPU for whose models somebody waits; one of them may run."""
@@ -926,13 +940,15 @@ class Scheduler:
         if found is None:
             return []
         line, job_id = found
-        line.serve(job_id, now_s=now_s)
+        place = line.serve(job_id, now_s=now_s)
         for other in lines:
-            if other is not line:
+            if other is not line and place.latest_start_s is not None:
                 other.passed_over()
         entry, mate = self._open[job_id], by_line[id(line)][1]
         ready = (each for each in self._of_model.get(mate.model_id, ()) if each.state is ReplicaState.READY)
-        return self._dispatch(entry, self._roomier(entry, mate, ready), now_s)
+        chosen = self._roomier(entry, mate, ready)
+        self._charge_elsewhere(place, chosen, now_s)
+        return self._dispatch(entry, chosen, now_s)
 
     def _free_in(self, models: Iterable[ModelId], now_s: float) -> list[float]:
         """Expected seconds until each GPU that serves one of these models is free."""
@@ -1202,6 +1218,7 @@ class Scheduler:
             pending=len(line) if line is not None else 0,
             pending_s=pending_s,
             waiting_since_s=self._open[line.front().place.job_id].job.timeline[-1].at_s if line else None,
+            turn_since_s=line.front().since_s if line else None,
             running_s=running_s,
             replicas=replicas,
             load_s=self._profiles.load_s(model_id),

@@ -135,6 +135,9 @@ class Machined:
     cells: list[str] = field(default_factory=list[str])
 
 
+WORKING = frozenset({"busy", "loading"})
+
+
 class Machines:
     """All GPUs, by id and in a stable order, and every worker on them."""
 
@@ -200,7 +203,11 @@ class Machines:
     # --- accounts ---------------------------------------------------------------------------------------------------
 
     def settle(self, machined: Machined, now_s: float, end_s: float, measures: Measures, bucket_s: float) -> None:
-        """Book what the GPU did since the last time, bucket by bucket, and note what it does from now on."""
+        """Book what the GPU did since the last time, bucket by bucket, and note what it does from now on.
+
+        After the end of the scenario work is paid for, idle time is not: jobs that finish late cost what they take, and
+        nobody holds GPUs for requests that no longer come.
+        """
         at_s, until_s = machined.since_s, min(now_s, end_s)
         if at_s < until_s:
             index = measures.bucket(at_s)
@@ -211,7 +218,12 @@ class Machines:
                     at_s = to_s
                 index += 1
             self._book(machined, index, until_s - at_s, measures)
-            machined.since_s = until_s
+        late_s = now_s - max(at_s, end_s)
+        if late_s > 0 and machined.state in WORKING:
+            machined.seconds[machined.state] = machined.seconds.get(machined.state, 0.0) + late_s
+            self.usd += late_s * machined.usd_per_s
+            measures.late(late_s * machined.usd_per_s)
+        machined.since_s = max(at_s, now_s)
         machined.state, machined.what = _doing(machined)
 
     def _book(self, machined: Machined, index: int, passed_s: float, measures: Measures) -> None:

@@ -598,10 +598,8 @@ class World:
 
     def _leave_gpu(self, replica: Replica, run: Run, *, is_lost: bool) -> None:
         replica.run = None
-        end_s = self.scenario.duration_s
         if is_lost:
-            held_s = max(min(self.now_s, end_s) - min(run.kept_s, end_s), 0.0)
-            self.machines.lost_s += held_s * run.pace * len(replica.gpus)
+            self.machines.lost_s += (self.now_s - run.kept_s) * run.pace * len(replica.gpus)
         for machined in replica.gpus:
             machined.active -= 1
             if machined.active:
