@@ -1,6 +1,7 @@
 """What to buy and return: the base, the burst, zones, what comes too late, hysteresis and bounds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -181,7 +182,10 @@ def test_when_nobody_asks_any_more_everything_goes_at_once_and_work_always_has_a
     policy = a_policy(quiet_s=500.0)
     assert planned(view, CapacityDemand(asked_s=9.0), policy=policy, state=state, now_s=999.0) == []
     assert planned(view, CapacityDemand(asked_s=9.0), policy=policy, state=state, now_s=1_000.0) == ["return gpu0"]
-    waiting = CapacityDemand(asked_s=9.0, pending_s=1.0)
+    expected = CapacityDemand(asked_s=9.0, rate=1 / 400.0)
+    assert planned(view, expected, policy=policy, state=state, now_s=1_000.0) == []
+    assert planned(view, replace(expected, rate=1 / 600.0), policy=policy, state=state, now_s=600.0) == ["return gpu0"]
+    waiting = CapacityDemand(asked_s=9.0, pending_s=1.0, rate=0.0)
     assert planned(view, waiting, policy=policy, state=state, now_s=1_000.0) == []
     assert planned(None, waiting, policy=policy, state=state, now_s=1_000.0) == ["buy spot in a"]
 
