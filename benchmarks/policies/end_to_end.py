@@ -164,8 +164,8 @@ def composite(
 def heliograph(scale: int) -> Policy:
     """Production. Its runs end within a spot GPU's notice, so that all tiers may run there.
 
-    Most requests are free ones that may wait for three minutes, and paid ones go first: the fleet needs no room beyond
-    what is asked for, and a line of three minutes is no reason to buy.
+    Most requests are free ones that may wait for three minutes, and paid ones go first: the fleet is a little
+    smaller than what is asked for, and a line of three minutes is no reason to buy.
     """
     chosen = PolicySet(
         name="heliograph",
@@ -176,8 +176,8 @@ def heliograph(scale: int) -> Policy:
             base=0,
             gpus_max=gpus_max(scale),
             load_s=60.0,
-            headroom=0.0,
-            on_demand_headroom=0.0,
+            headroom=-0.15,
+            on_demand_headroom=-0.15,
             rate_s=600.0,
             drain_s=180.0,
             up_s=60.0,

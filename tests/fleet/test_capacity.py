@@ -197,6 +197,21 @@ def test_spot_is_tried_as_long_as_on_demand_stands_in() -> None:
     assert planned(resting, CapacityDemand(running=1.0), now_s=1_000.0) == []
 
 
+@pytest.mark.parametrize(
+    ("headroom", "pending_s", "needed"),
+    [
+        pytest.param(0.5, 0.0, 5, id="room to breathe"),
+        pytest.param(0.5, 60.0, 5, id="room clears a backlog"),
+        pytest.param(0.5, 120.0, 6, id="a longer one needs more"),
+        pytest.param(-0.5, 0.0, 3, id="fewer than are kept busy, where a line may form"),
+        pytest.param(-0.5, 120.0, 5, id="and what clears it, once it has formed"),
+    ],
+)
+def test_room_and_backlog(headroom: float, pending_s: float, needed: int) -> None:
+    demand = CapacityDemand(running=4.0, pending_s=pending_s)
+    assert len(planned(demand=demand, policy=a_policy(headroom=headroom))) == needed
+
+
 # --- zones -----------------------------------------------------------------------------------------------------------
 
 

@@ -92,11 +92,11 @@ class CapacityPolicy:
     """Bounds and times in seconds. `base` fixes the reserved GPUs; None reads them off the demand after `learn_s`.
 
     `headroom` and `on_demand_headroom` are GPUs beyond the offered load per square root of it, the one for all GPUs
-    together, the other where they are on demand for want of spot. The offered load is a mean that fades with `rate_s`;
-    `rush_s` is that of a second, nervous one that counts where it is `rush_factor` times as high. Without
-    work nothing is held unless a request is expected within `quiet_s`. `memory_s` is how
-    far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None: none. `spot_spare` is the
-    share of spot GPUs bought on top, for those that will be taken back.
+    together, the other where they are on demand for want of spot; below 0 where most requests may wait. The offered
+    load is a mean that fades with `rate_s`; `rush_s` is that of a second, nervous one that counts where it is
+    `rush_factor` times as high. Without work nothing is held unless a request is expected within `quiet_s`.
+    `memory_s` is how far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None:
+    none. `spot_spare` is the share of spot GPUs bought on top, for those that will be taken back.
     """
 
     gpu_class: str
@@ -187,14 +187,15 @@ def needed(state: CapacityState, demand: CapacityDemand, policy: CapacityPolicy,
         load = 0.0
 
     def gpus(load: float, pending_s: float, headroom: float) -> int:
-        return ceil(load + max(headroom * sqrt(load), pending_s / policy.drain_s) - 1e-9)
+        room, clearing = headroom * sqrt(load), pending_s / policy.drain_s
+        return ceil(load + room + max(clearing - max(room, 0.0), 0.0) - 1e-9)
 
     total, on_demand = (
         min(max(gpus(load, demand.pending_s, headroom), int(has_work)), policy.gpus_max)
         for headroom in (policy.headroom, policy.on_demand_headroom)
     )
     firm = gpus(demand.off_spot_running, demand.off_spot_pending_s, policy.headroom)
-    return Need(gpus=total, on_demand=on_demand, firm=min(firm, total))
+    return Need(gpus=total, on_demand=min(on_demand, total), firm=min(firm, total))
 
 
 def reserved_base(state: CapacityState, *, reserved: Micros, burst: Micros) -> int:
