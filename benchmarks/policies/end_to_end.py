@@ -34,7 +34,7 @@ GPU = "A100-80G"
 CHECKPOINTS = 65
 """Models of the trace, as fine-tunes of one base."""
 RESIDENTS_MAX = 8
-QPS_PER_GPU = 0.1
+QPS_PER_GPU = 0.12
 TIERS = ("pro", "standard", "free")
 
 PROMISES = tuple(
@@ -162,12 +162,28 @@ def composite(
 
 
 def heliograph(scale: int) -> Policy:
-    """Production. Its runs end within a spot GPU's notice, so that all tiers may run there."""
+    """Production. Its runs end within a spot GPU's notice, so that all tiers may run there.
+
+    Most requests are free ones that may wait for three minutes, and paid ones go first: the fleet is a little
+    smaller than what is asked for, and a line of three minutes is no reason to buy.
+    """
     chosen = PolicySet(
         name="heliograph",
         scheduler=replace(PolicySet().scheduler, spot_tiers=frozenset(Tier)),
         fleet=FleetPolicy(residents_max=RESIDENTS_MAX, idle_min_s=86_400.0),
-        capacity=CapacityPolicy(gpu_class=GPU, base=0, gpus_max=gpus_max(scale), load_s=60.0),
+        capacity=CapacityPolicy(
+            gpu_class=GPU,
+            base=0,
+            gpus_max=gpus_max(scale),
+            load_s=60.0,
+            headroom=-0.15,
+            on_demand_headroom=-0.15,
+            rate_s=600.0,
+            drain_s=180.0,
+            up_s=60.0,
+            down_s=60.0,
+            quiet_s=100.0,
+        ),
     )
     return Policy(make=Production, policies=chosen)
 

@@ -1,6 +1,7 @@
 """What to buy and return: the base, the burst, zones, what comes too late, hysteresis and bounds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -181,7 +182,10 @@ def test_when_nobody_asks_any_more_everything_goes_at_once_and_work_always_has_a
     policy = a_policy(quiet_s=500.0)
     assert planned(view, CapacityDemand(asked_s=9.0), policy=policy, state=state, now_s=999.0) == []
     assert planned(view, CapacityDemand(asked_s=9.0), policy=policy, state=state, now_s=1_000.0) == ["return gpu0"]
-    waiting = CapacityDemand(asked_s=9.0, pending_s=1.0)
+    expected = CapacityDemand(asked_s=9.0, rate=1 / 400.0)
+    assert planned(view, expected, policy=policy, state=state, now_s=1_000.0) == []
+    assert planned(view, replace(expected, rate=1 / 600.0), policy=policy, state=state, now_s=600.0) == ["return gpu0"]
+    waiting = CapacityDemand(asked_s=9.0, pending_s=1.0, rate=0.0)
     assert planned(view, waiting, policy=policy, state=state, now_s=1_000.0) == []
     assert planned(None, waiting, policy=policy, state=state, now_s=1_000.0) == ["buy spot in a"]
 
@@ -191,6 +195,21 @@ def test_spot_is_tried_as_long_as_on_demand_stands_in() -> None:
     assert planned(here, CapacityDemand(running=1.0), now_s=1_000.0) == ["buy spot in a"]
     resting = CapacityView(gpus=gpus((ON_DEMAND, "a")), refused_at_s=dict.fromkeys("abc", 900.0))
     assert planned(resting, CapacityDemand(running=1.0), now_s=1_000.0) == []
+
+
+@pytest.mark.parametrize(
+    ("headroom", "pending_s", "needed"),
+    [
+        pytest.param(0.5, 0.0, 5, id="room to breathe"),
+        pytest.param(0.5, 60.0, 5, id="room clears a backlog"),
+        pytest.param(0.5, 120.0, 6, id="a longer one needs more"),
+        pytest.param(-0.5, 0.0, 3, id="fewer than are kept busy, where a line may form"),
+        pytest.param(-0.5, 120.0, 5, id="and what clears it, once it has formed"),
+    ],
+)
+def test_room_and_backlog(headroom: float, pending_s: float, needed: int) -> None:
+    demand = CapacityDemand(running=4.0, pending_s=pending_s)
+    assert len(planned(demand=demand, policy=a_policy(headroom=headroom))) == needed
 
 
 # --- zones -----------------------------------------------------------------------------------------------------------

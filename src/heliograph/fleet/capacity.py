@@ -15,9 +15,9 @@ load a replacement), and every GPU already in a zone makes it dearer by `spread`
 rests for `zone_rest_s`.
 
 Hysteresis: more is bought once the need has exceeded what there is for `up_s`, at once when it does by half; GPUs are
-returned once there was less need for `down_s`, and only idle ones, the dearest first, the reserved ones never. Once
-nobody has asked for anything for `quiet_s`, everything that is not reserved goes. Nothing is bought beyond `gpus_max`
-or the budget per hour.
+returned once there was less need for `down_s`, and only idle ones, the dearest first, the reserved ones never. When
+nothing is left to do and no request is expected within `quiet_s` (without a forecast: none has come for so long),
+everything that is not reserved goes. Nothing is bought beyond `gpus_max` or the budget per hour.
 
 With no offers there is nothing to buy: on a machine of one's own this decides nothing.
 """
@@ -75,7 +75,8 @@ class CapacityView:
 class CapacityDemand:
     """Work in GPUs and GPU-seconds: what runs, what waits, and the part of both that may not run on spot.
 
-    `asked_s` counts the GPU-seconds of all work ever submitted; None where nobody counts.
+    `asked_s` counts the GPU-seconds of all work ever submitted; None where nobody counts. `rate` is the chance per
+    second that anything is asked for now; None without a forecast.
     """
 
     running: float = 0.0
@@ -83,6 +84,7 @@ class CapacityDemand:
     off_spot_running: float = 0.0
     off_spot_pending_s: float = 0.0
     asked_s: float | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +92,11 @@ class CapacityPolicy:
     """Bounds and times in seconds. `base` fixes the reserved GPUs; None reads them off the demand after `learn_s`.
 
     `headroom` and `on_demand_headroom` are GPUs beyond the offered load per square root of it, the one for all GPUs
-    together, the other where they are on demand for want of spot. The offered load is a mean that fades with `rate_s`;
-    `rush_s` is that of a second, nervous one that counts where it is `rush_factor` times as high. Nothing is held once
-    nobody has asked for `quiet_s`. `memory_s` is how
-    far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None: none. `spot_spare` is the
-    share of spot GPUs bought on top, for those that will be taken back.
+    together, the other where they are on demand for want of spot; below 0 where most requests may wait. The offered
+    load is a mean that fades with `rate_s`; `rush_s` is that of a second, nervous one that counts where it is
+    `rush_factor` times as high. Without work nothing is held unless a request is expected within `quiet_s`.
+    `memory_s` is how far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None:
+    none. `spot_spare` is the share of spot GPUs bought on top, for those that will be taken back.
     """
 
     gpu_class: str
@@ -177,18 +179,23 @@ def needed(state: CapacityState, demand: CapacityDemand, policy: CapacityPolicy,
     if state.rush > policy.rush_factor * load:
         load = state.rush
     has_work = demand.running > 0 or demand.pending_s > 0
-    if demand.asked_s is not None and not has_work and now_s - state.asked_at_s >= policy.quiet_s:
+    if demand.rate is not None:
+        is_quiet = demand.rate * policy.quiet_s < 1.0
+    else:
+        is_quiet = demand.asked_s is not None and now_s - state.asked_at_s >= policy.quiet_s
+    if is_quiet and not has_work:
         load = 0.0
 
     def gpus(load: float, pending_s: float, headroom: float) -> int:
-        return ceil(load + max(headroom * sqrt(load), pending_s / policy.drain_s) - 1e-9)
+        room, clearing = headroom * sqrt(load), pending_s / policy.drain_s
+        return ceil(load + room + max(clearing - max(room, 0.0), 0.0) - 1e-9)
 
     total, on_demand = (
         min(max(gpus(load, demand.pending_s, headroom), int(has_work)), policy.gpus_max)
         for headroom in (policy.headroom, policy.on_demand_headroom)
     )
     firm = gpus(demand.off_spot_running, demand.off_spot_pending_s, policy.headroom)
-    return Need(gpus=total, on_demand=on_demand, firm=min(firm, total))
+    return Need(gpus=total, on_demand=min(on_demand, total), firm=min(firm, total))
 
 
 def reserved_base(state: CapacityState, *, reserved: Micros, burst: Micros) -> int:
