@@ -119,6 +119,7 @@ async def installation(
     `may_run_jobs` nothing is dispatched and no model is loaded. Raises
     `Unavailable` when another process runs on the same data directory, `InvalidRequest` for settings that cannot work.
     """
+    keep_jobs_s = _kept_s(settings)
     catalogue = read_catalogue(settings)
     presets = _presets(settings)
     engines = frozenset({EngineKind.ONNX, EngineKind.FAKE} if settings.fleet.testing_models else {EngineKind.ONNX})
@@ -223,14 +224,7 @@ async def installation(
         starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
-        keep_jobs_s = settings.store.keep_jobs_s
         if keep_jobs_s is not None and may_run_jobs:
-            if keep_jobs_s < settings.gateway.idempotency_ttl_s:
-                raise InvalidRequest(
-                    "setting store.keep_jobs_s: jobs must be kept for at least gateway.idempotency_ttl_s, so that an "
-                    "Idempotency-Key finds its job",
-                    param="store.keep_jobs_s",
-                )
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
         links = PictureLinks(
@@ -589,6 +583,18 @@ def _reader(card: ModelCard) -> PromptReader:
             code="weights_missing",
         ) from error
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
+
+
+def _kept_s(settings: Settings) -> float | None:
+    """How long ended jobs are kept, None for ever. Raises `InvalidRequest` for less than a promise needs."""
+    keep_jobs_s = settings.store.keep_jobs_s
+    if keep_jobs_s is not None and keep_jobs_s < settings.gateway.idempotency_ttl_s:
+        raise InvalidRequest(
+            "setting store.keep_jobs_s: jobs must be kept for at least gateway.idempotency_ttl_s "
+            f"({settings.gateway.idempotency_ttl_s:g} s), so that an Idempotency-Key finds its job",
+            param="store.keep_jobs_s",
+        )
+    return keep_jobs_s
 
 
 async def open_store(settings: Settings, *, claims: bool) -> Store:

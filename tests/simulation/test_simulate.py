@@ -196,6 +196,16 @@ def test_long_runs_pause_for_short_ones_and_nothing_they_did_is_lost() -> None:
     assert accounted(pausing) == pausing.jobs
 
 
+def test_what_was_kept_of_a_run_is_not_lost_with_its_worker() -> None:
+    crashes = "[faults]\nworker_crashes_per_hour = 60\n"
+    options = {"gpus": 2, "rate_per_hour": 60, "workload": ALBUMS, "duration_s": 3_600}
+    never = checked(a_scenario(tables=crashes, **options))
+    kept = checked(a_scenario(tables=f"[machine]\ncheckpoint_every_s = 10\n{crashes}", **options))
+    assert never.gpu_hours.lost > 0
+    assert kept.gpu_hours.lost < never.gpu_hours.lost / 2
+    assert kept.attempts.get("worker_lost", 0) > 0
+
+
 GANGS = """
 [models.flux1-dev]
 gpus = 2

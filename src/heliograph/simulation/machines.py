@@ -20,7 +20,8 @@ class Run:
     """One attempt on a worker. `left_s` is the work that is left, in GPU-seconds, as of `updated_s`.
 
     Several runs on one GPU share it evenly (`pace` 1 / their number). `token` tells the end that was scheduled last
-    from earlier ones. `fails_after_s` GPU-seconds from its start the run goes wrong, with `fault`.
+    from earlier ones. A run that goes wrong does so with `fault`, `beyond_s` GPU-seconds before it would have ended.
+    What it had done until `kept_s` is kept.
     """
 
     order: RunOrder
@@ -32,7 +33,8 @@ class Run:
     updated_s: float = 0.0
     token: int = 0
     fault: str | None = None
-    fails_after_s: float = 0.0
+    beyond_s: float = 0.0
+    kept_s: float = 0.0
 
     def advance(self, now_s: float) -> None:
         """Note the work done since the last look."""
@@ -42,7 +44,8 @@ class Run:
     @property
     def steps_done(self) -> int:
         """Whole steps behind it; exact just after `advance`."""
-        return min(int(self.order.steps * (1.0 - self.left_s / max(self.work_s, 1e-9)) + 1e-6), self.order.steps)
+        left = (self.left_s + self.beyond_s) / max(self.work_s, 1e-9)
+        return max(min(int(self.order.steps * (1.0 - left) + 1e-6), self.order.steps), self.order.first_step)
 
 
 @dataclass(slots=True)

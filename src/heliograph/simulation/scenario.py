@@ -181,7 +181,8 @@ class Machine:
     gigabyte, a fit over 12 published loads); from host memory `memory_share` of that; weights that are not on the
     node's disk are fetched first at `fetch_gb_per_s`. Host memory and disk keep the most recently used weights.
     `load_spread` is the standard deviation of the logarithm of a load time, `step_spread` that of a run. With
-    `can_resume` a run can pause at a step and go on later, which takes `resume_s` longer.
+    `can_resume` a run can pause at a step and go on later, which takes `resume_s` longer; with `checkpoint_every_s`
+    what is done is also kept every so many seconds (0: never), as often as progress is reported at most.
     """
 
     host_memory_gb: float = 512.0
@@ -196,6 +197,7 @@ class Machine:
     boot_s: float = 90.0
     can_resume: bool = True
     resume_s: float = 0.2
+    checkpoint_every_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
