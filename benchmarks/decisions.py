@@ -3,7 +3,7 @@
 Prints the P50 and P99 of each kind of event in microseconds, and how much dearer it is with the longest line than with
 the shortest. A ratio near 1 means that the cost does not depend on the length of the line. It is CPU time that is
 measured, so that what else the machine does hardly counts; decisions do nothing but compute. `--sizes 1000,10000`
-leaves the million out, which takes some minutes to put in line and about 4 GB of memory.
+leaves the million out, which takes some minutes to put in line and about 2 GB of memory.
 """
 
 import argparse

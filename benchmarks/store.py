@@ -1,4 +1,4 @@
-"""How fast the SQLite store commits: `python benchmarks/store.py [commits] [folder]`.
+"""How fast the store commits: `python -m benchmarks.store [commits] [folder for SQLite, or PostgreSQL URL]`.
 
 Every commit is one job with its idempotency record, synced to disk. With group commit concurrent callers share a sync;
 the baseline lets in one caller at a time, so that every commit is a transaction of its own. All of it runs on one disk
@@ -12,11 +12,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+from heliograph.app import open_store
 from heliograph.domain.ids import JobId, ModelId, TenantId
 from heliograph.domain.job import Job, JobState, Moment
 from heliograph.domain.request import GenerationRequest, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
-from heliograph.storage.sqlite import SqliteStore
+from heliograph.settings import Settings, StoreSettings
+from heliograph.storage.sql_store import SqlStore
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, PutJob, Write
 
 CALLERS = 64
@@ -80,8 +82,9 @@ async def commits_per_s(commit: Commit, *, callers: int, submissions: Sequence[l
     return len(submissions) / (time.perf_counter() - start_s)
 
 
-async def measure(commit_count: int, folder: Path) -> None:
-    store = await SqliteStore.open(folder / "benchmark.db")
+async def measure(commit_count: int, settings: Settings) -> None:
+    store = await open_store(settings, claims=True)
+    assert isinstance(store, SqlStore)
     one_at_a_time = asyncio.Lock()
 
     async def commit_alone(writes: Sequence[Write]) -> None:
@@ -111,5 +114,9 @@ async def measure(commit_count: int, folder: Path) -> None:
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    with tempfile.TemporaryDirectory(dir=arguments[1] if len(arguments) > 1 else None) as temporary:
-        asyncio.run(measure(int(arguments[0]) if arguments else 10_000, Path(temporary)))
+    count = int(arguments[0]) if arguments else 10_000
+    place = arguments[1] if len(arguments) > 1 else None
+    url = place if place is not None and place.startswith("postgres") else None
+    with tempfile.TemporaryDirectory(dir=place if url is None else None) as temporary:
+        chosen = Settings(data_dir=Path(temporary), store=StoreSettings.model_validate({"url": url}))
+        asyncio.run(measure(count, chosen))

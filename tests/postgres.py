@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.e2e.server import is_alive
+
 START_S_MAX = 30.0
 _QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=on", "shared_buffers=16MB", "max_connections=50")
 """Tests do not pull the plug, so nothing needs to reach the disk."""
@@ -94,8 +96,21 @@ class PostgresServer:
     def kill(self) -> None:
         """SIGKILL every process of it, as a machine that goes down does."""
         assert self._process is not None
-        self._signal_all(signal.SIGKILL)
+        children = self._children()
+        self._process.kill()  # first, before it can make up for its children
         self._process.wait()
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        while any(map(is_alive, children)):
+            time.sleep(0.01)
+
+    def revive(self) -> None:
+        """Make sure that it answers, whatever was done to it."""
+        assert self._process is not None
+        self.thaw()
+        if self._process.poll() is not None:
+            self.start()
 
     def freeze(self) -> None:
         """It is there and does not answer any more."""
@@ -120,11 +135,19 @@ class PostgresServer:
     def _signal_all(self, number: signal.Signals) -> None:
         """To the server and each of its children, which are in no process group of its."""
         assert self._process is not None
+        for pid in (self._process.pid, *self._children()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _children(self) -> list[int]:
+        assert self._process is not None
+        found: list[int] = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError, IndexError):
                 parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if self._process.pid in (parent, int(folder.name)):
-                    os.kill(int(folder.name), number)
+                if parent == self._process.pid:
+                    found.append(int(folder.name))
+        return found
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -10,7 +10,7 @@ from heliograph import app
 from heliograph.domain.accounts import ApiKey
 from heliograph.domain.errors import InvalidRequest, Unavailable
 from heliograph.gateway.keys import KeyRing
-from heliograph.settings import CatalogueSettings, FleetSettings, GatewaySettings, Settings
+from heliograph.settings import CatalogueSettings, FleetSettings, GatewaySettings, Settings, StoreSettings
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.store import PutApiKey
 from tests.builders import an_api_key
@@ -63,6 +63,14 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="file/data"):
         app.made_data_dir(tmp_path / "file" / "data")
+
+
+async def test_jobs_are_kept_as_long_as_the_keys_that_name_them(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", store=StoreSettings(keep_jobs_s=7_200))
+    with pytest.raises(InvalidRequest, match="idempotency_ttl_s"):
+        async with app.installation(settings):
+            pass
+    assert not (tmp_path / "data").exists()
 
 
 async def test_keys_are_reloaded_although_the_store_fails_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
     "postprocess_tools": frozenset({"domain", "quality", "inference"}),
+    "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
@@ -50,7 +51,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
-        {"domain", "gateway", "live", "observability", "pipeline", "postprocess", "service", "settings"} | STAGES
+        {"domain", "gateway", "housekeeping", "live", "observability", "pipeline", "postprocess", "service", "settings"}
+        | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
@@ -136,7 +138,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
-    "structlog": frozenset({"app", "gateway.middleware", "gateway.webhook_courier", "observability", "pipeline"}),
+    "structlog": frozenset(
+        {"app", "gateway.middleware", "gateway.webhook_courier", "housekeeping", "observability", "pipeline"}
+    ),
     "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
@@ -164,7 +168,20 @@ LATE_IMPORTS = frozenset({"app", "inference.worker", "postprocess_tools", "stora
 `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
-    frozenset({"gateway", "pipeline", "service", "live", "postprocess", "client", "cli", "cli_simulate", "app"})
+    frozenset(
+        {
+            "gateway",
+            "housekeeping",
+            "pipeline",
+            "service",
+            "live",
+            "postprocess",
+            "client",
+            "cli",
+            "cli_simulate",
+            "app",
+        }
+    )
     | TECHNOLOGY_FILES
 )
 """Where `async def` may be: a stage that awaits is doing, not deciding. Ports say what their implementations do."""

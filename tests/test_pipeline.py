@@ -13,6 +13,7 @@ from heliograph.billing.prices import PriceBook
 from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
+from heliograph.domain.commands import RecordJob
 from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded, Timeout, Unavailable
 from heliograph.domain.events import (
     CheckpointKept,
@@ -24,7 +25,7 @@ from heliograph.domain.events import (
     RunStarted,
     StepDone,
 )
-from heliograph.domain.ids import ModelId, TenantId
+from heliograph.domain.ids import JobId, ModelId, TenantId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
@@ -32,16 +33,20 @@ from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
+from heliograph.domain.views import ReplicaState, ReplicaView
+from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook, WebhookEvent, WebhookMessage
+from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate
-from heliograph.pipeline import Pipeline
+from heliograph.pipeline import Outbox, Pipeline
 from heliograph.postprocess import FinishedPicture
 from heliograph.prompts.policy import AllowAll, PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
-from heliograph.storage.store import PutJob, PutRefusal, Write
+from heliograph.storage.store import IdempotencyRecord, PutIdempotency, PutJob, PutRefusal, PutWebhookMessage, Write
+from heliograph.webhooks import EndpointBook
 from tests.builders import (
     MODEL,
     a_card,
@@ -63,11 +68,15 @@ SMALL = RawRequest(prompt="a cat", model=MODEL, size="64x64", steps=2, seed=7)
 
 
 class FailingStore(MemoryStore):
-    """A store whose commits fail while `is_down`, and that can be made to pause before each commit."""
+    """A store whose commits fail while `is_down`, and are carried out and fail all the same while `is_cut_off`.
+
+    It can be made to pause before each commit.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.is_down = False
+        self.is_cut_off = False
         self.fault: Exception | None = None
         self.may_commit = asyncio.Event()
         self.may_commit.set()
@@ -81,6 +90,8 @@ class FailingStore(MemoryStore):
             raise Unavailable("the disk is full")
         await super().commit(writes)
         self.commits.append(tuple(writes))
+        if self.is_cut_off:
+            raise Unavailable("carried out, and nobody was told")
 
 
 class FailingBlobs(MemoryBlobStore):
@@ -137,6 +148,8 @@ class World:
         clock: Callable[[], float] | None = None,
         policy_of_prompts: PromptPolicy | None = None,
         card: ModelCard | None = None,
+        demand: Demand | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self.store = store or FailingStore()
         self.blobs = FailingBlobs()
@@ -162,6 +175,8 @@ class World:
             sinks=[self.events.append],
             clock=clock or asyncio.get_running_loop().time,
             new_id=lambda: f"{next(ids):06d}",
+            demand=demand,
+            outbox=outbox,
         )
         self.service = PipelineService(
             pipeline=self.pipeline,
@@ -187,6 +202,10 @@ class World:
         assert self.fleet is not None
         return self.fleet.orders
 
+    @property
+    def replicas(self) -> tuple[ReplicaView, ...]:
+        return self.pipeline.scheduler.fleet_view().replicas
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator["World"]:
         task = asyncio.create_task(self.pipeline.run())
@@ -211,6 +230,18 @@ async def until(look: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not look():
             await asyncio.sleep(0.005)
+
+
+async def test_a_model_that_is_about_to_be_asked_for_is_loaded_before_anybody_asks() -> None:
+    demand, now_s = Demand(), asyncio.get_running_loop().time()
+    for number in range(20):
+        demand.note(MODEL, f"user{number}", now_s - number)
+    async with World(demand=demand).running() as world:
+        await until(lambda: any(replica.state is ReplicaState.READY for replica in world.replicas))
+        assert not world.orders
+        await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+        assert world.fleet is not None
+        assert len(world.fleet.workers) == 1, "the job ran where the model was already"
 
 
 async def test_a_job_goes_through_every_state_once_and_leaves_a_balanced_ledger() -> None:
@@ -306,6 +337,22 @@ async def test_a_failing_store_refuses_submissions_and_keeps_what_runs() -> None
         await world.submit()
     jobs = {write.job.job_id for commit in world.store.commits for write in commit if isinstance(write, PutJob)}
     assert len(jobs) == 2, "a refused submission left a job behind"
+
+
+async def test_of_a_refused_submission_nothing_is_left_though_its_commit_was_carried_out() -> None:
+    async with World().running() as world:
+        await world.service.wait(await world.submit(), caller=ALICE, timeout_s=5)
+        world.store.is_cut_off = True
+        again = {"idempotency_key": "k", "fingerprint": "f", "route": "/v1/jobs"}
+        with pytest.raises(Unavailable, match="nobody was told"):
+            await world.submit(**again)
+        assert len(await world.store.open_jobs()) == 1
+        world.store.is_cut_off = False
+        await until(lambda: world.service.readiness().is_ready)
+        assert await world.store.open_jobs() == ()
+        done = await world.service.wait(await world.submit(**again), caller=ALICE, timeout_s=5)
+        assert done.view.job.state is JobState.COMPLETED, "the key is free again"
+    assert len(world.orders) == 2
 
 
 async def test_a_refused_submission_gives_its_worker_back() -> None:
@@ -582,6 +629,77 @@ async def test_an_idempotency_key_expires() -> None:
         first = await world.submit(**same)
         now[0] += 61
         assert await world.submit(**same) != first
+
+
+async def test_an_idempotency_key_of_a_job_that_was_deleted_makes_a_new_one() -> None:
+    async with World(holds=True).running() as world:
+        record = IdempotencyRecord(
+            tenant_id=ALICE.tenant_id,
+            route="/v1/jobs",
+            key="k",
+            fingerprint="f",
+            job_id=JobId("job_gone"),
+            created_at_s=world.pipeline.now_s(),
+        )
+        await world.store.commit([PutIdempotency(record=record)])
+        same = {"idempotency_key": "k", "fingerprint": "f", "route": "/v1/jobs"}
+        first = await world.submit(**same)
+        assert first != "job_gone"
+        assert await world.submit(**same) == first
+
+
+class CountingOutbox:
+    """The real book, and how often it was told that something is durable."""
+
+    def __init__(self) -> None:
+        self.book = EndpointBook()
+        self.told = 0
+
+    def messages(self, record: RecordJob) -> Sequence[WebhookMessage]:
+        return self.book.messages(record)
+
+    def committed(self) -> None:
+        self.told += 1
+
+
+HOOK = JobWebhook(url="https://example.com/hook", events=JOB_EVENTS)
+
+
+async def test_what_a_webhook_is_to_tell_is_committed_with_the_move_it_tells_of() -> None:
+    outbox = CountingOutbox()
+    async with World(outbox=outbox).running() as world:
+        job_id = await world.submit(webhook=HOOK)
+        await world.service.wait(job_id, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+        silent = await world.submit()
+        await world.service.wait(silent, caller=ALICE, timeout_s=5)  # type: ignore[arg-type]
+    messages = await world.store.webhook_messages(ALICE.tenant_id, limit=9)
+    assert [message.event for message in reversed(messages)] == [
+        WebhookEvent.JOB_SUBMITTED,
+        WebhookEvent.JOB_STARTED,
+        WebhookEvent.JOB_COMPLETED,
+    ]
+    assert {message.job_id for message in messages} == {job_id}
+    for event, state in ((WebhookEvent.JOB_SUBMITTED, None), (WebhookEvent.JOB_COMPLETED, JobState.COMPLETED)):
+        (group,) = (
+            writes
+            for writes in world.store.commits
+            if any(isinstance(write, PutWebhookMessage) and write.message.event is event for write in writes)
+        )
+        states = {write.job.state for write in group if isinstance(write, PutJob) and write.job.job_id == job_id}
+        assert states if state is None else states == {state}
+    assert 1 <= outbox.told <= 3
+
+
+async def test_a_submission_that_is_refused_tells_nobody() -> None:
+    outbox = CountingOutbox()
+    async with World(outbox=outbox).running() as world:
+        world.store.is_down = True
+        with pytest.raises(Unavailable):
+            await world.submit(webhook=HOOK)
+        world.store.is_down = False
+        await until(lambda: not world.pipeline.problems)
+    assert await world.store.webhook_messages(ALICE.tenant_id, limit=9) == ()
+    assert outbox.told == 0
 
 
 async def test_tenants_are_kept_apart() -> None:

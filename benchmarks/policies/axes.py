@@ -22,18 +22,23 @@ SIMULATED: Mapping[str, Callable[[Options, int], Iterator[Trial]]] = {
 FINISH: Mapping[str, Callable[[dict[str, Metrics]], None]] = {
     "flash_crowd": flash_crowd.finish,
     "image_deadlines": image_deadlines.finish,
+    "image_video": image_video.finish,
     "spot": spot.finish,
+    "end_to_end": end_to_end.finish,
 }
 """What is made of several simulations with one seed: adds to the metrics of its policies."""
 
 PROMISES: Mapping[str, tuple[Promise, ...]] = {
+    "end_to_end": end_to_end.PROMISES,
     "image_deadlines": image_deadlines.PROMISES,
+    "image_video": image_video.PROMISES,
     "spot": spot.PROMISES,
     "flash_crowd": flash_crowd.PROMISES,
     "eta": eta.PROMISES,
 }
 
 PLOTS: Mapping[str, tuple[Plot, ...]] = {
+    "end_to_end": end_to_end.PLOTS,
     "image_deadlines": image_deadlines.PLOTS,
     "image_video": image_video.PLOTS,
     "spot": spot.PLOTS,

@@ -1,14 +1,20 @@
 """Baselines re-implemented from their descriptions, as deciders of a simulation. They are labelled so in every table.
 
-All of them hold one replica per GPU, prefer a free worker that has the model already, else load the model on an empty
-GPU or in place of the replica that has been idle for longest, and look past a job that cannot start (up to `LOOK_AHEAD`
-jobs). They get the same profiles as production, learn from the same runs, and may refuse and pause as it may.
+All of them prefer a free worker that has the model already, else load the model where there is room or in place of the
+replica that has been idle for longest, and look past a job that cannot start (up to `LOOK_AHEAD` jobs). They get the
+same profiles as production, learn from the same runs, and may refuse and pause as it may. As described, a GPU holds one
+replica; with `shares_gpus` as many as its bytes allow, which take turns.
 
-    fcfs    first come, first served
-    sjf     shortest job first, by estimated GPU-seconds
-    srtf    shortest remaining time first: a run makes way at a step boundary for one that is shorter than its rest
-    edf     earliest deadline first with admission (Clockwork++): a request is refused when wait, load and run would end
-            after its deadline, and dropped before it starts when it can no longer make it
+    fcfs      first come, first served
+    sjf       shortest job first, by estimated GPU-seconds
+    srtf      shortest remaining time first: a run makes way at a step boundary for one that is shorter than its rest
+    edf       earliest deadline first with admission (Clockwork++): a request is refused when wait, load and run would
+              end after its deadline, and dropped before it starts when it can no longer make it
+    genserve  pictures before clips; a picture that finds no free GPU pauses the clip with the highest slack (deadline -
+              now - what is left to do) at its next step. Clips go by the dynamic program that maximises how many of
+              them survive the next `ROUND_S`: with one GPU per clip, which is all that a run of this world can have,
+              it gives GPUs to those that would not survive without one, least slack first, and then to the others. It
+              may drop what can no longer make it, as EDF may. Pictures are not batched: a worker runs one job
 """
 
 from collections.abc import Sequence
@@ -70,6 +76,10 @@ from heliograph.simulation.decider import Holdings, Making, Present
 LOOK_AHEAD = 64
 ATTEMPTS_MAX = 3
 NO_DEADLINE_S = 1e12
+ROUND_S = 10.0
+CLIPS_AFTER_S = 1e13
+"""Added to the key of a clip where pictures go first."""
+CLIP_TASKS = frozenset({"t2v", "i2v"})
 
 
 class Order(StrEnum):
@@ -79,10 +89,17 @@ class Order(StrEnum):
     SJF = "sjf"
     SRTF = "srtf"
     EDF = "edf"
+    GENSERVE = "genserve"
+
+
+DROPS_LATE = frozenset({Order.EDF, Order.GENSERVE})
+PAUSES = frozenset({Order.SRTF, Order.GENSERVE})
 
 
 @dataclass(slots=True)
-class _Worker:
+class Worker:
+    """One replica as the baselines see it; `since_s` is since when it has been idle."""
+
     worker_id: WorkerId
     gpu: Gpu
     model_id: ModelId
@@ -98,29 +115,38 @@ class Baseline:
     """One of the orders above. Repeated and late events change nothing: runs are named by (job, attempt).
 
     `buyer` trades GPUs, None: the fleet is what the scenario gives. Every GPU loads `eager` as soon as it is there, as
-    the replicas of a service with one model do.
+    the replicas of a service with one model do. With `shares_gpus` a GPU holds several models.
     """
 
     def __init__(
-        self, order: Order, making: Making, *, buyer: Buyer | None = None, eager: ModelId | None = None
+        self,
+        order: Order,
+        making: Making,
+        *,
+        buyer: Buyer | None = None,
+        eager: ModelId | None = None,
+        shares_gpus: bool = False,
     ) -> None:
         self._order = order
         self._buyer = buyer
         self._eager = eager
+        self._shares_gpus = shares_gpus
         self._profiles = Profiles()
         classes = frozenset(gpu.gpu_class for gpu in making.possible)
         for card in making.cards.values():
             self._profiles.set_prior(card, gpu_classes=classes)
         self._cards = making.cards
+        self._sizes = {model_id: card.vram_bytes or 0 for model_id, card in making.cards.items()}
         self._largest = max(gpu.memory_bytes for gpu in making.possible)
         self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in making.present}
         self._jobs: dict[JobId, Job] = {}
         self._done_steps: dict[JobId, int] = {}
-        self._workers: dict[WorkerId, _Worker] = {}
-        self._holders: dict[tuple[JobId, int], _Worker] = {}
+        self._workers: dict[WorkerId, Worker] = {}
+        self._holders: dict[tuple[JobId, int], Worker] = {}
         self._line: SortedDict[tuple[float, int], JobId] = SortedDict()
         self._keys: dict[JobId, tuple[float, int]] = {}
         self._charged: dict[JobId, Attempt] = {}
+        self._refused: dict[ModelId, None] = {}
 
     # --- what a decider answers --------------------------------------------------------------------------------------
 
@@ -153,7 +179,9 @@ class Baseline:
         """What the buyer says; without one they hold what the scenario gives them."""
         if self._buyer is None:
             return ()
-        ready = frozenset(w.gpu.gpu_id for w in self._workers.values() if w.is_ready)
+        ready = frozenset(gpu.gpu_id for gpu in holdings.gpus)
+        if self._eager is not None:
+            ready = frozenset(w.gpu.gpu_id for w in self._workers.values() if w.is_ready)
         busy = {w.gpu.gpu_id for w in self._workers.values() if w.job_id is not None}
         idle = frozenset(gpu.gpu_id for gpu in holdings.gpus if gpu.gpu_id not in busy)
         return self._buyer.trade(holdings, ready=ready, idle=idle, now_s=now_s)
@@ -166,9 +194,8 @@ class Baseline:
             assert worker.job_id == run[0], "runs and workers disagree"
 
     def wishes(self, present: Present, *, now_s: float) -> Sequence[FleetCommand]:
-        """Load what the first in line need: on an empty GPU, else in place of the longest idle replica."""
-        taken = {worker.gpu.gpu_id for worker in self._workers.values()}
-        empty = [gpu for gpu in self._gpus.values() if gpu.gpu_id in present.gpus and gpu.gpu_id not in taken]
+        """Load what the first in line need: where there is room, else in place of the longest idle replica."""
+        rooms = self._rooms(present)
         idle = sorted(
             (w for w in self._workers.values() if w.is_ready and w.job_id is None and not w.is_stopping),
             key=lambda worker: (worker.since_s, worker.worker_id),
@@ -179,27 +206,56 @@ class Baseline:
                 coming[worker.model_id] = coming.get(worker.model_id, 0) + 1
         leaving = sum(worker.is_stopping for worker in self._workers.values())
         commands: list[FleetCommand] = []
-        for job_id in self._line.values()[:LOOK_AHEAD]:
-            model_id = self._jobs[job_id].request.model_id
+        asked = [self._jobs[job_id].request.model_id for job_id in self._line.values()[:LOOK_AHEAD]]
+        asked += self._refused  # a model that is asked for is loaded, though this request could not wait for that
+        self._refused.clear()
+        for model_id in asked:
             if coming.get(model_id, 0) > 0:
                 coming[model_id] -= 1
                 continue
             size = self._cards[model_id].vram_bytes or 0
-            gpu = next((gpu for gpu in empty if gpu.memory_bytes >= size), None)
+            gpu = next((gpu for gpu, free in rooms if free >= size and not self._holds(gpu, model_id)), None)
             if gpu is not None:
-                empty.remove(gpu)
+                rooms = [(each, 0 if each is gpu else free) for each, free in rooms]
                 commands.append(StartReplica(gpu_id=gpu.gpu_id, model_id=model_id))
             elif leaving > 0:
                 leaving -= 1
             else:
-                victim = next((w for w in idle if w.model_id != model_id and w.gpu.memory_bytes >= size), None)
+                victim = next((w for w in idle if self._makes_room(w, model_id, rooms)), None)
                 if victim is None:
                     continue
                 idle.remove(victim)
                 commands.append(StopReplica(worker_id=victim.worker_id, reason=f"makes room for {model_id}"))
         if self._eager is not None:
+            empty = [gpu for gpu, free in rooms if free == gpu.memory_bytes]
             commands += [StartReplica(gpu_id=gpu.gpu_id, model_id=self._eager) for gpu in empty]
         return commands
+
+    def _rooms(self, present: Present) -> list[tuple[Gpu, int]]:
+        """Free bytes of every GPU that is there, those without a run first."""
+        busy, held = set[GpuId](), dict[GpuId, int]()
+        for worker in self._workers.values():
+            gpu_id = worker.gpu.gpu_id
+            size = (self._cards[worker.model_id].vram_bytes or 0) if self._shares_gpus else worker.gpu.memory_bytes
+            held[gpu_id] = held.get(gpu_id, 0) + size
+            if worker.job_id is not None:
+                busy.add(gpu_id)
+        there = [gpu for gpu in self._gpus.values() if gpu.gpu_id in present.gpus]
+        there.sort(key=lambda gpu: gpu.gpu_id in busy)
+        return [(gpu, max(gpu.memory_bytes - held.get(gpu.gpu_id, 0), 0)) for gpu in there]
+
+    def _holds(self, gpu: Gpu, model_id: ModelId) -> bool:
+        return any(w.gpu.gpu_id == gpu.gpu_id and w.model_id == model_id for w in self._workers.values())
+
+    def _makes_room(self, worker: Worker, model_id: ModelId, rooms: Sequence[tuple[Gpu, int]]) -> bool:
+        """With this one gone, the model could be loaded on its GPU."""
+        if worker.model_id == model_id or self._holds(worker.gpu, model_id):
+            return False
+        size, own = (self._cards[each].vram_bytes or 0 for each in (model_id, worker.model_id))
+        if not self._shares_gpus:
+            return worker.gpu.memory_bytes >= size
+        free = next((free for gpu, free in rooms if gpu.gpu_id == worker.gpu.gpu_id), 0)
+        return free + own >= size
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -217,7 +273,7 @@ class Baseline:
             case CancelRequested(job_id=job_id):
                 return self._end_early(job_id, JobState.CANCELLED, "cancelled", now_s)
             case ReplicaRequested(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id):
-                self._workers[worker_id] = _Worker(worker_id, self._gpus[gpu_id], model_id, since_s=now_s)
+                self._workers[worker_id] = Worker(worker_id, self._gpus[gpu_id], model_id, since_s=now_s)
             case ReplicaStopRequested(worker_id=worker_id):
                 worker = self._workers.get(worker_id)
                 if worker is not None and not worker.is_stopping and worker.job_id is None:
@@ -279,6 +335,7 @@ class Baseline:
         if self._buyer is not None:
             self._buyer.note(now_s)
         if self._order is Order.EDF and not self._makes_it(job, now_s):
+            self._refused[job.request.model_id] = None
             error = Overloaded("It would be late.", code="deadline_unreachable", retry_after_s=10.0)
             return [RefuseJob(job_id=job.job_id, error=error)]
         job = replace(job, timeline=(Moment(state=JobState.PENDING, at_s=now_s),))
@@ -313,22 +370,23 @@ class Baseline:
 
     def _assign(self, now_s: float) -> list[Command]:
         """First in line first; who has no free worker of the right model is looked past."""
-        free: dict[ModelId, list[_Worker]] = {}
-        for worker in self._workers.values():
-            if worker.is_ready and not worker.is_stopping and worker.job_id is None:
-                free.setdefault(worker.model_id, []).append(worker)
+        busy = {worker.gpu.gpu_id for worker in self._workers.values() if worker.job_id is not None}
+        free = [w for w in self._workers.values() if w.is_ready and not w.is_stopping and w.gpu.gpu_id not in busy]
         commands: list[Command] = []
-        for job_id in list(self._line.values()[:LOOK_AHEAD]) if free or self._order is Order.SRTF else ():
+        served = sum(worker.is_pausing for worker in self._workers.values())  # those who wait for a pause under way
+        for job_id in list(self._line.values()[:LOOK_AHEAD]) if free or self._order in PAUSES else ():
             job = self._jobs[job_id]
-            if self._order is Order.EDF and self._is_doomed(job, now_s):
+            if self._order in DROPS_LATE and self._is_doomed(job, now_s):
+                self._refused[job.request.model_id] = None
                 commands += self._end_early(job_id, JobState.EXPIRED, "deadline_unreachable", now_s)
                 continue
-            workers = free.get(job.request.model_id)
-            if workers:
-                commands += self._dispatch(job, workers.pop(0), now_s)
-                if not workers:
-                    del free[job.request.model_id]
-            elif self._order is Order.SRTF:
+            worker = next((each for each in free if each.model_id == job.request.model_id), None)
+            if worker is not None:
+                commands += self._dispatch(job, worker, now_s)
+                free = [each for each in free if each.gpu.gpu_id != worker.gpu.gpu_id]
+            elif served > 0:
+                served -= 1
+            elif self._order in PAUSES:
                 commands += self._preempt_for(job, now_s)
         return commands
 
@@ -336,23 +394,37 @@ class Baseline:
         return job.deadline_at_s is not None and now_s + self._rest_s(job) > job.deadline_at_s
 
     def _preempt_for(self, job: Job, now_s: float) -> list[Command]:
-        """Pause the run of the same model with the longest rest, if that is longer than the whole of this job."""
-        mine = [w for w in self._workers.values() if w.model_id == job.request.model_id and w.job_id is not None]
-        if not mine or any(worker.is_pausing for worker in mine):
-            return []
-
-        def rest_s(worker: _Worker) -> float:
+        """Pause a run on a GPU that holds the job's model: for SRTF the one with the longest rest, if that is longer
+        than all of this job; for GenServe the clip with the highest slack."""
+        there = {w.gpu.gpu_id for w in self._workers.values() if w.model_id == job.request.model_id and w.is_ready}
+        found: list[tuple[float, WorkerId, Worker, Job]] = []
+        for worker in self._workers.values():
             held = self._jobs.get(worker.job_id) if worker.job_id is not None else None
-            return 0.0 if held is None else self._rest_s(held) - (now_s - worker.began_s)
-
-        longest = max(mine, key=lambda worker: (rest_s(worker), worker.worker_id))
-        held = self._jobs.get(longest.job_id) if longest.job_id is not None else None
-        if held is None or held.state is not JobState.RUNNING or rest_s(longest) <= self._rest_s(job) + 1.0:
+            if held is None or held.state is not JobState.RUNNING:
+                continue
+            if worker.is_pausing or worker.gpu.gpu_id not in there:
+                continue
+            rest_s = self._rest_s(held) - (now_s - worker.began_s)
+            if self._order is Order.SRTF and rest_s > self._rest_s(job) + 1.0:
+                found.append((rest_s, worker.worker_id, worker, held))
+            elif self._order is Order.GENSERVE and self._is_clip(held):
+                slack_s = (held.deadline_at_s or NO_DEADLINE_S) - now_s - rest_s
+                if not self._is_clip(job) or self._slack_s(job, now_s) < ROUND_S < slack_s:
+                    found.append((slack_s, worker.worker_id, worker, held))
+        if not found:
             return []
+        _, _, longest, held = max(found, key=lambda each: each[:2])
         longest.is_pausing = True
         return [PauseRun(worker_id=longest.worker_id, job_id=held.job_id, attempt=held.attempt)]
 
-    def _dispatch(self, job: Job, worker: _Worker, now_s: float) -> list[Command]:
+    def _is_clip(self, job: Job) -> bool:
+        return not self._cards[job.request.model_id].tasks.isdisjoint(CLIP_TASKS)
+
+    def _slack_s(self, job: Job, now_s: float) -> float:
+        """Seconds for which a waiting job can wait on and still meet its deadline."""
+        return (job.deadline_at_s or NO_DEADLINE_S) - now_s - self._rest_s(job)
+
+    def _dispatch(self, job: Job, worker: Worker, now_s: float) -> list[Command]:
         self._leave_line(job.job_id)
         job = replace(job.moved(JobState.DISPATCHED, now_s=now_s), attempt=job.attempt + 1)
         worker.job_id, worker.began_s, worker.is_pausing = job.job_id, now_s, False
@@ -389,7 +461,7 @@ class Baseline:
             return []
         return self._retry(job, worker, outcome, cause, now_s)
 
-    def _retry(self, job: Job, worker: _Worker, outcome: AttemptOutcome, cause: str, now_s: float) -> list[Command]:
+    def _retry(self, job: Job, worker: Worker, outcome: AttemptOutcome, cause: str, now_s: float) -> list[Command]:
         attempt = self._attempt(job, worker, outcome, now_s)
         if outcome is AttemptOutcome.ENGINE_FAILED:
             job = replace(job, failures=job.failures + 1)
@@ -426,6 +498,8 @@ class Baseline:
                 return (self._rest_s(job), job.sequence)
             case Order.EDF:
                 return (job.deadline_at_s or NO_DEADLINE_S, job.sequence)
+            case Order.GENSERVE:
+                return (self._slack_s(job, 0.0) + (CLIPS_AFTER_S if self._is_clip(job) else 0.0), job.sequence)
             case _:
                 assert_never(self._order)
 
@@ -478,13 +552,13 @@ class Baseline:
         job = self._jobs.get(job_id)
         return job if job is not None and job.attempt == attempt and job.state in states else None
 
-    def _release(self, job_id: JobId, attempt: int, now_s: float) -> _Worker | None:
+    def _release(self, job_id: JobId, attempt: int, now_s: float) -> Worker | None:
         worker = self._holders.pop((job_id, attempt), None)
         if worker is not None:
             worker.job_id, worker.is_pausing, worker.since_s = None, False, now_s
         return worker
 
-    def _attempt(self, job: Job, worker: _Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
+    def _attempt(self, job: Job, worker: Worker, outcome: AttemptOutcome, now_s: float) -> Attempt:
         return Attempt(
             job_id=job.job_id,
             number=job.attempt,

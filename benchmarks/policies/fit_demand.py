@@ -39,7 +39,7 @@ def observed(requests: Sequence[Request], gaps: Sequence[Gap], window: Window) -
                 yield signals, min(width_s, end_s - from_s), gap.until_s is not None and gap.until_s < from_s + width_s
             heapq.heappush(coming, (from_s + width_s, which))
         if request is not None:
-            demand.note(request.model_id, request.user, request.at_s)
+            demand.note(request.model_id, request.user, request.at_s, images=request.images)
             heapq.heappush(coming, (gaps[number].from_s, number))
 
 

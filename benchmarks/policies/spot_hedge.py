@@ -1,7 +1,7 @@
 """SpotHedge and its request-rate autoscaler, re-implemented from the paper and code of SkyServe, and two plain buyers.
 
 The autoscaler wants `ceil(requests per second / qps_per_gpu)` GPUs over a window of a minute, and follows once that has
-been more (`up_s`) or less (`down_s`) than its target for long enough. On top of that target:
+been more (`up_s`) or less (`down_s`) than its target for long enough, and at once from none. On top of that target:
 
     on_demand   buys it on demand
     spot_only   buys it on spot, wherever there is some, and has nothing while there is none
@@ -114,7 +114,7 @@ class Buyer:
         self._less_since_s = (now_s if less is None else less) if wanted < self.target else None
         has_been_more = self._more_since_s is not None and now_s - self._more_since_s >= policy.up_s
         has_been_less = self._less_since_s is not None and now_s - self._less_since_s >= policy.down_s
-        if has_been_more or has_been_less:
+        if has_been_more or has_been_less or not self.target:
             self.target = wanted
             self._more_since_s = self._less_since_s = None
 

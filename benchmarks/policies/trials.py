@@ -21,6 +21,10 @@ T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Student's t for 95% and 1, 2, ... degrees of freedom; 1.96 stands in beyond."""
 
 
+SHARED_GPUS = FleetPolicy(residents_max=8)
+"""Our fleet policy with the one setting that docs/how-to/models.md advises for large GPUs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the command line asks for. `gentd26` and `spot_dir` are None where the data is not there; `days` are counted
@@ -105,8 +109,10 @@ class Plot:
     is_low_good: bool = False
 
 
-def baseline(order: Order) -> Policy:
-    return Policy(make=lambda making: Baseline(order, making), policies=PolicySet(name=order.value))
+def baseline(order: Order, *, shares_gpus: bool = False) -> Policy:
+    return Policy(
+        make=lambda making: Baseline(order, making, shares_gpus=shares_gpus), policies=PolicySet(name=order.value)
+    )
 
 
 def the_policies(warm: tuple[str, ...]) -> dict[str, Policy]:
@@ -119,9 +125,10 @@ def the_policies(warm: tuple[str, ...]) -> dict[str, Policy]:
         scheduler=replace(scheduler, fairness_price=0.0, doomed_fraction=0.0, preempt_ratio=1e9, preemptions_max=0),
         fleet=FleetPolicy(always_warm=top, idle_ttl_s=300.0),
     )
-    found = {order.value if order is not Order.EDF else "edf_admission": baseline(order) for order in Order}
+    orders = (Order.FCFS, Order.SJF, Order.SRTF, Order.EDF)
+    found = {order.value if order is not Order.EDF else "edf_admission": baseline(order) for order in orders}
     found["textbook"] = Policy(make=Production, policies=textbook)
-    found["heliograph"] = Policy(make=Production, policies=PolicySet(name="heliograph"))
+    found["heliograph"] = Policy(make=Production, policies=PolicySet(name="heliograph", fleet=SHARED_GPUS))
     return found
 
 
@@ -157,9 +164,10 @@ def spot_tables(options: Options, seed: int) -> str:
 
 def market(options: Options, gpus: int, *, gpu: str = "A100-80G") -> str:
     """Fleet entries: up to `gpus` on demand, and as many on spot in every zone while it has any."""
-    groups = [f'{{ gpu = "{gpu}", count = {gpus}, term = "on_demand", zone = "o" }}']
+    groups = [f'{{ gpu = "{gpu}", count = {gpus}, gpus_per_node = 1, term = "on_demand", zone = "o" }}']
     groups += [
-        f'{{ gpu = "{gpu}", count = {gpus}, term = "spot", zone = "{zone}", availability = "{zone}" }}'
+        f'{{ gpu = "{gpu}", count = {gpus}, gpus_per_node = 1, term = "spot", zone = "{zone}", '
+        f'availability = "{zone}" }}'
         for zone in spot_zones(options)
     ]
     return ", ".join(groups)

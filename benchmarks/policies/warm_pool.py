@@ -1,9 +1,10 @@
 """Which models to keep loaded, on a real trace: `python -m benchmarks.policies.warm_pool FILE [--days FROM:TO]`.
 
 FILE is a trace in the format of gentd26 (alibaba/clusterdata, cluster-trace-v2026-GenAI; for study and research, so it
-is not shipped): a CSV with `gmt_create, groupId, exec_time_seconds, checkpoint_model_version_id` at least. Every model
-has one instance of its own and concurrency is ignored, so that only the time between two requests counts: a request
-whose model is not loaded is a cold start, and every second that a loaded model waits is an idle GPU-second.
+is not shipped): a CSV with `gmt_create, groupId, exec_time_seconds, checkpoint_model_version_id`, and
+`num_images_per_prompt` if there is one. Every model has one instance of its own and concurrency is ignored, so that
+only the time between two requests counts: a request whose model is not loaded is a cold start, and every second that a
+loaded model waits is an idle GPU-second.
 
 Policies see everything before the days that count, and nothing after the moment they decide. `heliograph` asks
 `worth_keeping`, the function of the fleet plan, every 30 s. `clairvoyant T` keeps a model exactly when its next request
@@ -37,12 +38,13 @@ TTL, CLAIRVOYANT = f"fixed TTL {TTL_S / 60:.0f} min", f"clairvoyant {TTL_S / 60:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One row: when it came, what for, by whom, and for how many seconds it held the GPU."""
+    """One row: when it came, what for, by whom, for how many seconds it held the GPU, and for how many pictures."""
 
     at_s: float
     model_id: ModelId
     user: str
     run_s: float
+    images: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ def read(path: Path) -> list[Request]:
                 model_id=ModelId(row["checkpoint_model_version_id"]),
                 user=row["groupId"],
                 run_s=float(row["exec_time_seconds"] or 0.0),
+                images=int(float(row.get("num_images_per_prompt") or 1)),
             )
             for row in csv.DictReader(file)
         ]
@@ -201,7 +204,7 @@ def heliograph(requests: Sequence[Request], gaps: Sequence[Gap], saved_s_worth: 
         before = current.get(request.model_id, -1)
         if before >= 0:
             spans[before] = [(0.0, gaps[before].length_s)]
-        demand.note(request.model_id, request.user, request.at_s)
+        demand.note(request.model_id, request.user, request.at_s, images=request.images)
         current[request.model_id] = number
         heapq.heappush(checks, (gaps[number].from_s, number))
     for which in current.values():

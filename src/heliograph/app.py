@@ -46,6 +46,7 @@ from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.housekeeping import keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.live import LiveFeed
@@ -83,6 +84,8 @@ GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
+PAUSE_S = 0.1
+"""What it costs a run of these workers to pause and to be taken up again: a few arrays through a socket and a file."""
 FAREWELL_S = 0.25
 """From the end of the last job to the end of open streams: time for its picture to get out."""
 
@@ -116,6 +119,7 @@ async def installation(
     `may_run_jobs` nothing is dispatched and no model is loaded. Raises
     `Unavailable` when another process runs on the same data directory, `InvalidRequest` for settings that cannot work.
     """
+    keep_jobs_s = _kept_s(settings)
     catalogue = read_catalogue(settings)
     presets = _presets(settings)
     engines = frozenset({EngineKind.ONNX, EngineKind.FAKE} if settings.fleet.testing_models else {EngineKind.ONNX})
@@ -220,6 +224,8 @@ async def installation(
         starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
+        if keep_jobs_s is not None and may_run_jobs:
+            await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
@@ -555,6 +561,7 @@ def _scheduler_policy(settings: Settings) -> SchedulerPolicy:
         attempts_max=queue.attempts_max,
         backoff_s=queue.backoff_s,
         reseeds_max=queue.reseeds_max,
+        pause_s=PAUSE_S,
         preview_every=settings.fleet.preview_every,
     )
 
@@ -576,6 +583,18 @@ def _reader(card: ModelCard) -> PromptReader:
             code="weights_missing",
         ) from error
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
+
+
+def _kept_s(settings: Settings) -> float | None:
+    """How long ended jobs are kept, None for ever. Raises `InvalidRequest` for less than a promise needs."""
+    keep_jobs_s = settings.store.keep_jobs_s
+    if keep_jobs_s is not None and keep_jobs_s < settings.gateway.idempotency_ttl_s:
+        raise InvalidRequest(
+            "setting store.keep_jobs_s: jobs must be kept for at least gateway.idempotency_ttl_s "
+            f"({settings.gateway.idempotency_ttl_s:g} s), so that an Idempotency-Key finds its job",
+            param="store.keep_jobs_s",
+        )
+    return keep_jobs_s
 
 
 async def open_store(settings: Settings, *, claims: bool) -> Store:

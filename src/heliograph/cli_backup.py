@@ -27,10 +27,10 @@ def backup_command(
     if as_json:
         typer.echo(json.dumps({"out": str(out), **asdict(manifest)}))
     else:
-        copied = "" if manifest.pictures is None else f" and {manifest.pictures:,} files of pictures"
+        copied = "" if manifest.pictures is None else f" and {manifest.pictures:,} picture file(s)"
         typer.echo(f"{sum(manifest.rows.values()):,} rows{copied} are in {out}")
     if manifest.pictures_missing:
-        typer.echo(f"heliograph: {manifest.pictures_missing} files of pictures are missing or damaged", err=True)
+        typer.echo(f"heliograph: {manifest.pictures_missing} picture file(s) missing or damaged", err=True)
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
@@ -47,5 +47,5 @@ def restore_command(
     else:
         typer.echo(f"{sum(manifest.rows.values()):,} rows of {source} are in place; start the server")
     if damaged:
-        typer.echo(f"heliograph: {damaged} files of pictures in {source} are damaged and were left out", err=True)
+        typer.echo(f"heliograph: {damaged} damaged picture file(s) in {source} left out", err=True)
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -100,7 +100,7 @@ def simulate_command(
             surroundings(folder),
             policies=policies,
             seed=seed,
-            clock_ns=time.perf_counter_ns,
+            clock_ns=time.thread_time_ns,
             check_every=CHECK_EVERY if check else 0,
             exact_ledger=check,
             progress=progress,

@@ -98,6 +98,7 @@ from heliograph.storage.store import (
     PutRefusal,
     PutWebhookMessage,
     Store,
+    TakeBack,
     Write,
 )
 
@@ -476,7 +477,8 @@ class Pipeline:
                     await self._store.commit(writes)
             except Unavailable as error:
                 self.problems["store"] = error
-                self._deferred = [*deferred, *self._deferred]
+                # Whether the transaction was carried out is not always known: what is refused is taken back.
+                self._deferred = [*deferred, *self._deferred, *_taken_back(turn)]
                 self._refuse_submissions(turn, error)
                 await asyncio.sleep(STORE_RETRY_S)
             else:
@@ -642,7 +644,9 @@ class Pipeline:
         """Keep what the commands to come will need of the event."""
         match event:
             case JobSubmitted(job=job) if self._demand is not None:
-                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+                request = job.request
+                asker = (job.tenant_id, job.end_user)
+                self._demand.note(request.model_id, asker, now_s, images=request.image_count)
             case ImagesReady(job_id=job_id, attempt=attempt, images=images):
                 self._images[(job_id, attempt)] = images
             case ClockTicked():
@@ -750,6 +754,15 @@ def _writes(records: Sequence[RecordJob | SaveJob], prices: PriceBook) -> list[W
         writes += [PutOutput(output=output) for output in record.outputs]
         writes += [PostLedger(lines=posting) for posting in _postings(record, prices)]
     return writes
+
+
+def _taken_back(turn: _Turn) -> list[Write]:
+    """What makes sure that nothing is left of the turn's submissions."""
+    taken_back: list[Write] = []
+    for job_id, letter in turn.submissions.items():
+        records = tuple(write.record for write in letter.writes if isinstance(write, PutIdempotency))
+        taken_back.append(TakeBack(job_id=job_id, records=records))
+    return taken_back
 
 
 def _newest(writes: Sequence[Write]) -> list[Write]:

@@ -202,7 +202,7 @@ class PipelineService:
         scope = (caller.tenant_id, submission.route, submission.idempotency_key)
         earlier = await self._earlier(submission, caller)
         if earlier is not None:
-            return await self.status(earlier, caller=caller)
+            return earlier
         if scope in self._in_flight:
             await asyncio.wait([self._in_flight[scope]])
             return await self.submit(submission, caller=caller)
@@ -212,8 +212,11 @@ class PipelineService:
         finally:
             self._in_flight.pop(scope).cancel()
 
-    async def _earlier(self, submission: Submission, caller: Caller) -> JobId | None:
-        """The job this idempotency key made within its lifetime. Raises `Conflict` when the body was another."""
+    async def _earlier(self, submission: Submission, caller: Caller) -> JobStatus | None:
+        """The job this idempotency key made within its lifetime, unless it was deleted since.
+
+        Raises `Conflict` when the body was another.
+        """
         assert submission.idempotency_key is not None
         record = await self._store.idempotency(caller.tenant_id, submission.route, submission.idempotency_key)
         if record is None or self._pipeline.now_s() - record.created_at_s > self._idempotency_ttl_s:
@@ -224,7 +227,10 @@ class PipelineService:
                 code="idempotency_mismatch",
                 param="Idempotency-Key",
             )
-        return record.job_id
+        try:
+            return await self.status(record.job_id, caller=caller)
+        except NotFound:
+            return None
 
     async def _accept(self, submission: Submission, caller: Caller) -> JobStatus:
         try:

@@ -221,6 +221,11 @@ class StoreSettings(Section):
         default=None,
         description="PostgreSQL database, postgresql://user@host:5432/name; by default SQLite in the data directory.",
     )
+    keep_jobs_s: float | None = Field(
+        default=None,
+        ge=3_600,
+        description="Ended jobs are deleted after so many seconds, with their pictures; by default nothing is deleted.",
+    )
 
 
 class DeliverySettings(Section):

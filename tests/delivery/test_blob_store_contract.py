@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 
 import pytest
 
@@ -90,3 +91,21 @@ async def test_many_puts_at_once_all_arrive(store: BlobStore) -> None:
     names = await asyncio.gather(*(store.put(data, suffix="png") for data in objects))
     assert [await store.read(name) for name in names] == objects
     assert len(set(names)) == 7
+
+
+async def test_names_are_listed_by_their_first_digits(store: BlobStore) -> None:
+    names = {await store.put(bytes([number]), suffix="png") for number in range(40)}
+    by_digits = {name: await store.names(name[:2]) for name in names}
+    assert all(name in listed for name, listed in by_digits.items())
+    assert {name for listed in by_digits.values() for name in listed} == names
+
+
+async def test_only_what_was_not_put_lately_is_deleted(store: BlobStore) -> None:
+    name = await store.put(DATA, suffix="png")
+    assert not await store.delete(name, before_s=time.time() - 60)
+    assert await store.read(name) == DATA
+    assert await store.delete(name, before_s=time.time() + 60)
+    assert await store.size(name) is None
+    assert not await store.delete(name, before_s=time.time() + 60)
+    assert await store.put(DATA, suffix="png") == name
+    assert await store.read(name) == DATA

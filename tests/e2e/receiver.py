@@ -19,7 +19,10 @@ class _Handler(BaseHTTPRequestHandler):
     file: Path
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            return  # the sender died in the middle of it
         line = json.dumps({"path": self.path, "headers": dict(self.headers), "body": body.decode()}) + "\n"
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, line.encode())

@@ -14,6 +14,12 @@ pytestmark = pytest.mark.e2e
 SLOW = '{"step_s": 0.05}'
 KEEP_OFTEN = {"HELIOGRAPH_FLEET__CHECKPOINT_EVERY_S": "0.2"}
 LONG_STEPS = 100
+BOTH_BUILT_IN = {
+    "HELIOGRAPH_FLEET__ALWAYS_WARM": '["helio-base", "helio-motion"]',
+    "HELIOGRAPH_FLEET__WORKERS": "1",
+    "HELIOGRAPH_FLEET__MODELS_PER_SLOT": "2",
+}
+"""Both models on the only slot, one of them at work at a time."""
 
 
 def kept(server: Server) -> list[Path]:
@@ -78,8 +84,25 @@ def test_what_has_not_ended_when_the_server_must_goes_on_after_its_restart(start
     assert steps_made(server) <= 20, "no step was made twice"
 
 
+def test_a_picture_does_not_wait_for_the_clip_of_another_model(tmp_path: Path) -> None:
+    server = Server(tmp_path / "data", BOTH_BUILT_IN)
+    try:
+        server.start()
+        eventually(lambda: len(server.worker_pids()) == 2, within_s=20, what="both models on the only slot")
+        clip = server.submit(model="helio-motion", prompt="a sailing boat at dawn", steps=40, n=6)
+        server.reaches(clip["id"], "running")
+        picture = server.finished(server.submit(model="helio-base", steps=2)["id"])
+        assert picture["status"] == "completed"
+        assert server.job(clip["id"])["completed_at"] is None, "the picture did not wait"
+        done = server.finished(clip["id"], within_s=60)
+    finally:
+        server.stop()
+    assert (done["status"], done["attempt"], len(done["outputs"])) == ("completed", 2, 6)
+    assert causes(server, clip["id"]).count("paused") == 1
+
+
 def test_a_long_run_on_the_only_worker_makes_way_for_a_short_one(start_server: StartServer, tmp_path: Path) -> None:
-    server = start_server(fake='{"step_s": 0.06}')
+    server = start_server(fake='{"step_s": 0.03}')
     server.finished(server.submit(steps=10)["id"])  # from now on it is known how long runs take
     long = server.submit(steps=LONG_STEPS, seed=7)
     eventually(lambda: (server.job(long["id"])["progress"] or {"step": 0})["step"] >= 3, within_s=10, what="step 3")

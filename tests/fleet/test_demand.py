@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.domain.ids import ModelId
-from heliograph.fleet.demand import BREAK_S, DAY_S, FADES_S, SITTINGS, WEIGHTS, Demand
+from heliograph.fleet.demand import BREAK_S, DAY_S, FADES_S, KINDS, WEIGHTS, Demand
 
 PAINTER, SKETCHER, SCULPTOR = ModelId("painter"), ModelId("sketcher"), ModelId("sculptor")
 MODELS = (PAINTER, SKETCHER, SCULPTOR)
-STAYING = len(FADES_S) * (len(SITTINGS) + 1)
 
 
 def demand_after(*requests: tuple[float, ModelId, str | None]) -> Demand:
@@ -66,6 +65,15 @@ def test_who_is_likely_to_stay(more: list[tuple[float, str]], less: list[tuple[f
         for requests in (more, less)
     ]
     assert staying[0] > 1.2 * staying[1]
+
+
+def test_who_asked_for_several_pictures_takes_longer_to_ask_again() -> None:
+    one, several = Demand(), Demand()
+    one.note(PAINTER, "ann", 0.0)
+    several.note(PAINTER, "ann", 0.0, images=4)
+    soon, late = ([demand.outlook(PAINTER, at_s).staying for demand in (one, several)] for at_s in (30.0, 400.0))
+    assert soon[0] > soon[1]
+    assert late[0] < late[1]
 
 
 def test_who_goes_on_to_another_model_no_longer_stays_and_may_come_back() -> None:
@@ -124,29 +132,34 @@ def test_a_request_changes_the_rate_at_once_although_rates_are_kept_for_a_second
 
 
 REQUESTS = st.lists(
-    st.tuples(st.floats(0.0, 300.0), st.sampled_from(MODELS), st.sampled_from(("ann", "bob", "cid"))), max_size=40
+    st.tuples(
+        st.floats(0.0, 300.0), st.sampled_from(MODELS), st.sampled_from(("ann", "bob", "cid")), st.integers(1, 2)
+    ),
+    max_size=40,
 )
 
 
 @given(steps=REQUESTS, later_s=st.floats(0.0, 600.0))
 def test_the_sums_are_what_adding_up_everybody_would_give(
-    steps: list[tuple[float, ModelId, str]], later_s: float
+    steps: list[tuple[float, ModelId, str, int]], later_s: float
 ) -> None:
-    demand, now_s, latest = Demand(), 0.0, dict[str, tuple[float, ModelId]]()
-    for wait_s, model_id, user in steps:
+    demand, now_s = Demand(), 0.0
+    for wait_s, model_id, user, images in steps:
         now_s += wait_s
-        demand.note(model_id, user, now_s)
-        latest[user] = (now_s, model_id)
+        demand.note(model_id, user, now_s, images=images)
     now_s += later_s
+    people = demand._users.values()
     for model_id in demand.models():
         signals = demand.signals(model_id, now_s)
         assert signals is not None
-        for number, tau_s in enumerate(FADES_S):
-            sizes = len(SITTINGS) + 1
-            found = sum(signals[number * sizes : (number + 1) * sizes])
-            there = sum(exp((at_s - now_s) / tau_s) for at_s, its_model in latest.values() if its_model == model_id)
-            assert found == pytest.approx(there, abs=1e-9)
         assert min(signals) >= 0.0
+        for number, tau_s in enumerate(FADES_S):
+            faded = [(user, exp((user.at_s - now_s) / tau_s)) for user in people if user.model_id == model_id]
+            for kind in range(KINDS):
+                there = sum(user.loyalty * share for user, share in faded if user.kind == kind)
+                assert signals[number * KINDS + kind] == pytest.approx(there, abs=1e-9)
+            there = sum(user.restlessness * share for user, share in faded)
+            assert demand._models[model_id].changes[number].at(now_s) == pytest.approx(there, abs=1e-9)
 
 
 def test_only_the_latest_people_are_remembered_and_the_forgotten_are_new() -> None:

@@ -423,6 +423,17 @@ def test_the_tightest_fit_is_taken_so_that_room_is_left_for_large_models() -> No
     ]
 
 
+def test_a_gpu_holds_a_model_once_and_others_are_loaded_beside_it_as_long_as_more_jobs_wait() -> None:
+    there = [a_replica("w0", gpu="gpu0", model="a", state=BUSY), a_replica("w1", gpu="gpu1", model="b", state=BUSY)]
+    queue = a_queue(a=a_line(pending=1, pending_s=1.0, replicas=1))
+    assert planned_with(None, a_fleet(*there, gpus=2), queue, now_s=0.0, residents_max=1) == []
+    assert planned_with(None, a_fleet(*there, gpus=2), queue, now_s=0.0, residents_max=2) == ["start a on gpu1"]
+    loading = a_fleet(*there, a_replica("w2", gpu="gpu1", model="a", state=LOADING), gpus=2)
+    assert planned_with(None, loading, queue, now_s=0.0, residents_max=2) == [], "one waits, one loads"
+    more = a_queue(a=a_line(pending=9, pending_s=999.0, replicas=2))
+    assert planned_with(None, loading, more, now_s=0.0, residents_max=9) == [], "both GPUs hold it"
+
+
 def test_as_many_idle_models_go_as_a_large_one_needs_and_no_more() -> None:
     gpus = [a_gpu("gpu0", memory_bytes=21_500), a_gpu("gpu1", memory_bytes=20_000)]
     replicas = [
@@ -576,8 +587,38 @@ def test_any_plan_keeps_to_the_capacity_and_comes_to_rest(
         stopped = {command.worker_id for command in commands if isinstance(command, StopReplica)}
         for replica in fleet.replicas:
             if replica.worker_id in stopped and replica.state is READY:
-                assert not work.of(replica.model_id).pending, "a model with queued work is not dropped while idle"
+                neighbours = [one for one in fleet.replicas if not set(one.gpu_ids).isdisjoint(replica.gpu_ids)]
+                waits_for_its_turn = any(one.state is BUSY for one in neighbours)
+                is_idle = not work.of(replica.model_id).pending
+                assert is_idle or waits_for_its_turn, "a model with queued work is not dropped while idle"
         fleet = carried_out(fleet, commands, now_s=now_s, residents_max=residents_max)
         if not commands:
             return
     raise AssertionError("asked again and again, the plan always wants something else")
+
+
+# --- turns on a GPU that several models share -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("now_s", "commands"), [(14.9, []), (15.0, ["stop w1", "stop w0"])])
+def test_all_who_share_a_gpu_give_way_to_one_that_needs_the_whole_of_it(now_s: float, commands: list[str]) -> None:
+    """Found by a state machine: where all of them always had work, it waited for ever."""
+    cards = {
+        card.model_id: card
+        for card in (a_card("a", vram_bytes=4_000), a_card("b", vram_bytes=4_000), a_card("whole", vram_bytes=10_000))
+    }
+    fleet = a_fleet(
+        a_replica("w0", gpu="gpu0", model="a", state=BUSY),
+        a_replica("w1", gpu="gpu0", model="b", state=READY),
+    )
+    queue = a_queue(a=a_line(replicas=1), b=a_line(replicas=1), whole=a_line())
+    policy = FleetPolicy(residents_max=2, patience_s=15.0)
+    assert in_words(list(plan(fleet, queue, cards, policy, now_s=now_s))) == commands
+
+
+def test_models_that_wait_are_looked_at_by_whose_turn_it_is() -> None:
+    queue = a_queue(
+        a=replace(a_line(since_s=1.0), turn_since_s=9.0),  # its owner was just served, by another model
+        b=replace(a_line(since_s=3.0), turn_since_s=3.0),
+    )
+    assert planned(a_fleet(gpus=1), queue) == ["start b on gpu0"]

@@ -287,6 +287,28 @@ async def test_a_client_that_hangs_up_takes_its_job_along(
     assert service.cancelled == ([JOB] if is_cancelled else [])
 
 
+async def test_a_client_that_reads_nothing_gets_the_newest_and_not_a_backlog() -> None:
+    """Forty previews of a megabyte each are shown while it does not read; the server keeps hardly any of them."""
+    gateway = slow_gateway()
+    service = gateway.service
+    async with gateway.server() as url, httpx.AsyncClient(base_url=url) as client:
+        await client.post("/v1/jobs", json=ASK)
+        port = int(url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
+        writer.write(b"GET /v1/jobs/job_1/events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await service.first_watched()
+        for number in range(40):
+            service.step(JOB, 1 + number % 9, preview=b"%03d" % number + bytes(750_000))
+            await service.settle()
+        service.complete(JOB)
+        text = (await reader.read(-1)).decode()
+        writer.close()
+    previews = [base64.b64decode(part[:4]).decode() for part in text.split('"b64":"')[1:]]
+    assert 1 <= len(previews) < 25, "what the network's own buffers held, and the newest"
+    assert previews[-1] == "039"
+    assert text.rindex("event: done") > text.rindex("event: preview")
+
+
 # --- OpenAI: streams -------------------------------------------------------------------------------------------------
 
 

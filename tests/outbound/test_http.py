@@ -1,9 +1,11 @@
 """Guarded calls against a real server on this machine."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,7 @@ Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def receiver(handler: Handler) -> AsyncIterator[int]:
+async def receiver(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server that reads one request's head and body and lets `handler` answer; gives its port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,7 +36,7 @@ async def receiver(handler: Handler) -> AsyncIterator[int]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -103,6 +105,31 @@ async def test_nothing_is_sent_to_an_address_that_is_not_allowed(addresses: list
 async def test_an_allowed_address_among_others_is_the_one_that_is_called() -> None:
     async with receiver(answering(b"HTTP/1.1 204 No Content\r\n\r\n")) as port:
         assert (await call(port, addresses=["169.254.169.254", "127.0.0.1"])).status == 204
+
+
+CERTIFICATES = Path(__file__).parent / "certificates"
+"""Of `receiver.example`, signed by an authority nobody else knows; good for a hundred years from 2026."""
+
+
+@pytest.mark.parametrize(("host", "status"), [("receiver.example", 200), ("other.example", None)])
+async def test_a_certificate_is_checked_against_the_name_and_not_the_address(host: str, status: int | None) -> None:
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        return (ip_address("127.0.0.1"),)
+
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERTIFICATES / "receiver.pem", CERTIFICATES / "receiver.key")
+    names: list[str | None] = []
+    tls.sni_callback = lambda _socket, name, _context: names.append(name)
+    trust = ssl.create_default_context(cafile=CERTIFICATES / "authority.pem")
+    outbound = OutboundHttp(HERE, user_agent="t", resolve=resolve, trust=trust)
+    async with receiver(answering(b"HTTP/1.1 200 OK\r\n\r\n"), tls=tls) as port:
+        destination = checked_url(f"https://{host}:{port}/", HERE, param="url")
+        reply = await outbound.call(destination, method="POST", headers={}, timeout_s=5, bytes_max=10)
+    await outbound.close()
+    assert reply.status == status
+    assert names == [host]
+    if status is None:
+        assert "certificate" in (reply.reason or "").lower()
 
 
 async def test_redirects_are_not_followed() -> None:

@@ -10,7 +10,7 @@ from heliograph.domain.tiers import Tier
 from heliograph.scheduling import Profiles, Scheduler
 from heliograph.scheduling.deadlines import ROOM_S_UNBOUNDED, outlook
 from heliograph.scheduling.fairness import Held, Place
-from heliograph.scheduling.pending import TURN_EVERY, PendingLine
+from heliograph.scheduling.pending import TURN_EVERY, PendingLine, choose_among
 from heliograph.scheduling.profiles import FINISH_S_PRIOR
 from heliograph.scheduling.scheduler import OVERDUE_MAX
 from tests.builders import (
@@ -42,14 +42,30 @@ def due(name: str, latest_start_s: float, estimate_s: float = 10.0, *, weight: f
         pytest.param([], 1, None, ROOM_S_UNBOUNDED, id="there are none"),
         pytest.param([due("a", 5.0)], 1, "a", 5.0, id="one with time to spare"),
         pytest.param([due("a", 5.0), due("b", 12.0)], 1, "a", 2.0, id="the second is tighter"),
-        pytest.param([due("a", 5.0), due("b", 12.0)], 2, "a", 5.0, id="two workers are twice as fast"),
+        pytest.param([due("a", 5.0), due("b", 12.0)], 2, "a", ROOM_S_UNBOUNDED, id="another worker can do both"),
+        pytest.param([due("a", 5.0), due("b", 8.0)], 2, "a", 6.0, id="another worker can do one"),
         pytest.param([due("a", 0.0, 20.0), due("b", 12.0, 5.0)], 1, "b", 12.0, id="the dearest is given up"),
         pytest.param([due("a", 0.0, 20.0, weight=9.0), due("b", 12.0, 5.0)], 1, "a", 0.0, id="unless it is worth more"),
         pytest.param([due("a", 0.0), due("b", 5.0, sequence=1)], 1, "a", 0.0, id="of equals the younger is given up"),
     ],
 )
 def test_the_outlook(places: list[Place], servers: int, first: str | None, room_s: float) -> None:
-    found = outlook(places, servers=servers, now_s=0.0)
+    found = outlook(places, free_in_s=[0.0] * servers, now_s=0.0)
+    assert (found.first and found.first.job_id, found.room_s) == (first, pytest.approx(room_s))
+
+
+@pytest.mark.parametrize(
+    ("free_in_s", "first", "room_s"),
+    [
+        pytest.param([0.0, 0.0], "a", ROOM_S_UNBOUNDED, id="the other is free as well"),
+        pytest.param([0.0, 4.0], "a", 6.0, id="the other is free in time for one"),
+        pytest.param([7.0, 0.0], "a", 3.0, id="the other is hardly"),
+        pytest.param([9.0, 9.0], None, ROOM_S_UNBOUNDED, id="none is in time"),
+        pytest.param([9.0, 9.0, 0.0], "a", 2.0, id="this one does both"),
+    ],
+)
+def test_the_outlook_knows_when_the_others_are_free(free_in_s: list[float], first: str | None, room_s: float) -> None:
+    found = outlook([due("a", 5.0, 6.0), due("b", 8.0, 6.0)], free_in_s=free_in_s, now_s=0.0)
     assert (found.first and found.first.job_id, found.room_s) == (first, pytest.approx(room_s))
 
 
@@ -68,7 +84,7 @@ def test_on_one_worker_no_schedule_keeps_more(jobs: list[tuple[int, int]]) -> No
         best = max(best, len(subset) if can_be_kept(subset) else 0)
     kept, now_s, left = 0, 0.0, places
     while left:
-        first = outlook(left, servers=1, now_s=now_s).first
+        first = outlook(left, free_in_s=[0.0], now_s=now_s).first
         if first is None:
             break
         left = [place for place in left if place is not first]
@@ -101,7 +117,7 @@ def a_line(*places: Place) -> PendingLine:
 @pytest.mark.parametrize(("now_s", "first"), [(0.0, "turn"), (40.0, "turn"), (40.1, "pressed"), (60.0, "pressed")])
 def test_a_deadline_moves_a_job_up_once_there_is_no_room_for_others(now_s: float, first: str) -> None:
     line = a_line(a_place("turn", estimate_s=20.0), due("pressed", 60.0, sequence=1))
-    assert line.choose(servers=1, now_s=now_s) == first
+    assert line.choose(free_in_s=lambda: [0.0], now_s=now_s) == first
 
 
 def test_deadlines_leave_every_fourth_choice_to_those_without() -> None:
@@ -110,17 +126,44 @@ def test_deadlines_leave_every_fourth_choice_to_those_without() -> None:
         line.add(due(f"due{index}", 0.0, sequence=1 + index))
     order = []
     for _ in range(TURN_EVERY):
-        job_id = line.choose(servers=1, now_s=0.0)
+        job_id = line.choose(free_in_s=lambda: [0.0], now_s=0.0)
         assert job_id is not None
         line.serve(job_id, now_s=0.0)
         order.append(job_id)
     assert order == ["due0", "due1", "due2", "patient"]
 
 
+def test_lines_that_share_workers_are_one() -> None:
+    lines = [a_line(due("late", 30.0)), a_line(due("soon", 20.0, sequence=1), a_place("turn", sequence=2))]
+    order = []
+    for _ in range(3):
+        found = choose_among(lines, free_in_s=lambda: [0.0], now_s=15.0)
+        assert found is not None
+        line, job_id = found
+        line.serve(job_id, now_s=15.0)
+        order.append(job_id)
+    assert order == ["soon", "late", "turn"]
+    assert choose_among(lines, free_in_s=lambda: [0.0], now_s=15.0) is None
+
+
+def test_deadlines_of_another_line_leave_a_choice_to_those_without() -> None:
+    patient, pressed = a_line(a_place("patient")), a_line(*(due(f"due{n}", 0.0, sequence=n) for n in range(9)))
+    order = []
+    for _ in range(TURN_EVERY):
+        found = choose_among([patient, pressed], free_in_s=lambda: [0.0], now_s=0.0)
+        assert found is not None
+        line, job_id = found
+        line.serve(job_id, now_s=0.0)
+        if line is pressed:
+            patient.passed_over()
+        order.append(job_id)
+    assert order == ["due0", "due1", "due2", "patient"]
+
+
 def test_whoever_is_held_back_does_not_press() -> None:
     line = a_line(a_place("turn", tenant="zeta"), due("pressed", 0.0, sequence=1))
-    assert line.choose(servers=1, now_s=0.0, held=Held(tenants={TenantId("acme")})) == "turn"
-    assert line.choose(servers=1, now_s=0.0, held=Held(tiers=set(Tier))) is None
+    assert line.choose(free_in_s=lambda: [0.0], now_s=0.0, held=Held(tenants={TenantId("acme")})) == "turn"
+    assert line.choose(free_in_s=lambda: [0.0], now_s=0.0, held=Held(tiers=set(Tier))) is None
 
 
 # --- in the scheduler ------------------------------------------------------------------------------------------------

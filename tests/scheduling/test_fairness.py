@@ -32,7 +32,7 @@ def served(line: PendingLine, number: int, *, now_s: float = 0.0) -> list[JobId]
     """Who runs when one worker takes `number` jobs one after another."""
     order: list[JobId] = []
     for _ in range(number):
-        job_id = line.choose(servers=1, now_s=now_s)
+        job_id = line.choose(free_in_s=lambda: [0.0], now_s=now_s)
         assert job_id is not None
         line.serve(job_id, now_s=now_s)
         order.append(job_id)

@@ -146,7 +146,7 @@ def test_the_line_is_a_sorted_list(keys: list[float], seed: int) -> None:
     assert [line.ahead_s(job_id) for job_id in expected] == [2.0 * index for index in range(len(expected))]
     assert (len(line), line.total_s) == (len(expected), 2.0 * len(expected))
     for job_id in expected:
-        assert line.choose(servers=1, now_s=0.0) == job_id
+        assert line.choose(free_in_s=lambda: [0.0], now_s=0.0) == job_id
         line.serve(job_id, now_s=-1e9)
     assert line.total_s == 0.0
 

@@ -7,7 +7,7 @@ import pytest
 from heliograph.domain.commands import Command, Dispatch, RecordJob
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import Event
-from heliograph.domain.ids import WorkerId
+from heliograph.domain.ids import JobId, WorkerId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way
@@ -74,6 +74,22 @@ def with_a_long_run(scheduler: Scheduler, **fields: object) -> Scheduler:
         pytest.param({"offset_s": 101.0}, {}, 0, False, id="the run has more right to go on"),
         pytest.param({"offset_s": 101.0, "latest_start_s": 99.0}, {}, 0, True, id="unless a deadline would pass"),
         pytest.param({"offset_s": 101.0, "latest_start_s": 100.0}, {}, 0, False, id="which it would not"),
+        pytest.param(
+            {"estimate_s": 60.0, "latest_start_s": 9.0}, {"latest_start_s": 61.0}, 9, True, id="who has time gives it"
+        ),
+        pytest.param(
+            {"estimate_s": 60.0, "latest_start_s": 9.0}, {"latest_start_s": 60.9}, 0, False, id="who has not keeps it"
+        ),
+        pytest.param(
+            {"weight": 1.0, "latest_start_s": 9.0},
+            {"weight": 3.0, "latest_start_s": 9.0},
+            0,
+            True,
+            id="also where the run is worth more, for its deadline holds",
+        ),
+        pytest.param(
+            {"latest_start_s": 1.0}, {"estimate_s": 3.9, "latest_start_s": 9.0}, 0, False, id="not worth a pause"
+        ),
     ],
 )
 def test_when_a_run_makes_way(newcomer: dict[str, float], run: dict[str, float], pauses: int, is_paused: bool) -> None:
@@ -156,6 +172,39 @@ def test_replicas_of_one_gpu_pause_for_one_another() -> None:
     assert in_words(play(scheduler, icon))[-1] == "w0 pauses film#1"
     assert in_words(play(scheduler, run_paused("film")))[-1] == "w1 runs icon#1"
     assert in_words(play(scheduler, images_ready("icon")))[-1] == "w0 runs film#2"
+
+
+def test_what_the_other_models_of_a_shared_gpu_have_to_do_is_part_of_the_expected_time() -> None:
+    scheduler = a_resuming_scheduler(preemptions_max=0)
+    play(scheduler, replica_requested("w1", gpu="gpu0", model="another"), worker_ready("w1"))
+
+    def eta_s() -> float:
+        view = scheduler.view(JobId("mine"), now_s=0.0)
+        assert view is not None
+        assert view.eta_s is not None
+        return view.eta_s
+
+    play(scheduler, submitted("running", request=seconds(9, model="another")))
+    play(scheduler, submitted("mine", request=seconds(5), sequence=2))
+    alone_s = eta_s()
+    assert alone_s > 9 + 5, "another model's run has the GPU"
+    play(scheduler, submitted("theirs", request=seconds(3, model="another"), sequence=1))
+    assert eta_s() == pytest.approx(alone_s + 3), "and so has its line, as far as it comes first"
+    play(scheduler, submitted("later", request=seconds(7, model="another"), sequence=3))
+    assert eta_s() < alone_s + 3 + 7
+
+
+def test_a_shared_gpu_goes_to_the_nearest_deadline_of_all_its_models() -> None:
+    scheduler = a_resuming_scheduler()
+    play(scheduler, replica_requested("w1", gpu="gpu0", model="another"), worker_ready("w1"))
+    play(
+        scheduler,
+        submitted("first", request=seconds(9)),
+        submitted("own", request=seconds(5), deadline_at_s=40.0, sequence=1),
+        submitted("other", request=seconds(5, model="another"), deadline_at_s=20.0, sequence=2),
+    )
+    assert in_words(play(scheduler, images_ready("first"), now_s=9.0))[-1] == "w1 runs other#1"
+    assert in_words(play(scheduler, images_ready("other"), now_s=14.0))[-1] == "w0 runs own#1"
 
 
 @pytest.mark.parametrize(

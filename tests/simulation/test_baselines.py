@@ -1,16 +1,18 @@
 """The baselines of the benchmarks: they lose nobody either, and keep the relations the literature reports."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from benchmarks.policies.__main__ import AXES, arguments_of
 from benchmarks.policies.axes import SIMULATED
 from benchmarks.policies.baselines import Baseline, Order
+from benchmarks.policies.loads import at_load, offered_load
 from benchmarks.policies.page import drawing, promise_row
 from benchmarks.policies.trials import Figure, Plot, Promise
 from benchmarks.report import Bar
 
-from heliograph.simulation import simulate
+from heliograph.simulation import parse_scenario, simulate
 from heliograph.simulation.decider import Making
 from tests.simulation.test_simulate import FAULTS, SPOT, STORM, accounted
 from tests.simulation.worlds import a_scenario, around
@@ -24,9 +26,9 @@ tiers = { standard = 1 }
 """
 
 
-def making(order: Order):
+def making(order: Order, *, shares_gpus: bool = False):
     def make(parts: Making) -> Baseline:
-        return Baseline(order, parts)
+        return Baseline(order, parts, shares_gpus=shares_gpus)
 
     return make
 
@@ -42,7 +44,8 @@ def test_nobody_is_lost(order: Order, seed: int) -> None:
         workload="cancels = 0.1\n" + MIXED,
         more="deadlines = true",
     )
-    report = simulate(file, around(), make_decider=making(order), check_every=1, exact_ledger=True)
+    decider = making(order, shares_gpus=seed > 1)
+    report = simulate(file, around(), make_decider=decider, check_every=1, exact_ledger=True)
     assert accounted(report) == report.jobs
     assert report.overall.on_time > 0
     assert report.overall.unfinished == 0
@@ -82,6 +85,51 @@ def test_admission_keeps_more_deadlines_and_says_no_to_the_rest() -> None:
     assert edf.attainment > fcfs.attainment
     assert edf.refused > 0
     assert edf.expired + edf.late < fcfs.expired + fcfs.late
+
+
+CLIPS = """
+name = "pictures and clips"
+duration_s = 1500
+deadlines = true
+target_stretch = 3
+fleet = [{ gpu = "H100", count = 2 }]
+[targets.image]
+standard = 4
+[targets.video]
+standard = 60
+[[workload]]
+rate_per_hour = 100
+models = { sdxl-base = 0.5, z-image-turbo = 0.5 }
+tiers = { standard = 1 }
+[[workload]]
+rate_per_hour = 50
+models = { "wan2.1-t2v-1.3b" = 1 }
+steps = { 10 = 0.5, 50 = 0.5 }
+tiers = { standard = 1 }
+"""
+
+
+def with_clips(order: Order, *, load: float, seed: int = 1):
+    file = at_load(parse_scenario(CLIPS, origin="clips"), load)
+    report = simulate(file, around(), seed=seed, make_decider=making(order, shares_gpus=True), check_every=20)
+    return report, {group.kind: group.attainment for group in report.groups if group.tier == "all"}
+
+
+def test_on_pictures_and_clips_srtf_keeps_more_than_fcfs_and_genserve_keeps_the_pictures() -> None:
+    (_, fcfs), (_, srtf), (paused, genserve) = (
+        with_clips(order, load=1.0) for order in (Order.FCFS, Order.SRTF, Order.GENSERVE)
+    )
+    assert srtf["all"] > fcfs["all"]
+    assert genserve["image"] > fcfs["image"] + 0.2
+    assert paused.attempts["paused"] > 0
+
+
+def test_a_load_of_one_is_all_the_gpus_can_do() -> None:
+    file = parse_scenario(CLIPS, origin="clips")
+    assert [offered_load(at_load(file, load)) for load in (0.5, 1.0)] == pytest.approx([0.5, 1.0])
+    only = replace(file.scenario.workload[0], models={"sdxl-base": 1.0}, rate_per_hour=3600.0)
+    alone = replace(file, scenario=replace(file.scenario, workload=(only,)))
+    assert offered_load(alone) == pytest.approx(2.496 / 30 * 50 / 2), "50 steps, one a second, two GPUs"
 
 
 def test_the_page_says_what_was_missed_and_draws_every_policy() -> None:

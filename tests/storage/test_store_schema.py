@@ -1,6 +1,5 @@
 """The schema that the migrations make, and when they run."""
 
-import json
 import re
 import sqlite3
 import subprocess
@@ -10,21 +9,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic.command import upgrade
-from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
 
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobId
 from heliograph.storage import queries, schema
 from heliograph.storage.schema import REVISIONS, ensure_sqlite_schema
-from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.sqlite_connection import connect
 from heliograph.storage.statements import statements_of
-from heliograph.storage.store import PutOutput, Write
-from tests.storage.stored_samples import FITS, a_job, a_posting, an_output
+from heliograph.storage.store import Write
+from tests.storage.stored_samples import a_job, a_posting
 
 QUERIES = {name: sql for name, sql in vars(queries).items() if name.isupper()} | {
     "post_ledger(2)": queries.post_ledger(2)
@@ -85,96 +78,6 @@ def test_a_migration_happens_wholly_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError, match="refusals already exists"):
         ensure_sqlite_schema(path)
     assert schema_of(path) == before
-
-
-def database_of_revision(path: Path, revision: str) -> None:
-    """What a release of that revision left behind."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(schema.__file__).parent / "migrations"))
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        upgrade(config, revision)
-
-
-JOB_OF_0001 = {
-    "sequence": 1,
-    "job_id": "job-1",
-    "tenant_id": "ada",
-    "tier": "pro",
-    "model_id": "painter",
-    "state": "completed",
-    "attempt": 1,
-    "created_at_s": 1.5,
-    "finished_at_s": 2.5,
-    "data": json.dumps(
-        {
-            "timeline": [["pending", 1.5], ["completed", 2.5]],
-            "request": {
-                "prompt": "a mill",
-                "width_px": 128,
-                "height_px": 96,
-                "steps": 8,
-                "guidance": 3.5,
-                "seed": 7,
-                "image_count": 1,
-            },
-        }
-    ),
-}
-OUTPUT_OF_0001 = {
-    "output_id": "out-1",
-    "job_id": "job-1",
-    "tenant_id": "ada",
-    "position": 0,
-    "created_at_s": 2.5,
-    "data": json.dumps(
-        {
-            "blob": "aa.png",
-            "sha256": "aa",
-            "size_bytes": 9,
-            "output_format": "png",
-            "width_px": 128,
-            "height_px": 96,
-            "seed": 7,
-            "thumbnail_blob": "bb.webp",
-            "verdict": {"decision": "accept", "reasons": []},
-        }
-    ),
-}
-
-
-async def test_a_database_of_the_first_release_is_upgraded_and_keeps_its_pictures(tmp_path: Path) -> None:
-    path = tmp_path / "heliograph.db"
-    database_of_revision(path, "0001")
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for table, row in (("jobs", JOB_OF_0001), ("outputs", OUTPUT_OF_0001)):
-            names = ", ".join(row)
-            places = ", ".join(f":{name}" for name in row)
-            connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", row)
-    store = await SqliteStore.open(path)
-    try:
-        stored = await store.job(JobId("job-1"))
-        assert stored is not None
-        (old,) = stored.outputs
-        assert (stored.job.request.prompt, stored.job.request.upscale, old.blob) == ("a mill", 1, "aa.png")
-        assert old.alignment is None
-        new = an_output(stored.job, 1)
-        await store.commit([PutOutput(output=new)])
-        assert await store.output(new.output_id) == new
-    finally:
-        await store.close()
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISIONS[-1],)]
-        scores = "SELECT output_id, alignment FROM outputs ORDER BY position"
-        assert connection.execute(scores).fetchall() == [("out-1", None), ("job-1-1", FITS.score)]
-
-
-def test_an_upgraded_database_has_the_schema_of_a_fresh_one(tmp_path: Path, database: Path) -> None:
-    path = tmp_path / "old.db"
-    database_of_revision(path, "0001")
-    ensure_sqlite_schema(path)
-    assert schema_of(path) == schema_of(database)
 
 
 def explain(connection: sqlite3.Connection, how: str, name: str) -> list[sqlite3.Row]:

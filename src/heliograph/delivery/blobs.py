@@ -17,3 +17,14 @@ class BlobStore(Protocol):
     async def read(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """`length` bytes from `start` (to the end when None). Raises `NotFound` for an unknown name."""
         ...
+
+    async def names(self, digits: str) -> tuple[str, ...]:
+        """The objects whose names begin with `digits`, two hexadecimal ones."""
+        ...
+
+    async def delete(self, name: str, *, before_s: float) -> bool:
+        """Delete an object that was last put before a time, in seconds since the epoch, even if it was there already.
+
+        False when there is none, or it was put again since.
+        """
+        ...

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import itertools
 import os
+import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ class DiskBlobStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._numbers = itertools.count()
+        self._choosing = threading.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
         with _medium_errors(root):
             for number in range(256):
@@ -59,6 +61,14 @@ class DiskBlobStore:
         assert start >= 0, "a range starts at 0 or later"
         return await self._run(lambda: self._read(name, start, length))
 
+    async def names(self, digits: str) -> tuple[str, ...]:
+        """The objects whose names begin with `digits`, two hexadecimal ones."""
+        return await self._run(lambda: self._names(digits))
+
+    async def delete(self, name: str, *, before_s: float) -> bool:
+        """Delete an object that was last put before a time. False when there is none, or it was put again since."""
+        return await self._run(lambda: self._delete(name, before_s))
+
     def path(self, name: str) -> Path:
         """Where the object of that name is, or would be. Raises `NotFound` for what cannot be a name."""
         if not is_blob_name(name):
@@ -76,7 +86,11 @@ class DiskBlobStore:
         name = blob_name(hashlib.sha256(data).hexdigest(), suffix)
         target = self.path(name)
         with _medium_errors(self._root):
-            if not target.exists():
+            with self._choosing:  # so that `delete` sees either no file or that it was just put
+                is_there = target.exists()
+                if is_there:
+                    os.utime(target)
+            if not is_there:
                 self._write(data, target)
             # Also for a blob that was there: another thread may have renamed it a moment ago and not synced yet.
             _fsync_folder(target.parent)
@@ -113,6 +127,22 @@ class DiskBlobStore:
                     return file.read(-1 if length is None else length)
             except FileNotFoundError as missing:
                 raise NotFound("there is no such picture", param="name") from missing
+
+    def _names(self, digits: str) -> tuple[str, ...]:
+        assert len(digits) == 2, "objects lie in folders of two digits"
+        with _medium_errors(self._root):
+            return tuple(path.name for path in (self._root / digits).iterdir() if is_blob_name(path.name))
+
+    def _delete(self, name: str, before_s: float) -> bool:
+        path = self.path(name)
+        with _medium_errors(self._root), self._choosing:
+            try:
+                if path.stat().st_mtime >= before_s:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
 
     def _sweep(self) -> None:
         oldest_kept_s = time.time() - _ABANDONED_AFTER_S

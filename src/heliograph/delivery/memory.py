@@ -1,6 +1,7 @@
 """Pictures in memory: the twin of `disk.py` for tests, demos and the simulator. Unbounded; gone with the process."""
 
 import hashlib
+import time
 
 from heliograph.delivery.names import blob_name
 from heliograph.domain.errors import NotFound
@@ -11,11 +12,13 @@ class MemoryBlobStore:
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
+        self._put_at_s: dict[str, float] = {}
 
     async def put(self, data: bytes, *, suffix: str) -> str:
         """Store `data` and return its name."""
         name = blob_name(hashlib.sha256(data).hexdigest(), suffix)
         self._blobs[name] = data
+        self._put_at_s[name] = time.time()
         return name
 
     async def size(self, name: str) -> int | None:
@@ -30,6 +33,17 @@ class MemoryBlobStore:
         if data is None:
             raise NotFound("there is no such picture", param="name")
         return data[start:] if length is None else data[start : start + length]
+
+    async def names(self, digits: str) -> tuple[str, ...]:
+        """The objects whose names begin with `digits`, two hexadecimal ones."""
+        return tuple(name for name in self._blobs if name.startswith(digits))
+
+    async def delete(self, name: str, *, before_s: float) -> bool:
+        """Delete an object that was last put before a time. False when there is none, or it was put again since."""
+        if name not in self._blobs or self._put_at_s[name] >= before_s:
+            return False
+        del self._blobs[name]
+        return True
 
     async def close(self) -> None:
         """Forget everything."""

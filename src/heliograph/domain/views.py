@@ -99,7 +99,8 @@ class Alternative:
 class ModelQueue:
     """Open work of one model.
 
-    `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`.
+    `pending` jobs wait with an estimated `pending_s` GPU-seconds; the next of them since `waiting_since_s`. Its owner
+    has been waiting for a turn, of this model or of others that want the same GPUs, since `turn_since_s`.
     `off_spot_pending` of them may not run on spot GPUs. `running_s`
     GPU-seconds are left on `replicas` workers. The last `load_failures` loads in a row failed, the latest at
     `load_failed_at_s`; one load is expected to take `load_s`. `trust` is by how much a promise to a newcomer should be
@@ -109,6 +110,7 @@ class ModelQueue:
     pending: int = 0
     pending_s: float = 0.0
     waiting_since_s: float | None = None
+    turn_since_s: float | None = None
     running_s: float = 0.0
     replicas: int = 0
     load_s: float = 0.0

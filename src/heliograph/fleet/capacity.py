@@ -15,8 +15,9 @@ load a replacement), and every GPU already in a zone makes it dearer by `spread`
 rests for `zone_rest_s`.
 
 Hysteresis: more is bought once the need has exceeded what there is for `up_s`, at once when it does by half; GPUs are
-returned once there was less need for `down_s`, and only idle ones, the dearest first, the reserved ones never. Without
-need everything that is not reserved goes. Nothing is bought beyond `gpus_max` or the budget per hour.
+returned once there was less need for `down_s`, and only idle ones, the dearest first, the reserved ones never. When
+nothing is left to do and no request is expected within `quiet_s` (without a forecast: none has come for so long),
+everything that is not reserved goes. Nothing is bought beyond `gpus_max` or the budget per hour.
 
 With no offers there is nothing to buy: on a machine of one's own this decides nothing.
 """
@@ -31,8 +32,6 @@ from heliograph.domain.money import Micros
 from heliograph.domain.views import Gpu, Market
 
 HOUR_S = 3_600.0
-NOTHING = 0.02
-"""A load of less than so many GPUs is none."""
 LOSSES_PER_HOUR_PRIOR, PRIOR_HOURS = 0.1, 4.0
 """What is thought of a zone before anything is known of it, and for how many GPU-hours of experience that stands."""
 
@@ -76,7 +75,8 @@ class CapacityView:
 class CapacityDemand:
     """Work in GPUs and GPU-seconds: what runs, what waits, and the part of both that may not run on spot.
 
-    `asked_s` counts the GPU-seconds of all work ever submitted; None where nobody counts.
+    `asked_s` counts the GPU-seconds of all work ever submitted; None where nobody counts. `rate` is the chance per
+    second that anything is asked for now; None without a forecast.
     """
 
     running: float = 0.0
@@ -84,6 +84,7 @@ class CapacityDemand:
     off_spot_running: float = 0.0
     off_spot_pending_s: float = 0.0
     asked_s: float | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +92,11 @@ class CapacityPolicy:
     """Bounds and times in seconds. `base` fixes the reserved GPUs; None reads them off the demand after `learn_s`.
 
     `headroom` and `on_demand_headroom` are GPUs beyond the offered load per square root of it, the one for all GPUs
-    together, the other where they are on demand for want of spot. The offered load is a mean that fades with `rate_s`;
-    `rush_s` is that of a second, nervous one that counts where it is `rush_factor` times as high. `memory_s` is how
-    far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None: none. `spot_spare` is the
-    share of spot GPUs bought on top, for those that will be taken back.
+    together, the other where they are on demand for want of spot; below 0 where most requests may wait. The offered
+    load is a mean that fades with `rate_s`; `rush_s` is that of a second, nervous one that counts where it is
+    `rush_factor` times as high. Without work nothing is held unless a request is expected within `quiet_s`.
+    `memory_s` is how far back the distribution of the need reaches. `micros_per_hour_max` is the budget, None:
+    none. `spot_spare` is the share of spot GPUs bought on top, for those that will be taken back.
     """
 
     gpu_class: str
@@ -109,6 +111,7 @@ class CapacityPolicy:
     drain_s: float = 60.0
     up_s: float = 30.0
     down_s: float = 600.0
+    quiet_s: float = 600.0
     spot_patience_s: float = 180.0
     spot_spare: float = 0.0
     spread: float = 0.1
@@ -128,6 +131,7 @@ class CapacityState:
     began_at_s: float | None = None
     at_s: float = 0.0
     asked_s: float | None = None
+    asked_at_s: float = 0.0
     offered: float = 0.0
     rush: float = 0.0
     need: int = 0
@@ -135,6 +139,7 @@ class CapacityState:
     watched_s: float = 0.0
     short_since_s: float | None = None
     ample_since_s: float | None = None
+    here_since_s: Mapping[GpuId, float] = field(default_factory=dict[GpuId, float])
     spot_hours: Mapping[str, float] = field(default_factory=dict[str, float])
     taken_back: Mapping[str, int] = field(default_factory=dict[str, int])
     taken_back_at_s: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -162,26 +167,35 @@ def plan_capacity(
     if not any(offer.gpu_class == policy.gpu_class for offer in offers):
         return [], state
     state = _with_load(state, demand, policy, now_s)
-    need = needed(state, demand, policy)
+    need = needed(state, demand, policy, now_s=now_s)
     state = _remembered(state, view, need.gpus, policy, now_s)
     planner = _Planner(view, offers, policy, state, now_s)
     return planner.plan(need), replace(state, **planner.since(need.gpus))
 
 
-def needed(state: CapacityState, demand: CapacityDemand, policy: CapacityPolicy) -> Need:
-    """How many GPUs the offered load and the backlog need, with room to breathe."""
+def needed(state: CapacityState, demand: CapacityDemand, policy: CapacityPolicy, *, now_s: float) -> Need:
+    """How many GPUs the offered load and the backlog need, with room to breathe; one at least while there is work."""
     load = state.offered if demand.asked_s is not None else demand.running
     if state.rush > policy.rush_factor * load:
         load = state.rush
-    clearing = demand.pending_s / policy.drain_s
+    has_work = demand.running > 0 or demand.pending_s > 0
+    if demand.rate is not None:
+        is_quiet = demand.rate * policy.quiet_s < 1.0
+    else:
+        is_quiet = demand.asked_s is not None and now_s - state.asked_at_s >= policy.quiet_s
+    if is_quiet and not has_work:
+        load = 0.0
 
-    def gpus(load: float, clearing: float, headroom: float) -> int:
-        wanted = load + max(headroom * sqrt(load), clearing)
-        return min(ceil(wanted - 1e-9) if wanted >= NOTHING else 0, policy.gpus_max)
+    def gpus(load: float, pending_s: float, headroom: float) -> int:
+        room, clearing = headroom * sqrt(load), pending_s / policy.drain_s
+        return ceil(load + room + max(clearing - max(room, 0.0), 0.0) - 1e-9)
 
-    total = gpus(load, clearing, policy.headroom)
-    firm = gpus(demand.off_spot_running, demand.off_spot_pending_s / policy.drain_s, policy.headroom)
-    return Need(gpus=total, on_demand=gpus(load, clearing, policy.on_demand_headroom), firm=min(firm, total))
+    total, on_demand = (
+        min(max(gpus(load, demand.pending_s, headroom), int(has_work)), policy.gpus_max)
+        for headroom in (policy.headroom, policy.on_demand_headroom)
+    )
+    firm = gpus(demand.off_spot_running, demand.off_spot_pending_s, policy.headroom)
+    return Need(gpus=total, on_demand=min(on_demand, total), firm=min(firm, total))
 
 
 def reserved_base(state: CapacityState, *, reserved: Micros, burst: Micros) -> int:
@@ -195,11 +209,13 @@ def reserved_base(state: CapacityState, *, reserved: Micros, burst: Micros) -> i
 def _with_load(state: CapacityState, demand: CapacityDemand, policy: CapacityPolicy, now_s: float) -> CapacityState:
     """The state with what was asked for since the last call: plain means at first, fading ones later."""
     if demand.asked_s is None or state.asked_s is None or state.began_at_s is None:
-        return replace(state, asked_s=demand.asked_s)
+        return replace(state, asked_s=demand.asked_s, asked_at_s=now_s)
     passed_s, watched_s = now_s - state.at_s, now_s - state.began_at_s
     if passed_s <= 0:
         return state
-    lately = (demand.asked_s - state.asked_s) / passed_s
+    watched_s = max(watched_s, passed_s)  # the clock may have been set back to before the beginning
+    lately = max(demand.asked_s - state.asked_s, 0.0) / passed_s
+    asked_at_s = now_s if lately else state.asked_at_s
 
     def mean(before: float, tau_s: float) -> float:
         return before + max(1.0 - exp(-passed_s / tau_s), passed_s / watched_s) * (lately - before)
@@ -207,6 +223,7 @@ def _with_load(state: CapacityState, demand: CapacityDemand, policy: CapacityPol
     return replace(
         state,
         asked_s=demand.asked_s,
+        asked_at_s=asked_at_s,
         offered=mean(state.offered, policy.rate_s),
         rush=mean(state.rush, policy.rush_s),
     )
@@ -235,6 +252,7 @@ def _remembered(
         need=need,
         need_s=need_s,
         watched_s=state.watched_s * fade + passed_s,
+        here_since_s={gpu.gpu_id: state.here_since_s.get(gpu.gpu_id, now_s) for gpu in view.gpus},
         spot_hours=spot_hours,
         taken_back=dict(view.taken_back),
         taken_back_at_s={**state.taken_back_at_s, **lost},
@@ -268,7 +286,8 @@ class _Planner:
             spot = ceil((burst - firm) * (1.0 + self._policy.spot_spare) - 1e-9)
         self._is_short = max(spot + firm, burst) > self._in_time()
         may_buy = self._may_buy(need.gpus)
-        if may_buy:
+        stands_in = self._count(Market.ON_DEMAND) > firm
+        if may_buy or stands_in:
             for _ in range(spot - self._count(Market.SPOT)):
                 if not self._buy_spot():
                     break
@@ -277,7 +296,7 @@ class _Planner:
             zone = self._cheapest_zone(Market.ON_DEMAND)
             for _ in range(on_demand - self._count(Market.ON_DEMAND)):
                 self._buy(Market.ON_DEMAND, zone, "what may not run on spot, or has none")
-        serving = sum(gpu.market is Market.SPOT and gpu.gpu_id not in self._view.empty for gpu in self._view.gpus)
+        serving = sum(gpu.market is Market.SPOT and self._serves(gpu) for gpu in self._view.gpus)
         may_return = self._may_return(need.gpus)
         if may_return or serving >= spot > 0:
             self._return(Market.ON_DEMAND, self._count(Market.ON_DEMAND) - on_demand)
@@ -305,7 +324,9 @@ class _Planner:
     def _may_return(self, need: int) -> bool:
         since_s = self._state.ample_since_s
         is_ample = need < len(self._view.gpus) + len(self._view.arriving)
-        return is_ample and since_s is not None and self._now_s - since_s >= self._policy.down_s
+        has_lasted = since_s is not None and self._now_s - since_s >= self._policy.down_s
+        is_quiet = not need and self._state.asked_s is not None  # `quiet_s` has passed
+        return is_ample and (has_lasted or is_quiet)
 
     # --- what --------------------------------------------------------------------------------------------------------
 
@@ -367,6 +388,11 @@ class _Planner:
             self._view.refused_at_s.get(zone, float("-inf")), self._state.taken_back_at_s.get(zone, float("-inf"))
         )
         return self._now_s - last_s < self._policy.zone_rest_s
+
+    def _serves(self, gpu: Gpu) -> bool:
+        """It holds a model, or has had the time to load one had anybody asked."""
+        since_s = self._state.here_since_s.get(gpu.gpu_id, self._now_s)
+        return gpu.gpu_id not in self._view.empty or self._now_s - since_s >= self._policy.load_s
 
     def _in_time(self, market: Market | None = None) -> int:
         """GPUs (of the market) that are here or will be in time, those that were just asked for included."""

@@ -3,7 +3,8 @@
 Theory of operation. Three kinds of people ask for a model, and their chances per second add up:
 
     who stays       the latest request was for this model; likely within a minute or two, the more so the longer the
-                    sitting has been going on
+                    sitting has been going on and the rarer the person has changed models; later by who asked for
+                    several pictures, which take their time to look at
     who changes     the latest request was for another model: the chance that they go on to another one, higher for
                     people who do that often, times this model's share of all that people have gone on to
     who is new      nobody has heard of them for `BREAK_S`: as many as lately and at this time of earlier days, times
@@ -34,14 +35,15 @@ BREAK_S, SITTING_S = 7_200.0, 1_800.0
 SITTINGS = (2, 15)
 """A sitting is short with up to so many requests, middling with up to so many, long with more."""
 
-FADES_S = (45.0, 150.0)
+FADES_S = (60.0, 180.0)
 NEW_LATELY_S = (600.0, 3_600.0, 10_800.0)
 SHARES_FADE_S = 7 * 86_400.0
 SHARE_PRIOR = 0.3
 """Every model is taken to have been begun with, and gone on to, so many times."""
 
-CHANGES_USUAL, CHANGES_PRIOR = 0.3, (1.0, 3.0)
-"""Changes per request that are usual, and what a newcomer is taken to have done: changes, requests."""
+CHANGES_USUAL, STAYS_USUAL = 0.3, 0.75
+CHANGES_PRIOR, STAYS_PRIOR, REQUESTS_PRIOR = 1.0, 2.0, 3.0
+"""How many of a person's requests change the model, or do not; and what newcomers are taken to have done before."""
 
 DAY_S, SLOT_S = 86_400.0, 1_800.0
 YESTERDAY = 0.8
@@ -51,13 +53,18 @@ RATE_KEPT_S = 1.0
 """A rate that was worked out is good for so long, unless the model is asked for meanwhile."""
 
 WEIGHTS = (
-    *(1 / 235, 1 / 111, 1 / 67),  # who stays: first fade, in a short, a middling, a long sitting
-    *(1 / 247, 1 / 208, 1 / 120),  # second fade
-    *(1 / 10_000, 1 / 360),  # who changes: first and second fade
-    *(0.66, 0.2, 0.1),  # who is new: lately, in the hour, in three hours
-    0.87,  # and at this time of earlier days
+    *(0.0088, 0.0167, 0.0288),  # who stays, first fade: one picture, in a short, a middling, a long sitting
+    *(0.0, 0.0038, 0.0188),  # and several pictures
+    *(0.0013, 0.0, 0.0040),  # second fade: one picture
+    *(0.0045, 0.0060, 0.0027),  # and several
+    *(0.0012, 0.0020),  # who changes: first and second fade
+    *(0.65, 0.2, 0.1),  # who is new: lately, in the hour, in three hours
+    0.85,  # and at this time of earlier days
 )
 """Chance per second for each unit of the signals, in their order."""
+
+KINDS = 2 * (len(SITTINGS) + 1)
+"""Of latest requests: by the size of the sitting, for one picture and for several."""
 
 
 @dataclass(slots=True)
@@ -85,30 +92,37 @@ def _fading_share() -> _Fading:
 
 @dataclass(slots=True)
 class _User:
-    """Latest request: of which model, when, which of its sitting; and how many requests and changes there were."""
+    """Of the latest request: model, time, place in its sitting, pictures. Of all: how many, how many changes."""
 
     model_id: ModelId
     at_s: float
     sitting: int = 0
+    images: int = 1
     requests: int = 0
     changes: int = 0
 
     @property
-    def size_of_sitting(self) -> int:
-        return sum(self.sitting > largest for largest in SITTINGS)
+    def kind(self) -> int:
+        """Of the latest request, below `KINDS`."""
+        size = sum(self.sitting > largest for largest in SITTINGS)
+        return size + (len(SITTINGS) + 1) * (self.images > 1)
 
     @property
     def restlessness(self) -> float:
-        """1 is usual."""
-        changes, requests = CHANGES_PRIOR
-        return (self.changes + changes) / (self.requests + requests) / CHANGES_USUAL
+        """How often the person changes models; 1 is usual."""
+        return (self.changes + CHANGES_PRIOR) / (self.requests + REQUESTS_PRIOR) / CHANGES_USUAL
+
+    @property
+    def loyalty(self) -> float:
+        """How often the person stays with a model; 1 is usual."""
+        return (self.requests - self.changes + STAYS_PRIOR) / (self.requests + REQUESTS_PRIOR) / STAYS_USUAL
 
 
 @dataclass(slots=True)
 class _Model:
-    """`stay` by the size of the sitting; `changes` of those who are here now; counts of those who came."""
+    """`stay` by the kind of the latest request; `changes` of those who are here now; counts of those who came."""
 
-    stay: tuple[tuple[_Fading, ...], ...] = field(default_factory=lambda: tuple(_fades() for _ in (*SITTINGS, None)))
+    stay: tuple[tuple[_Fading, ...], ...] = field(default_factory=lambda: tuple(_fades() for _ in range(KINDS)))
     changes: tuple[_Fading, ...] = field(default_factory=_fades)
     begun_with: _Fading = field(default_factory=_fading_share)
     gone_on_to: _Fading = field(default_factory=_fading_share)
@@ -152,9 +166,11 @@ class Demand:
         self._slots: dict[int, _Slot] = {}
         self._first_day: int | None = None
 
-    def note(self, model_id: ModelId, user: Hashable, now_s: float) -> None:
-        """A request for the model has come; `user` is whoever asked, None when unknown (a newcomer every time)."""
-        model = self._models.setdefault(model_id, _Model())
+    def note(self, model_id: ModelId, user: Hashable, now_s: float, *, images: int = 1) -> None:
+        """A request for `images` pictures has come; `user` is whoever asked, None when unknown (new every time)."""
+        model = self._models.get(model_id)
+        if model is None:
+            model = self._models[model_id] = _Model()
         model.rate_at_s = None
         known = self._users.pop(user, None) if user is not None else None
         if known is not None:
@@ -169,7 +185,7 @@ class Demand:
         known = known or _User(model_id=model_id, at_s=now_s)
         known.sitting = known.sitting + 1 if away_s < SITTING_S else 1
         known.requests += 1
-        known.model_id, known.at_s = model_id, now_s
+        known.model_id, known.at_s, known.images = model_id, now_s, images
         self._weigh(known, now_s)
         if user is not None:
             self._users[user] = known
@@ -197,7 +213,7 @@ class Demand:
         if model is None:
             return Outlook(staying=0.0, changing=0.0, new=0.0)
         parts = [weight * signal for weight, signal in zip(WEIGHTS, self._signals(model, now_s), strict=True)]
-        changing = len(FADES_S) * (len(SITTINGS) + 1)
+        changing = len(FADES_S) * KINDS
         new = changing + len(FADES_S)
         return Outlook(staying=sum(parts[:changing]), changing=sum(parts[changing:new]), new=sum(parts[new:]))
 
@@ -210,7 +226,7 @@ class Demand:
         begun_with = self._share(model.begun_with, self._begun, now_s)
         gone_on_to = self._share(model.gone_on_to, self._gone_on, now_s)
         return (
-            *(by_size[fade].at(now_s) for fade in range(len(FADES_S)) for by_size in model.stay),
+            *(of_kind[fade].at(now_s) for fade in range(len(FADES_S)) for of_kind in model.stay),
             *(
                 max(everywhere.at(now_s) - here.at(now_s), 0.0) * gone_on_to
                 for everywhere, here in zip(self._changes, model.changes, strict=True)
@@ -223,11 +239,12 @@ class Demand:
         """What the user's latest request lets expect; with `is_back` it is taken back, as far as it has not faded."""
         model = self._models[user.model_id]
         away_s = max(now_s - user.at_s, 0.0)
+        stay, loyalty, restlessness = model.stay[user.kind], user.loyalty, user.restlessness
         for number, tau_s in enumerate(FADES_S):
             amount = -exp(-away_s / tau_s) if is_back else 1.0
-            model.stay[user.size_of_sitting][number].add(amount, now_s)
+            stay[number].add(amount * loyalty, now_s)
             for changes in (model.changes[number], self._changes[number]):
-                changes.add(amount * user.restlessness, now_s)
+                changes.add(amount * restlessness, now_s)
 
     def _note_newcomer(self, model: _Model, now_s: float) -> None:
         day = int(now_s // DAY_S)

@@ -2,13 +2,14 @@
 
 Rules, in order. (1) A model with waiting jobs and no replica gets one: where there is room, else in place of the idle
 replicas without waiting work that are worth least, else, once the next in line has waited `patience_s`, in place of the
-busiest model's replica, which finishes its run first. (2) Every always-warm model has a replica while there is room;
+busiest model's replicas, which finish their runs first. (2) Every always-warm model has a replica while there is room;
 for one that is wanted now, idle replicas make room. (3) A model whose backlog per replica exceeds what a load costs
 gets another replica where there is room, or in place of idle ones when the waiting it saves exceeds what they are
-likely to save. (4) An idle replica goes when it no longer pays (`residency.py`), except the last one of an always-warm
-model. (5) A model that is about to be asked for is loaded ahead, where there is room. (6) A GPU that holds nothing
-loads another replica of a model whose replicas are all busy, if it is likely to be asked for again before that is
-loaded: it is paid for anyway.
+likely to save; where GPUs may hold several replicas, room for another beside them is taken as long as more jobs wait
+than replicas load. A GPU holds a model once. (4) An idle replica goes when it no longer pays (`residency.py`), except
+the last one of an always-warm model. (5) A model that is about to be asked for is loaded ahead, where there is room.
+(6) A GPU that holds nothing loads another replica of a model whose replicas are all busy, if it is likely to be asked
+for again before that is loaded: it is paid for anyway.
 
 Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
 is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
@@ -16,7 +17,7 @@ queued work is never unloaded for being idle. Jobs that may not run on spot need
 back. A model that failed to load is not tried again before 2^failures seconds have passed (`LOAD_PAUSE_S_MAX` at most).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
 from heliograph.domain.ids import GpuId, ModelId, WorkerId
@@ -150,6 +151,8 @@ class _Planner:
         self._counts: dict[ModelId, int] = {}
         self._off_spot_counts: dict[ModelId, int] = {}
         self._commands: list[FleetCommand] = []
+        self._worths: dict[WorkerId, Worth] = {}
+        self._gpu_of_each_size = {gpu.memory_bytes: gpu for gpu in fleet.gpus}.values()
         for replica in fleet.replicas:
             is_going = replica.state is ReplicaState.STOPPING
             for gpu_id in replica.gpu_ids:
@@ -167,7 +170,7 @@ class _Planner:
         waiting = [
             model_id for model_id, line in self._queue.models.items() if line.pending and model_id in self._cards
         ]
-        waiting.sort(key=lambda model_id: self._queue.of(model_id).waiting_since_s or 0.0)
+        waiting.sort(key=lambda model_id: _turn_since_s(self._queue.of(model_id)))
         for model_id in waiting:
             off_spot = self._queue.of(model_id).off_spot_pending > 0
             there = self._off_spot_counts if off_spot else self._counts
@@ -190,12 +193,23 @@ class _Planner:
         """Another replica for a long line, when the load pays."""
         line = self._queue.of(model_id)
         replicas = max(line.replicas, 1)
-        if line.pending_s / replicas <= line.load_s or self._is_capped(model_id):
+        is_long = line.pending_s / replicas > line.load_s
+        # Beside other replicas a load takes nobody's place: it need not pay for itself.
+        is_beside = self._policy.residents_max > 1 and line.pending > self._coming(model_id)
+        if not (is_long or is_beside) or self._is_capped(model_id):
             return
         if self._start(model_id, f"{line.pending_s:.0f} s of work wait for {line.replicas} replicas"):
             return
+        if not is_long:
+            return
         saved_s = line.pending * line.pending_s / (2 * replicas * (replicas + 1)) - line.load_s
         self._swap(model_id, saved_s, horizon_s=line.pending_s / replicas)
+
+    def _coming(self, model_id: ModelId) -> int:
+        """Replicas of the model that load, or will from now on."""
+        serving = (ReplicaState.READY, ReplicaState.BUSY)
+        there = sum(replica.model_id == model_id and replica.state in serving for replica in self._replicas)
+        return self._counts.get(model_id, 0) - there
 
     def _unload_idle(self) -> None:
         for replica in list(self._replicas):
@@ -214,8 +228,10 @@ class _Planner:
             card = self._cards.get(model_id)
             if card is None or self._counts.get(model_id) or self._queue.of(model_id).pending:
                 continue
-            share = min((self._share(model_id, room.gpu) for room in self._rooms.values()), default=1.0)
+            share = min((self._share(model_id, gpu) for gpu in self._gpu_of_each_size), default=1.0)
             load_s = self._load_s(model_id)
+            if any(self._is_in_host_memory(model_id, room.gpu) for room in self._rooms.values()):
+                load_s *= self._policy.host_load_factor  # as for those that are kept, or it would come and go
             worth = worth_loading(
                 model_id, load_s=load_s, share=share, policy=self._policy, demand=self._demand, now_s=self._now_s
             )
@@ -253,7 +269,8 @@ class _Planner:
         rooms = [
             room
             for room in self._rooms.values()
-            if room.has(self._size(model_id, room.gpu))
+            if room.places > 0
+            and room.has(self._size(model_id, room.gpu))
             and model_id not in room.models
             and not (off_spot and room.gpu.market is Market.SPOT)
         ]
@@ -298,17 +315,42 @@ class _Planner:
         since_s = self._queue.of(model_id).waiting_since_s
         if since_s is None or self._now_s - since_s < self._policy.patience_s:
             return
-        busy = [
-            replica
-            for replica in self._replicas
-            if replica.state is ReplicaState.BUSY
-            and self._has_had_its_turn(replica, model_id)
-            and self._makes_room(model_id, [replica], self._rooms[replica.gpu_id], off_spot=off_spot)
-        ]
-        if busy:
-            victim = max(busy, key=lambda replica: (self._queue.of(replica.model_id).replicas, replica.worker_id))
-            self._stop(victim, f"gives way to {model_id}, which has waited long enough")
-            self._rooms[victim.gpu_id].claim(self._size(model_id, self._rooms[victim.gpu_id].gpu))
+        options = list(self._who_could_give_way(model_id, off_spot=off_spot))
+        if options:
+            room, victims = max(options, key=self._readiness_to_go)
+            for victim in victims:
+                self._stop(victim, f"gives way to {model_id}, which has waited long enough")
+            room.claim(self._size(model_id, room.gpu))
+
+    def _who_could_give_way(self, model_id: ModelId, *, off_spot: bool) -> Iterator[tuple[_Room, list[ReplicaView]]]:
+        """By GPU, the fewest replicas without which the model fits; those with work must have had their turn."""
+        by_gpu: dict[GpuId, list[ReplicaView]] = {}
+        for replica in self._replicas:
+            if self._may_give_way(replica, model_id):
+                for gpu_id in replica.gpu_ids:
+                    by_gpu.setdefault(gpu_id, []).append(replica)
+        for gpu_id, there in by_gpu.items():
+            there.sort(key=lambda replica: (not self._is_idle(replica), *self._preference_to_go(replica)))
+            for number in range(1, len(there) + 1):
+                if self._makes_room(model_id, there[:number], self._rooms[gpu_id], off_spot=off_spot):
+                    yield self._rooms[gpu_id], there[:number]
+                    break
+
+    def _readiness_to_go(self, option: tuple[_Room, list[ReplicaView]]) -> tuple[int, int, WorkerId]:
+        """Few replicas before many; then whoever has most of its kind."""
+        victims = option[1]
+        replicas = min(self._queue.of(victim.model_id).replicas for victim in victims)
+        return (-len(victims), replicas, victims[-1].worker_id)
+
+    def _preference_to_go(self, replica: ReplicaView) -> tuple[int, bool, WorkerId]:
+        return (-self._queue.of(replica.model_id).replicas, replica.state is ReplicaState.BUSY, replica.worker_id)
+
+    def _may_give_way(self, replica: ReplicaView, waiting: ModelId) -> bool:
+        """It is idle, or has served for long enough: one that works, or whose jobs wait while a neighbour works."""
+        if self._is_idle(replica):
+            return True
+        works = replica.state is ReplicaState.BUSY or any(self._rooms[gpu_id].is_busy for gpu_id in replica.gpu_ids)
+        return works and replica.state is not ReplicaState.LOADING and self._has_had_its_turn(replica, waiting)
 
     def _make_room_for_gang(self, model_id: ModelId, *, off_spot: bool) -> None:
         """Clear as many GPUs of one node as the model needs, where least is lost, and hold them for it.
@@ -354,10 +396,7 @@ class _Planner:
             if self._will_have(room, size, victims):
                 break
             is_busy = replica.state is ReplicaState.BUSY
-            may_go = self._is_idle(replica) or (
-                is_busy and not is_patient and self._has_had_its_turn(replica, model_id)
-            )
-            if not may_go:
+            if not (self._is_idle(replica) if is_patient else self._may_give_way(replica, model_id)):
                 continue
             victims.append(replica)
             busy += is_busy
@@ -379,10 +418,11 @@ class _Planner:
     def _claim(self, model_id: ModelId, *, off_spot: bool = False) -> bool:
         """Room is already being made somewhere: it is this model's now."""
         for room in self._rooms.values():
-            if off_spot and room.gpu.market is Market.SPOT:
+            is_barred = off_spot and room.gpu.market is Market.SPOT
+            if room.coming_places <= 0 or is_barred or model_id in room.models:
                 continue
             size = self._size(model_id, room.gpu)
-            if room.coming_places > 0 and fits(self._cards[model_id], room.gpu) and room.will_have(size):
+            if fits(self._cards[model_id], room.gpu) and room.will_have(size):
                 room.claim(size)
                 return True
         return False
@@ -421,8 +461,8 @@ class _Planner:
         return True
 
     def _makes_room(self, model_id: ModelId, victims: list[ReplicaView], room: _Room, *, off_spot: bool) -> bool:
-        """With these replicas gone, the model can be loaded on this GPU of theirs."""
-        if off_spot and room.gpu.market is Market.SPOT:
+        """With these replicas gone, the model can be loaded on this GPU of theirs, which does not hold it yet."""
+        if model_id in room.models or (off_spot and room.gpu.market is Market.SPOT):
             return False
         more_bytes = sum(self._size(victim.model_id, room.gpu) for victim in victims)
         size = self._size(model_id, room.gpu)
@@ -465,8 +505,12 @@ class _Planner:
         return self._worth(replica).why
 
     def _worth(self, replica: ReplicaView) -> Worth:
+        """What keeping it is worth now; asked once for every model that needs its room."""
+        known = self._worths.get(replica.worker_id)
+        if known is not None:
+            return known
         gpu = self._rooms[replica.gpu_id].gpu
-        return worth_keeping(
+        worth = worth_keeping(
             replica.model_id,
             load_s=self._reload_s(replica),
             share=self._share(replica.model_id, gpu),
@@ -475,6 +519,8 @@ class _Planner:
             demand=self._demand,
             now_s=self._now_s,
         )
+        self._worths[replica.worker_id] = worth
+        return worth
 
     def _loss_s(self, replica: ReplicaView, horizon_s: float) -> float:
         """Waiting that the idle replica is expected to save within the horizon; a load where nothing is forecast."""
@@ -534,3 +580,9 @@ class _Planner:
             return False
         pause_s = min(2.0 ** min(line.load_failures, 32), LOAD_PAUSE_S_MAX)  # 2.0 ** 1024 would overflow
         return self._now_s - line.load_failed_at_s < pause_s
+
+
+def _turn_since_s(line: ModelQueue) -> float:
+    """Since when whoever is next in line has been waiting for a turn."""
+    since_s = line.waiting_since_s if line.turn_since_s is None else line.turn_since_s
+    return since_s or 0.0

@@ -1,6 +1,7 @@
 """What an operator is shown of the fleet: GPUs, replicas and why they are there, models with their orders."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from heliograph.domain.ids import ModelId, WorkerId
 from heliograph.domain.model_card import ModelCard
@@ -10,6 +11,7 @@ from heliograph.domain.views import (
     FleetView,
     Gpu,
     GpuStatus,
+    ModelQueue,
     ModelStanding,
     QueueView,
     ReplicaState,
@@ -60,7 +62,7 @@ def fleet_status(
         models=tuple(
             ModelStanding(
                 model_id=model_id,
-                queue=queue.of(model_id),
+                queue=_with_load(queue.of(model_id), cards.get(model_id)),
                 is_pinned=model_id in policy.always_warm or model_id in orders.pins,
                 wanted_until_s=orders.wanted.get(model_id) if model_id in ordered.wanted else None,
                 replicas_max=ordered.replicas_max.get(model_id),
@@ -77,6 +79,11 @@ def _named(queue: QueueView, ordered: FleetPolicy, orders: Orders) -> list[Model
     """Models with work or workers first, then those that only an order names."""
     halted = (ModelId(halt.name) for halt in orders.halts if halt.scope.value == "model")
     return list(dict.fromkeys((*queue.models, *ordered.always_warm, *ordered.replicas_max, *halted)))
+
+
+def _with_load(line: ModelQueue, card: ModelCard | None) -> ModelQueue:
+    """The line with the card's load time where none was measured yet."""
+    return line if line.load_s or card is None or card.load_s is None else replace(line, load_s=card.load_s)
 
 
 def _size(replica: ReplicaView, cards: Mapping[ModelId, ModelCard], gpu: Gpu) -> int:

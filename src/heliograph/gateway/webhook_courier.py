@@ -114,6 +114,10 @@ class Courier:
                     _log.warning("the outbox cannot be read", reason=error.message)
                     await asyncio.sleep(STORE_RETRY_S)
                     continue
+                except Exception:  # the top of a task: whatever it is, later messages must still get out
+                    _log.error("looking through the outbox broke", exception=traceback.format_exc())
+                    await asyncio.sleep(STORE_RETRY_S)
+                    continue
                 pause_s = min(LOOK_AGAIN_S_MAX, max(0.0, next_at_s - self._clock()))
                 try:
                     async with asyncio.timeout(pause_s):

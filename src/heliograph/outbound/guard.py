@@ -26,6 +26,7 @@ _NEVER = tuple(
         ip_network,
         (
             "0.0.0.0/8",
+            "168.63.129.16/32",
             "192.0.0.0/24",
             "192.88.99.0/24",
             "198.18.0.0/15",
@@ -39,7 +40,8 @@ _NEVER = tuple(
         ),
     )
 )
-"""Ranges no public service lives in, besides those that Python's `is_global` knows in every version."""
+"""Where no public service lives, besides what Python's `is_global` knows in every version: documentation, benchmarks,
+reserved and translated ranges, and the address at which Azure answers its own machines."""
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

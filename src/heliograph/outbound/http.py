@@ -24,14 +24,21 @@ Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
 class OutboundHttp:
-    """`Outbound` over real connections. `resolve` stands in for the system's resolver in tests."""
+    """`Outbound` over real connections. `resolve` stands in for the system's resolver, `trust` for its certificates."""
 
-    def __init__(self, policy: OutboundPolicy, *, user_agent: str, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self,
+        policy: OutboundPolicy,
+        *,
+        user_agent: str,
+        resolve: Resolve | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         self._policy = policy
         self._resolve = resolve or _system_resolve
         self._client = httpx.AsyncClient(
             headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
-            verify=ssl.create_default_context(),
+            verify=trust or ssl.create_default_context(),
             follow_redirects=False,
             trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=0),

@@ -25,13 +25,18 @@ class Count:
     def change(self, job: Job, by: int) -> None:
         """Add or take away one."""
         self.total += by
-        self.by_tenant[job.tenant_id] += by
-        if not self.by_tenant[job.tenant_id]:
-            del self.by_tenant[job.tenant_id]
-        if job.end_user is not None:
-            user = (job.tenant_id, job.end_user)
-            self.by_user[user] += by
-            if not self.by_user[user]:
+        tenant_id, end_user = job.tenant_id, job.end_user
+        number = self.by_tenant[tenant_id] + by
+        if number:
+            self.by_tenant[tenant_id] = number
+        else:
+            del self.by_tenant[tenant_id]
+        if end_user is not None:
+            user = (tenant_id, end_user)
+            number = self.by_user[user] + by
+            if number:
+                self.by_user[user] = number
+            else:
                 del self.by_user[user]
 
     def of_user(self, tenant_id: TenantId, end_user: str | None) -> int:

@@ -10,10 +10,17 @@ that of this job, not of the flood.
 
 Tiers are compared without tags: fairness chooses among equals, the tier's head start among tiers.
 
+Lines of several models that want the same GPU tell one another (`charge`): a turn that a tenant or end user had in one
+of them is a turn in the others, so that asking for more models brings no more of the GPU. It sets back by
+`SET_BACK_S_MAX` at most, so that who is served elsewhere all the time is served here, too.
+
 Bound. Siblings that come to the front t seconds after a job overtake it only while t is less than `cost_weight` times
-its estimate, plus `price` times what its owner was served last divided by the owner's weight, plus the difference of
-the tiers' head starts. Every operation is O(log n) in the number of jobs and of siblings; `first_free` also looks once
-at each tier, tenant and end user that is held back, of whom there are no more than workers.
+its estimate, plus `price` times its lead, plus `SET_BACK_S_MAX` where its owner was served in other lines, plus the
+difference of the tiers' head starts. Its lead is by how many seconds of service per weight its owner is ahead of theirs
+when it comes; whoever comes anew is level with who was served last. What follows for the longest wait is in
+`docs/decisions/0010`, and checked by `tests/scheduling/test_starvation.py`. Every operation is O(log n) in the number
+of jobs and of siblings; `first_free` also looks once at each tier, tenant and end user that is held back, of whom there
+are no more than workers.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator
@@ -25,6 +32,9 @@ from typing import NamedTuple, Protocol
 from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.tiers import Tier
 from heliograph.scheduling.ranking import Rank, Ranking
+
+SET_BACK_S_MAX = 60.0
+"""What is served elsewhere sets a sibling back by so many seconds of waiting, and of service, at most."""
 
 NAMES_KEPT = 64
 """Tags of siblings that have left are looked through once there are this many more than twice the present ones."""
@@ -128,6 +138,10 @@ class Branch(Protocol):
         """Take the job out because it runs now; whoever it belongs to has had a turn."""
         ...
 
+    def charge(self, place: Place, now_s: float) -> None:
+        """Whoever the job belongs to has had a turn somewhere else, on a GPU that this line wants, too."""
+        ...
+
     def walk(self, now_s: float) -> Iterator[Front]:
         """Everybody in the order in which they would run, if all of them ran at `now_s`; changes nothing."""
         ...
@@ -168,6 +182,10 @@ class Jobs:
         """Take the job out."""
         del now_s
         self._line.drop(self._tickets.pop(place.job_id))
+
+    def charge(self, place: Place, now_s: float) -> None:
+        """Jobs of one end user go by arrival, whatever else was served."""
+        del place, now_s
 
     def walk(self, now_s: float) -> Iterator[Front]:
         """Everybody in order."""
@@ -271,6 +289,24 @@ class Turns:
         sibling.served_at_s = now_s
         self._rank(sibling)
 
+    def charge(self, place: Place, now_s: float) -> None:
+        """The job's sibling has had a turn somewhere else; it is set back by `SET_BACK_S_MAX` at most."""
+        name = self._name_of(place)
+        sibling = self._siblings.get(name)
+        if sibling is None:
+            if self._price:
+                tag_s = max(self._left.get(name, 0.0), self._virtual_s) + place.estimate_s / self._weight_of(place)
+                self._left[name] = min(tag_s, self._virtual_s + SET_BACK_S_MAX)
+                self._forget_some()
+            return
+        sibling.branch.charge(place, now_s)
+        if self._price:
+            most_s = max(sibling.tag_s, self._virtual_s + SET_BACK_S_MAX)
+            sibling.tag_s = min(sibling.tag_s + place.estimate_s / sibling.weight, most_s)
+            latest_s = sibling.branch.front().since_s + SET_BACK_S_MAX
+            sibling.served_at_s = max(sibling.served_at_s, min(now_s, latest_s))
+        self._rank(sibling)
+
     def walk(self, now_s: float) -> Iterator[Front]:
         """Everybody in the order in which their turns come, as far as it can be told now."""
         price = self._price
@@ -315,5 +351,9 @@ class Turns:
         del self._siblings[sibling.name]
         if sibling.tag_s > self._virtual_s:
             self._left[sibling.name] = sibling.tag_s
+        self._forget_some()
+
+    def _forget_some(self) -> None:
+        """Tags of the absent that say nothing any more go, once there are many."""
         if len(self._left) > 2 * len(self._siblings) + NAMES_KEPT:
             self._left = {name: tag_s for name, tag_s in self._left.items() if tag_s > self._virtual_s}

@@ -6,7 +6,8 @@ deadlines cannot starve those who have none.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import merge
 from itertools import islice
 
 from sortedcontainers import SortedList
@@ -55,6 +56,7 @@ class PendingLine:
         )
         self._by_tier: Counter[Tier] = Counter()
         self._total_s = 0.0
+        self._shortest_s = 0.0
         self._by_deadline_in_a_row = 0
         self._upcoming: list[Place] | None = None
 
@@ -69,9 +71,15 @@ class PendingLine:
         """Estimated GPU-seconds of the whole line."""
         return max(self._total_s, 0.0)
 
+    @property
+    def shortest_s(self) -> float:
+        """No job in line takes less. Whoever was shortest may have left since: it is exact for an empty line only."""
+        return self._shortest_s
+
     def add(self, place: Place) -> None:
         """Put the job in line."""
         assert place.job_id not in self._places, f"job {place.job_id} waits already"
+        self._shortest_s = min(place.estimate_s, self._shortest_s) if self._places else place.estimate_s
         self._places[place.job_id] = place
         self._by_arrival.add((*place.virtual_arrival, place.job_id))
         if place.latest_start_s is not None:
@@ -90,32 +98,58 @@ class PendingLine:
         self._forget(place)
         return True
 
-    def serve(self, job_id: JobId, *, now_s: float) -> None:
-        """Take the job out of line because it runs now."""
+    def serve(self, job_id: JobId, *, now_s: float) -> Place:
+        """Take the job out of line because it runs now; gives the place it had."""
         place = self._places[job_id]
         is_by_turn = self._turns.front().place is place
         self._by_deadline_in_a_row = 0 if is_by_turn else self._by_deadline_in_a_row + 1
         self._turns.serve(place, now_s)
         self._forget(place)
+        return place
+
+    def charge(self, place: Place, *, now_s: float) -> None:
+        """A job of another line runs now on a GPU that this line wants, too: its owners have had a turn."""
+        self._turns.charge(place, now_s)
+        self._upcoming = None
+
+    def pass_by(self) -> None:
+        """Somebody runs without having stood in the empty line; there was nobody to take turns with."""
+        assert not self._places, "somebody stands in line"
+        self._by_deadline_in_a_row = 0
 
     def front(self) -> Front:
         """Whoever's turn it is, whatever the deadlines say; the line must not be empty."""
         return self._turns.front()
 
-    def choose(self, *, servers: int, now_s: float, held: Held = NOBODY_HELD) -> JobId | None:
-        """Who runs next on one of `servers` workers, or None when all who wait are held back."""
-        by_turn = self._turns.first_free(held)
-        if by_turn is None:
-            return None
+    def choose(
+        self, *, free_in_s: Callable[[], Sequence[float]], now_s: float, held: Held = NOBODY_HELD
+    ) -> JobId | None:
+        """Who runs next on the first of the workers that are free in so many seconds; None: all are held back."""
+        found = choose_among([self], free_in_s=free_in_s, now_s=now_s, held=held)
+        return None if found is None else found[1]
+
+    def passed_over(self) -> None:
+        """Somebody of another line ran by deadline where this line might have had the turn."""
+        self._by_deadline_in_a_row += 1
+
+    @property
+    def is_turn_due(self) -> bool:
+        """Deadlines have been preferred for long enough to those who wait without one."""
         others_wait = len(self._by_latest_start) < len(self._places)
-        if not self._by_latest_start or (others_wait and self._by_deadline_in_a_row >= TURN_EVERY - 1):
-            return by_turn.place.job_id
-        nearest = islice(self._by_latest_start, DEADLINES_LOOKED_AT_MAX)
-        places = (place for _, _, place in nearest if not held.holds(place))
-        ahead = outlook(places, servers=servers, now_s=now_s)
-        if ahead.first is None or ahead.room_s >= by_turn.place.estimate_s:
-            return by_turn.place.job_id
-        return ahead.first.job_id
+        return others_wait and self._by_deadline_in_a_row >= TURN_EVERY - 1
+
+    @property
+    def has_deadlines(self) -> bool:
+        """Somebody with a deadline waits."""
+        return bool(self._by_latest_start)
+
+    def by_latest_start(self) -> Iterator[tuple[float, int, Place]]:
+        """Those with a deadline, the nearest first."""
+        return iter(self._by_latest_start)
+
+    def first_free(self, held: Held) -> Front | None:
+        """Whose turn it is among those who are not held back."""
+        return self._turns.first_free(held)
 
     def position(self, job_id: JobId, *, now_s: float = 0.0) -> int:
         """1 for whoever's turn is next."""
@@ -128,6 +162,8 @@ class PendingLine:
 
     def ahead_s(self, job_id: JobId, *, now_s: float = 0.0) -> float:
         """Estimated GPU-seconds of the jobs ahead of this one."""
+        if len(self._places) == 1:
+            return 0.0
         index = self.position(job_id, now_s=now_s) - 1
         near = sum(place.estimate_s for place in self._walked(now_s)[:index])
         far = max(index - LOOKED_AT_MAX, 0)
@@ -178,3 +214,37 @@ class PendingLine:
             self._by_latest_start.remove((place.latest_start_s, place.sequence, place))
         self._total_s = self._total_s - place.estimate_s if self._places else 0.0
         self._upcoming = None
+
+
+def choose_among(
+    lines: Sequence[PendingLine],
+    *,
+    free_in_s: Callable[[], Sequence[float]],
+    now_s: float,
+    held: Held = NOBODY_HELD,
+) -> tuple[PendingLine, JobId] | None:
+    """Who runs next where all of these lines are served, and the line it stands in; None: all are held back.
+
+    `free_in_s` is asked only where there are deadlines: seconds until each machine is free. The first is given away.
+    """
+    turns = [
+        (front.rank(0.0), index, front) for index, line in enumerate(lines) if line and (front := line.first_free(held))
+    ]
+    if not turns:
+        return None
+    for _, index, front in turns:
+        if lines[index].is_turn_due:
+            return lines[index], front.place.job_id
+    _, index, front = min(turns)
+    by_turn = (lines[index], front.place.job_id)
+    deadlines = list(islice(merge(*(line.by_latest_start() for line in lines)), DEADLINES_LOOKED_AT_MAX))
+    if not deadlines:
+        return by_turn
+    places = (place for _, _, place in deadlines if not held.holds(place))
+    ahead = outlook(places, free_in_s=free_in_s(), now_s=now_s)
+    if ahead.first is None:
+        return by_turn
+    if ahead.room_s >= front.place.estimate_s and front.place.latest_start_s is None:
+        return by_turn
+    first = ahead.first.job_id
+    return next((line, first) for line in lines if first in line)

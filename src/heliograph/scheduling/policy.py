@@ -23,8 +23,9 @@ class SchedulerPolicy:
 
     Only jobs of `spot_tiers` run on spot GPUs.
 
-    A run makes way for a job that is `preempt_ratio` times shorter than its rest, at most `preemptions_max` times; to
-    pause and take up again costs about `pause_s`.
+    A run makes way for a job that is `preempt_ratio` times shorter than its rest, at most `preemptions_max` times; and
+    where both have a deadline, whenever its own allows it and the other's asks for it. To pause and take up again costs
+    about `pause_s`.
 
     A run that takes more than `overdue_factor` times what its model's profile says, and more than `overdue_s_min`, is
     called off and tried again.
@@ -38,7 +39,7 @@ class SchedulerPolicy:
         default_factory=lambda: {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0}
     )
     tier_weight: Mapping[Tier, float] = field(
-        default_factory=lambda: {Tier.FREE: 1.0, Tier.STANDARD: 3.0, Tier.PRO: 10.0}
+        default_factory=lambda: {Tier.FREE: 1.0, Tier.STANDARD: 2.0, Tier.PRO: 4.0}
     )
     tenant_weight: Mapping[TenantId, float] = field(default_factory=dict[TenantId, float])
     cost_weight: float = 1.0

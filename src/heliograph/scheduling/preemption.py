@@ -1,9 +1,11 @@
 """Which run makes way for a short job that cannot wait: paused at a step boundary, taken up later where it stopped.
 
-A run makes way only if its engine can take it up again, if it has paused less than `preemptions_max` times (so that a
-long job ends even while short ones never do), if its tier is not worth more, if it would hold the GPU for much longer
-than the short job (`preempt_ratio`), and if its own deadline still holds afterwards. The short job must have a reason:
-its deadline would pass while it waits, or it stands before the rest of the run by priority.
+A run makes way only if its engine can take it up again, if it has more left than a pause is worth, and if its own
+deadline still holds afterwards. The other job must have a reason: its deadline would pass while it waits, or it stands
+before the rest of the run by priority. A deadline against a deadline is decided by that alone: who has time gives it.
+Else the run must have paused less than `preemptions_max` times (so that a long job ends even while short ones never
+do), its tier must not be worth more, and it must hold the GPU for much longer than the other job would
+(`preempt_ratio`).
 """
 
 from collections.abc import Iterable
@@ -38,13 +40,16 @@ def rest_s_min(estimate_s: float, policy: SchedulerPolicy) -> float:
 
 def _may_pause(newcomer: Place, run: Pausable, policy: SchedulerPolicy, now_s: float) -> bool:
     rest = run.rest
-    held_s = newcomer.estimate_s + policy.pause_s
+    if rest.estimate_s < rest_s_min(0.0, policy) or _slack_s(rest, now_s) < newcomer.estimate_s + policy.pause_s:
+        return False
+    is_late = _slack_s(newcomer, now_s) < rest.estimate_s
+    if rest.latest_start_s is not None and is_late:
+        return True  # a run with a deadline has the time, and goes on as soon as that presses
     return (
         run.pauses < policy.preemptions_max
         and rest.weight <= newcomer.weight
         and rest.estimate_s >= rest_s_min(newcomer.estimate_s, policy)
-        and _slack_s(rest, now_s) >= held_s
-        and (_slack_s(newcomer, now_s) < rest.estimate_s or newcomer.virtual_arrival < rest.virtual_arrival)
+        and (is_late or newcomer.virtual_arrival < rest.virtual_arrival)
     )
 
 

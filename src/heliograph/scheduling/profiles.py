@@ -21,6 +21,7 @@ from heliograph.domain.request import GenerationRequest
 LEARNING_RATE = 0.1
 PRIOR_RUNS = 3
 SURPRISE_MAX = 4.0
+SURPRISE_LOG_MAX = log(SURPRISE_MAX)
 RUN_S_UNKNOWN = 5.0
 LOAD_S_UNKNOWN = 30.0
 FINISH_S_PRIOR = 0.05
@@ -45,8 +46,7 @@ class Estimate:
             self.value, self.weight = seen, 1
             return
         share = max(1.0 / (self.weight + 1), LEARNING_RATE)
-        limit = log(SURPRISE_MAX)
-        self.value *= exp(share * min(max(log(seen / self.value), -limit), limit))
+        self.value *= exp(share * min(max(log(seen / self.value), -SURPRISE_LOG_MAX), SURPRISE_LOG_MAX))
         self.weight += 1
 
 
@@ -133,6 +133,7 @@ class Profiles:
 
 
 def _work_units(request: GenerationRequest) -> float:
-    pixels = request.engine_width_px * request.engine_height_px * request.frames
+    upscale = request.upscale  # as `engine_width_px` has it; asked several times for every job
+    pixels = (request.width_px // upscale) * (request.height_px // upscale) * request.frames
     megapixels = pixels * request.image_count / 1e6
     return max(megapixels * request.steps, 1e-9)

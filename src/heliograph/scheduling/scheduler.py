@@ -86,11 +86,12 @@ from heliograph.scheduling.admission import Forecast, refusal
 from heliograph.scheduling.census import Count, held_back
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
 from heliograph.scheduling.fairness import Held, Place
-from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
+from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine, choose_among
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way, rest_s_min
 from heliograph.scheduling.priority import place_of
 from heliograph.scheduling.profiles import RUN_S_UNKNOWN, Profiles
+from heliograph.scheduling.ranking import Ranking
 
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
@@ -98,7 +99,7 @@ RESEED_STRIDE = 10_007
 DEADLINES_KEPT = 1_000
 """Deadlines of jobs that have ended are forgotten once there are this many more than twice the open jobs."""
 
-OVERDUE_MAX = 32
+OVERDUE_MAX = 24
 """Jobs whose time has come that are dealt with per event."""
 
 TICK_S_MAX = 60.0
@@ -131,6 +132,7 @@ class _Open:
     is_paused: bool = False
     memory_floor_bytes: int = 0
     promises: tuple[Promise, ...] = ()
+    length_ticket: int = 0
 
 
 @dataclass(slots=True)
@@ -200,6 +202,7 @@ class Scheduler:
         self._is_behind = False
         self._pending = Count()
         self._running = Count()
+        self._longest_runs: Ranking[_Open] = Ranking()
         self._is_hold_over = False
         self._load_failures: Counter[ModelId] = Counter()
         self._load_failed_at_s: dict[ModelId, float] = {}
@@ -224,9 +227,19 @@ class Scheduler:
         return commands
 
     def _fold(self, event: Event, now_s: float) -> list[Command]:
-        match event:
+        match event:  # the commonest first: each case costs a look
+            case StepDone():
+                return self._note_step(event, now_s)
             case JobSubmitted(job=job):
                 return self._admit(job, now_s)
+            case RunStarted(job_id=job_id, attempt=attempt):
+                return self._start_running(job_id, attempt, now_s)
+            case ImagesReady():
+                return self._images_ready(event, now_s)
+            case OutputsStored():
+                return self._complete(event, now_s)
+            case ClockTicked():
+                return self._tick(now_s)
             case JobRecovered(job=job):
                 return self._recover(job, now_s)
             case SubmissionAbandoned(job_id=job_id):
@@ -241,22 +254,14 @@ class Scheduler:
                 return self._welcome(event, now_s)
             case WorkerLost():
                 return self._lose(event, now_s)
-            case RunStarted(job_id=job_id, attempt=attempt):
-                return self._start_running(job_id, attempt, now_s)
-            case StepDone():
-                return self._note_step(event, now_s)
             case CheckpointKept():
                 return self._checkpoint_kept(event)
-            case ImagesReady():
-                return self._images_ready(event, now_s)
             case RunFailed():
                 return self._run_failed(event, now_s)
             case RunAborted(job_id=job_id, attempt=attempt):
                 return self._run_aborted(job_id, attempt, now_s)
             case RunPaused():
                 return self._run_paused(event, now_s)
-            case OutputsStored():
-                return self._complete(event, now_s)
             case GateRejected():
                 return self._gate_rejected(event, now_s)
             case PostProcessingFailed():
@@ -273,8 +278,6 @@ class Scheduler:
                 return []
             case HaltsSet(halts=halts):
                 return self._halt(halts, now_s)
-            case ClockTicked():
-                return self._tick(now_s)
             case _:
                 assert_never(event)
 
@@ -338,7 +341,7 @@ class Scheduler:
     def _free_in_s(self, worker: _Worker, load_s: float, now_s: float) -> float:
         if worker.state is ReplicaState.LOADING:
             return max(load_s - (now_s - worker.since_s), 0.0)
-        entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+        entry = self._running_on(worker)
         return 0.0 if entry is None else self._rest_s(entry, now_s)
 
     def _recover(self, job: Job, now_s: float) -> list[Command]:
@@ -457,7 +460,7 @@ class Scheduler:
         self._leaving[gpu_id] = leaves_at_s
         commands: list[Command] = []
         for worker in self._on_gpu.get(gpu_id, ()):
-            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            entry = self._running_on(worker)
             commands += self._stop_worker(worker.worker_id, "its GPU will be taken back", now_s)
             if entry is None or not worker.can_resume or worker.is_pausing:
                 continue
@@ -477,7 +480,7 @@ class Scheduler:
             halt = self._halt_of(worker)
             if halt is None:
                 continue
-            entry = None if worker.run is None else self._current(*worker.run, *ON_WORKER)
+            entry = self._running_on(worker)
             if halt.is_drain:
                 commands += self._stop_worker(worker.worker_id, _UNLOADED, now_s)
             if entry is not None and worker.can_resume and not worker.is_pausing and not halt.lets_finish:
@@ -565,7 +568,7 @@ class Scheduler:
         entry.job = entry.job.moved(JobState.POST_PROCESSING, now_s=now_s)
         entry.worker_id, entry.succeeded = None, ended
         self._post_processing += 1
-        self._count_run_out(entry.job)
+        self._count_run_out(entry)
         record = RecordJob(job=entry.job, cause="images_ready", ended_attempt=ended, must_wait=False)
         return [*started, record, PostProcess(job=entry.job), *self._free(run, now_s)]
 
@@ -640,7 +643,7 @@ class Scheduler:
             is_free = is_free and self._halt_of(worker) is None
             is_barred = worker.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and worker.model_id == entry.job.request.model_id:
-                line.serve(job_id, now_s=now_s)
+                self._charge_elsewhere(line.serve(job_id, now_s=now_s), worker, now_s)
                 return self._dispatch(entry, worker, now_s)
         return []
 
@@ -649,24 +652,25 @@ class Scheduler:
         line = self._lines.get(model_id)
         if not line or self._is_draining or self._post_processing >= self._policy.post_processing_max:
             return []
+        long_s = rest_s_min(0.0 if line.has_deadlines else line.shortest_s, self._policy)
+        if not self._longest_runs or self._longest_runs.first.estimate_s < long_s:
+            return []  # nothing on any worker is long enough to make way
         gpus = {
             worker.gpu.gpu_id
             for worker in self._of_model.get(model_id, ())
             if worker.state in SERVING and not worker.more_gpu_ids and self._halt_of(worker) is None
         }
         runs = self._pausable_on(gpus)
-        shortest_s = rest_s_min(0.0, self._policy)
-        if all(self._rest_s(entry, now_s) < shortest_s for _, entry in runs):
+        if not any(self._rest_s(entry, now_s) >= long_s for _, entry in runs):
             return []
-        job_id = line.choose(servers=len(gpus), now_s=now_s, held=self._held())
+        job_id = line.choose(free_in_s=lambda: self._free_in([model_id], now_s), now_s=now_s, held=self._held())
         if job_id is None or any(mate.pauses_for == job_id for mate, _ in runs):
             return []
         newcomer = self._place_of(self._open[job_id])
-        long_s = rest_s_min(newcomer.estimate_s, self._policy)
         pausable = [
             Pausable(worker_id=mate.worker_id, rest=self._rest_of(entry, now_s), pauses=entry.pauses)
             for mate, entry in runs
-            if not mate.is_pausing and self._rest_s(entry, now_s) >= long_s
+            if not mate.is_pausing
         ]
         chosen = makes_way(newcomer, pausable, policy=self._policy, now_s=now_s)
         return [] if chosen is None else self._pause(self._workers[chosen], job_id)
@@ -676,8 +680,8 @@ class Scheduler:
         runs: dict[WorkerId, tuple[_Worker, _Open]] = {}
         for gpu_id in gpu_ids:
             for mate in self._on_gpu[gpu_id]:
-                if mate.run is not None and mate.can_resume and mate.state is ReplicaState.BUSY:
-                    entry = self._current(*mate.run, *ON_WORKER)
+                if mate.can_resume and mate.state is ReplicaState.BUSY:
+                    entry = self._running_on(mate)
                     if entry is not None:
                         runs[mate.worker_id] = (mate, entry)
         return list(runs.values())
@@ -804,6 +808,9 @@ class Scheduler:
         if job.not_before_s > now_s:
             heapq.heappush(self._delayed, (job.not_before_s, job.sequence, job.job_id))
             return []
+        served = self._serve_at_once(entry, now_s)
+        if served:
+            return served
         self._join_line(entry)
         model_id = job.request.model_id
         if not self._of_model.get(model_id):
@@ -820,13 +827,35 @@ class Scheduler:
         )
         return job.deadline_at_s - needed_s
 
-    def _join_line(self, entry: _Open) -> None:
+    def _serve_at_once(self, entry: _Open, now_s: float) -> list[Command]:
+        """What the line would come to when nobody stands in it and a worker is free, without standing in it."""
         model_id = entry.job.request.model_id
+        line = self._line_of(model_id)
+        if line or self._may_not_dispatch(model_id):
+            return []
+        workers = self._of_model.get(model_id, ())
+        for worker in workers:
+            if not self._has_time(worker):
+                continue
+            held = self._held(is_spot=worker.gpu.market is Market.SPOT)
+            if not held or not held.holds(self._place_of(entry)):
+                line.pass_by()
+                return self._dispatch(entry, self._roomier(entry, worker, workers), now_s)
+        return []
+
+    def _may_not_dispatch(self, model_id: ModelId) -> bool:
+        is_full = self._post_processing >= self._policy.post_processing_max
+        return is_full or self._is_draining or self._is_halted(model_id)
+
+    def _line_of(self, model_id: ModelId) -> PendingLine:
         line = self._lines.get(model_id)
         if line is None:
             line = PendingLine(price=self._policy.fairness_price, weight_of=self._tenant_weight)
             self._lines[model_id] = line
-        line.add(self._place_of(entry))
+        return line
+
+    def _join_line(self, entry: _Open) -> None:
+        self._line_of(entry.job.request.model_id).add(self._place_of(entry))
 
     def _place_of(self, entry: _Open) -> Place:
         """The job in line, with what is left of it to do."""
@@ -855,35 +884,97 @@ class Scheduler:
     def _fill(self, model_id: ModelId, now_s: float) -> list[Command]:
         """Give waiting jobs to idle workers of their model."""
         line = self._lines.get(model_id)
-        if not line or self._is_draining or self._is_halted(model_id):
+        if not line or self._may_not_dispatch(model_id):
             return []
         commands: list[Command] = []
         workers = self._of_model.get(model_id, ())
-        ready = [worker for worker in workers if worker.state is ReplicaState.READY]
-        servers = sum(worker.state in SERVING for worker in workers) if ready else 0
+        ready = [worker for worker in workers if worker.state is ReplicaState.READY and self._halt_of(worker) is None]
         for worker in ready:
-            if not line or self._post_processing >= self._policy.post_processing_max:
+            if not line:
                 break
-            if self._is_taken(worker) or self._halt_of(worker) is not None:
+            if not self._has_time(worker):
                 continue
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
-            job_id = line.choose(servers=servers, now_s=now_s, held=held)
+            mates = self._mates(worker)
+            if len(mates) > 1:
+                commands += self._serve_shared(mates, held, now_s)
+                continue
+            job_id = line.choose(free_in_s=lambda: self._free_in([model_id], now_s), now_s=now_s, held=held)
             if job_id is not None:
-                line.serve(job_id, now_s=now_s)
-                entry = self._open[job_id]
-                commands += self._dispatch(entry, self._roomier(entry, worker, ready), now_s)
+                place, entry = line.serve(job_id, now_s=now_s), self._open[job_id]
+                chosen = self._roomier(entry, worker, ready)
+                self._charge_elsewhere(place, chosen, now_s)
+                commands += self._dispatch(entry, chosen, now_s)
         return commands
 
-    def _roomier(self, entry: _Open, worker: _Worker, ready: Iterable[_Worker]) -> _Worker:
+    def _charge_elsewhere(self, place: Place, worker: _Worker, now_s: float) -> None:
+        """The other lines that want this GPU, too, learn that the job's tenant and end user have had a turn.
+
+        Those are the lines of models that are loaded on it as well, and of models that are loaded nowhere.
+        """
+        if len(self._lines) == 1:
+            return
+        mates = {mate.model_id for gpu_id in worker.gpu_ids for mate in self._on_gpu[gpu_id]}
+        for model_id, line in self._lines.items():
+            if line and model_id != worker.model_id and (model_id in mates or not self._of_model.get(model_id)):
+                line.charge(place, now_s=now_s)
+
+    def _mates(self, worker: _Worker) -> list[_Worker]:
+        """The idle worker, and the idle ones on the same GPU for whose models somebody waits; one of them may run."""
+        there = self._on_gpu[worker.gpu.gpu_id]
+        if len(there) < 2 or worker.more_gpu_ids:
+            return [worker]
+        return [mate for mate in there if mate is worker or self._is_wanted(mate)]
+
+    def _is_wanted(self, worker: _Worker) -> bool:
+        """The worker is idle on its one GPU, may run, and somebody waits for its model."""
+        is_idle = worker.state is ReplicaState.READY and not worker.more_gpu_ids and self._halt_of(worker) is None
+        return is_idle and bool(self._lines.get(worker.model_id)) and not self._is_halted(worker.model_id)
+
+    def _serve_shared(self, mates: list[_Worker], held: Held, now_s: float) -> list[Command]:
+        """Give the GPU that the idle `mates` share to whoever is next in all of their lines."""
+        by_line = {id(line): (line, mate) for mate in mates if (line := self._lines.get(mate.model_id))}
+        lines = [line for line, _ in by_line.values()]
+        models = [mate.model_id for mate in mates]
+        found = choose_among(lines, free_in_s=lambda: self._free_in(models, now_s), now_s=now_s, held=held)
+        if found is None:
+            return []
+        line, job_id = found
+        place = line.serve(job_id, now_s=now_s)
+        for other in lines:
+            if other is not line and place.latest_start_s is not None:
+                other.passed_over()
+        entry, mate = self._open[job_id], by_line[id(line)][1]
+        ready = (each for each in self._of_model.get(mate.model_id, ()) if each.state is ReplicaState.READY)
+        chosen = self._roomier(entry, mate, ready)
+        self._charge_elsewhere(place, chosen, now_s)
+        return self._dispatch(entry, chosen, now_s)
+
+    def _free_in(self, models: Iterable[ModelId], now_s: float) -> list[float]:
+        """Expected seconds until each GPU that serves one of these models is free."""
+        free_in_s: dict[GpuId, float] = {}
+        for model_id in models:
+            for worker in self._of_model.get(model_id, ()):
+                gpu_id = worker.gpu.gpu_id
+                if worker.state in SERVING and gpu_id not in free_in_s:
+                    mates = self._on_gpu[gpu_id] if not worker.more_gpu_ids else [worker]
+                    free_in_s[gpu_id] = max((self._free_in_s(mate, 0.0, now_s) for mate in mates), default=0.0)
+        return list(free_in_s.values())
+
+    def _roomier(self, entry: _Open, worker: _Worker, others: Iterable[_Worker]) -> _Worker:
         """Another idle worker on a larger GPU, for a job that ran out of memory on one like this."""
         if worker.gpu.memory_bytes > entry.memory_floor_bytes:
             return worker
-        for other in ready:
-            is_free = other.state is ReplicaState.READY and not self._is_taken(other) and self._halt_of(other) is None
+        for other in others:
+            is_free = self._has_time(other)
             is_barred = other.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
             if is_free and not is_barred and other.gpu.memory_bytes > entry.memory_floor_bytes:
                 return other
         return worker
+
+    def _has_time(self, worker: _Worker) -> bool:
+        """The worker could begin a run now."""
+        return worker.state is ReplicaState.READY and not self._is_taken(worker) and self._halt_of(worker) is None
 
     def _is_taken(self, worker: _Worker) -> bool:
         """A replica on one of the worker's GPUs runs a job; they take turns."""
@@ -891,6 +982,8 @@ class Scheduler:
 
     def _fill_gpus(self, worker: _Worker, now_s: float) -> list[Command]:
         """The GPUs of the worker have time."""
+        if not worker.more_gpu_ids:
+            return self._fill_gpu(worker.gpu.gpu_id, now_s)
         return [command for gpu_id in worker.gpu_ids for command in self._fill_gpu(gpu_id, now_s)]
 
     def _fill_gpu(self, gpu_id: GpuId, now_s: float) -> list[Command]:
@@ -906,9 +999,9 @@ class Scheduler:
     def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
         job = entry.job.moved(JobState.DISPATCHED, now_s=now_s, attempt=entry.job.attempt + 1)
         self._pending.change(job, -1)
-        self._running.change(job, 1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s
         entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
+        self._count_run_in(entry)
         entry.dispatched_lived_s = self._lived_s
         entry.first_step, entry.is_paused = job.steps_done, False
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
@@ -939,7 +1032,7 @@ class Scheduler:
     ) -> list[Command]:
         self._leave_post_processing(entry.job)
         if entry.job.state in ON_WORKER:
-            self._count_run_out(entry.job)
+            self._count_run_out(entry)
         entry.worker_id, entry.step = None, entry.job.steps_done
         entry.job = entry.job.moved(JobState.PENDING, now_s=now_s, not_before_s=now_s + delay_s)
         record = RecordJob(job=entry.job, cause=cause, ended_attempt=ended)
@@ -976,7 +1069,7 @@ class Scheduler:
             if line is not None:
                 line.remove(job.job_id)
         elif job.state in ON_WORKER:
-            self._count_run_out(job)
+            self._count_run_out(entry)
         self._leave_post_processing(job)
 
     def _leave_post_processing(self, job: Job) -> None:
@@ -984,11 +1077,17 @@ class Scheduler:
             self._is_hold_over |= self._post_processing >= self._policy.post_processing_max
             self._post_processing -= 1
 
-    def _count_run_out(self, job: Job) -> None:
+    def _count_run_in(self, entry: _Open) -> None:
+        """The job is on a worker."""
+        self._running.change(entry.job, 1)
+        entry.length_ticket = self._longest_runs.add((-entry.estimate_s, 0.0, entry.job.sequence), entry)
+
+    def _count_run_out(self, entry: _Open) -> None:
         """The job is on no worker any more; others of its tenant or end user may have been held back by it."""
         self._is_hold_over |= self._policy.running_max_per_tenant is not None
         self._is_hold_over |= self._policy.running_max_per_user is not None
-        self._running.change(job, -1)
+        self._running.change(entry.job, -1)
+        self._longest_runs.drop(entry.length_ticket)
 
     # --- look-ups ----------------------------------------------------------------------------------------------------
 
@@ -996,6 +1095,16 @@ class Scheduler:
         """The open job, if `attempt` is its current one and it is in one of `states`."""
         entry = self._open.get(job_id)
         if entry is None or entry.job.attempt != attempt or entry.job.state not in states:
+            return None
+        return entry
+
+    def _running_on(self, worker: _Worker) -> _Open | None:
+        """The open job that the worker runs; None while it has none, or works on what was called off or has ended."""
+        if worker.run is None:
+            return None
+        job_id, attempt = worker.run
+        entry = self._open.get(job_id)
+        if entry is None or entry.job.attempt != attempt or entry.job.state not in ON_WORKER:
             return None
         return entry
 
@@ -1109,6 +1218,7 @@ class Scheduler:
             pending=len(line) if line is not None else 0,
             pending_s=pending_s,
             waiting_since_s=self._open[line.front().place.job_id].job.timeline[-1].at_s if line else None,
+            turn_since_s=line.front().since_s if line else None,
             running_s=running_s,
             replicas=replicas,
             load_s=self._profiles.load_s(model_id),
@@ -1121,9 +1231,13 @@ class Scheduler:
     def _running_work(self, model_id: ModelId) -> tuple[float, int]:
         """GPU-seconds left of what the model's workers run, and how many of them stay."""
         workers = self._of_model.get(model_id, ())
-        held = [self._current(*worker.run, *ON_WORKER) for worker in workers if worker.run is not None]
-        running_s = sum(self._remaining_s(entry) for entry in held if entry is not None)
-        return running_s, sum(worker.state is not ReplicaState.STOPPING for worker in workers)
+        running_s, staying = 0.0, 0
+        for worker in workers:
+            staying += worker.state is not ReplicaState.STOPPING
+            entry = self._running_on(worker)
+            if entry is not None:
+                running_s += self._remaining_s(entry)
+        return running_s, staying
 
     def queue_view(self) -> QueueView:
         """Open work by model."""
@@ -1178,11 +1292,28 @@ class Scheduler:
         line = self._lines.get(model_id)
         ahead_s = line.ahead_s(job.job_id, now_s=now_s) if line is not None and job.job_id in line else 0.0
         running_s, replicas = self._running_work(model_id)
-        wait_s = (ahead_s + running_s) / max(replicas, 1)
+        wait_s = (ahead_s + running_s + self._work_beside_s(entry)) / max(replicas, 1)
         is_loaded, run_s = self._is_loaded(model_id), self._remaining_s(entry)
         load_s = 0.0 if is_loaded else self._worker_free_in_s(model_id, now_s)
         situation = situation_of(is_running=False, is_loaded=is_loaded, wait_s=wait_s, run_s=run_s)
         return situation, max(wait_s + load_s, job.not_before_s - now_s) + run_s + finish_s
+
+    def _work_beside_s(self, entry: _Open) -> float:
+        """GPU-seconds ahead of a waiting job that other models have on the GPUs of its own: running, and in line."""
+        mates = [
+            mate
+            for worker in self._of_model.get(entry.job.request.model_id, ())
+            if worker.state is not ReplicaState.STOPPING and len(self._on_gpu[worker.gpu.gpu_id]) > 1
+            for mate in self._on_gpu[worker.gpu.gpu_id]
+            if mate is not worker
+        ]
+        if not mates:
+            return 0.0
+        place = self._place_of(entry)
+        running = (self._running_on(mate) for mate in mates)
+        others = (self._lines.get(model_id) for model_id in dict.fromkeys(mate.model_id for mate in mates))
+        running_s = sum(self._remaining_s(run) for run in running if run is not None)
+        return running_s + sum(line.ahead_of_newcomer_s(place) for line in others if line)
 
     def _rest_s(self, entry: _Open, now_s: float) -> float:
         """Expected seconds left of a run."""
@@ -1204,6 +1335,7 @@ class Scheduler:
         of_tenant, of_user = self._policy.running_max_per_tenant, self._policy.running_max_per_user
         assert of_tenant is None or max(self._running.by_tenant.values(), default=0) <= of_tenant, "a tenant runs more"
         assert of_user is None or max(self._running.by_user.values(), default=0) <= of_user, "an end user runs more"
+        assert len(self._longest_runs) == len(on_workers), "runs are ranked that are over, or some are not"
         finishing = sum(entry.job.state is JobState.POST_PROCESSING for entry in self._open.values())
         assert finishing == self._post_processing, "post-processing is miscounted"
         by_model = [worker.worker_id for workers in self._of_model.values() for worker in workers]

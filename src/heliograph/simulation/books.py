@@ -69,6 +69,13 @@ class Books:
         self.refused[code] += 1
         return asked
 
+    def save(self, job: Job) -> None:
+        """What is known of an open job grew; its state is the same."""
+        asked = self.open.get(job.job_id)
+        if asked is not None and asked.job is not None:
+            assert asked.job.state is job.state, f"job {job.job_id} moves without a record"
+            asked.job = job
+
     def record(self, record: RecordJob) -> Asked:
         """Note a job's new state; gives what is known of the request."""
         job = record.job

@@ -138,7 +138,9 @@ class Production:
             job = event.job
             self._asked_s += self._profiles.run_s(job.request)
             if self._demand is not None:
-                self._demand.note(job.request.model_id, (job.tenant_id, job.end_user), now_s)
+                request = job.request
+                asker = (job.tenant_id, job.end_user)
+                self._demand.note(request.model_id, asker, now_s, images=request.image_count)
         if isinstance(event, HaltsSet):
             self._orders = Orders(halts=event.halts)
         return self.scheduler.handle(event, now_s=now_s)
@@ -180,11 +182,18 @@ class Production:
             off_spot_running=float(len(busy - on_spot)),
             off_spot_pending_s=sum(line.pending_s * line.off_spot_pending / line.pending for line in lines),
             asked_s=self._asked_s,
+            rate=self._rate(now_s) if not busy and not lines else None,
         )
         commands, self._capacity_state = plan_capacity(
             view, demand, self._offers, self._capacity, now_s=now_s, state=self._capacity_state
         )
         return commands
+
+    def _rate(self, now_s: float) -> float | None:
+        """The chance per second that any model is asked for."""
+        if self._demand is None:
+            return None
+        return sum(self._demand.rate(model_id, now_s) for model_id in self._demand.models())
 
     def why_not(self, model_id: ModelId, tier: Tier) -> str | None:
         """What the production router says of a request for the model. Spot GPUs that are away count: they come back."""

@@ -20,7 +20,8 @@ class Run:
     """One attempt on a worker. `left_s` is the work that is left, in GPU-seconds, as of `updated_s`.
 
     Several runs on one GPU share it evenly (`pace` 1 / their number). `token` tells the end that was scheduled last
-    from earlier ones. `fails_after_s` GPU-seconds from its start the run goes wrong, with `fault`.
+    from earlier ones. A run that goes wrong does so with `fault`, `beyond_s` GPU-seconds before it would have ended.
+    What it had done until `kept_s` is kept.
     """
 
     order: RunOrder
@@ -32,7 +33,8 @@ class Run:
     updated_s: float = 0.0
     token: int = 0
     fault: str | None = None
-    fails_after_s: float = 0.0
+    beyond_s: float = 0.0
+    kept_s: float = 0.0
 
     def advance(self, now_s: float) -> None:
         """Note the work done since the last look."""
@@ -42,7 +44,8 @@ class Run:
     @property
     def steps_done(self) -> int:
         """Whole steps behind it; exact just after `advance`."""
-        return min(int(self.order.steps * (1.0 - self.left_s / max(self.work_s, 1e-9)) + 1e-6), self.order.steps)
+        left = (self.left_s + self.beyond_s) / max(self.work_s, 1e-9)
+        return max(min(int(self.order.steps * (1.0 - left) + 1e-6), self.order.steps), self.order.first_step)
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ class Node:
 
 @dataclass(slots=True)
 class Machined:
-    """One GPU and its account. `state` and `model` are what it does since `since_s`."""
+    """One GPU and its account. `state` is what it does since `since_s`, `what` the same with the model."""
 
     gpu: Gpu
     group: GpuGroup
@@ -125,11 +128,14 @@ class Machined:
     active: int = 0
     held_bytes: int = 0
     state: str = "off"
-    model: str = ""
+    what: str = "off"
     since_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict[str, float])
     cell: dict[str, float] = field(default_factory=dict[str, float])
     cells: list[str] = field(default_factory=list[str])
+
+
+WORKING = frozenset({"busy", "loading"})
 
 
 class Machines:
@@ -197,25 +203,35 @@ class Machines:
     # --- accounts ---------------------------------------------------------------------------------------------------
 
     def settle(self, machined: Machined, now_s: float, end_s: float, measures: Measures, bucket_s: float) -> None:
-        """Book what the GPU did since the last time, bucket by bucket, and note what it does from now on."""
+        """Book what the GPU did since the last time, bucket by bucket, and note what it does from now on.
+
+        After the end of the scenario work is paid for, idle time is not: jobs that finish late cost what they take, and
+        nobody holds GPUs for requests that no longer come.
+        """
         at_s, until_s = machined.since_s, min(now_s, end_s)
-        index = measures.bucket(at_s)
-        while at_s < until_s:
-            to_s = min(until_s, (index + 1) * bucket_s) if index < measures.last_bucket else until_s
-            if to_s > at_s:
-                self._book(machined, index, to_s - at_s, measures)
-                at_s = to_s
-            index += 1
-        machined.since_s = max(machined.since_s, until_s)
-        machined.state, machined.model = _doing(machined)
+        if at_s < until_s:
+            index = measures.bucket(at_s)
+            while index < measures.last_bucket and (index + 1) * bucket_s < until_s:
+                to_s = (index + 1) * bucket_s
+                if to_s > at_s:
+                    self._book(machined, index, to_s - at_s, measures)
+                    at_s = to_s
+                index += 1
+            self._book(machined, index, until_s - at_s, measures)
+        late_s = now_s - max(at_s, end_s)
+        if late_s > 0 and machined.state in WORKING:
+            machined.seconds[machined.state] = machined.seconds.get(machined.state, 0.0) + late_s
+            self.usd += late_s * machined.usd_per_s
+            measures.late(late_s * machined.usd_per_s)
+        machined.since_s = max(at_s, now_s)
+        machined.state, machined.what = _doing(machined)
 
     def _book(self, machined: Machined, index: int, passed_s: float, measures: Measures) -> None:
         while len(machined.cells) < index:
             machined.cells.append(_most(machined.cell))
             machined.cell = {}
-        state = machined.state
-        key = f"{state}:{machined.model}" if machined.model else state
-        machined.cell[key] = machined.cell.get(key, 0.0) + passed_s
+        state, what = machined.state, machined.what
+        machined.cell[what] = machined.cell.get(what, 0.0) + passed_s
         machined.seconds[state] = machined.seconds.get(state, 0.0) + passed_s
         if state != "off":
             usd = passed_s * machined.usd_per_s
@@ -255,16 +271,16 @@ class Machines:
 
 def _doing(machined: Machined) -> tuple[str, str]:
     if not machined.is_up:
-        return "off", ""
+        return "off", "off"
     if not machined.replicas:
-        return "empty", ""
+        return "empty", "empty"
     if machined.active:
         running = next(r for r in machined.replicas if r.run is not None and r.run.has_begun)
-        return "busy", running.model_id
+        return "busy", f"busy:{running.model_id}"
     loading = next((replica for replica in machined.replicas if not replica.is_ready), None)
     if loading is not None:
-        return "loading", loading.model_id
-    return "idle", machined.replicas[0].model_id
+        return "loading", f"loading:{loading.model_id}"
+    return "idle", f"idle:{machined.replicas[0].model_id}"
 
 
 def _most(cell: dict[str, float]) -> str:

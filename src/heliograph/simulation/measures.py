@@ -101,6 +101,10 @@ class Measures:
         if is_busy:
             self._busy_s[index] += passed_s
 
+    def late(self, usd: float) -> None:
+        """What work after the end cost; it counts for the last bucket."""
+        self._cost_usd[-1] += usd
+
     def complete(self, asked: Asked, at_s: float, stage_s: Mapping[JobState, float]) -> None:
         """A request was delivered."""
         latency_s = at_s - asked.at_s
@@ -146,6 +150,8 @@ class Measures:
         group = self._groups.get((asked.tier, asked.kind))
         if group is None:
             group = self._groups[asked.tier, asked.kind] = _Group(target_s=asked.target_s)
+        elif group.target_s != asked.target_s:
+            group.target_s = None  # each has its own
         return group
 
     def groups(self) -> tuple[GroupReport, ...]:

@@ -181,7 +181,8 @@ class Machine:
     gigabyte, a fit over 12 published loads); from host memory `memory_share` of that; weights that are not on the
     node's disk are fetched first at `fetch_gb_per_s`. Host memory and disk keep the most recently used weights.
     `load_spread` is the standard deviation of the logarithm of a load time, `step_spread` that of a run. With
-    `can_resume` a run can pause at a step and go on later, which takes `resume_s` longer.
+    `can_resume` a run can pause at a step and go on later, which takes `resume_s` longer; with `checkpoint_every_s`
+    what is done is also kept every so many seconds (0: never), as often as progress is reported at most.
     """
 
     host_memory_gb: float = 512.0
@@ -196,6 +197,7 @@ class Machine:
     boot_s: float = 90.0
     can_resume: bool = True
     resume_s: float = 0.2
+    checkpoint_every_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +242,8 @@ class Scenario:
     """Everything a simulation needs, the trace files aside.
 
     `targets` maps `image` and `video` to seconds from submission to delivery per tier; a tier without one is on time
-    whenever it is delivered. With `deadlines` the target is also the job's deadline, after which production expires it.
+    whenever it is delivered. `target_stretch` times what a request takes alone on the fastest GPU, its model loaded, is
+    added to its target. With `deadlines` the target is also the job's deadline, after which production expires it.
     `profile_error` is how wrong production's prior knowledge of run and load times is: each model's true times lie up
     to this share above or below what the catalogue says. `tick_s` is the longest time between two looks of the fleet
     plan while jobs wait, `quiet_tick_s` while none do. `step_reports_s`: a running job reports its progress at most
@@ -261,6 +264,7 @@ class Scenario:
     spot: Mapping[str, SpotSource] = field(default_factory=dict[str, SpotSource])
     faults: Faults = field(default_factory=Faults)
     targets: Mapping[str, Mapping[Tier, float]] = field(default_factory=dict[str, Mapping[Tier, float]])
+    target_stretch: float = 0.0
     deadlines: bool = False
     profile_error: float = 0.0
     tick_s: float = 1.0

@@ -32,6 +32,7 @@ from heliograph.domain.commands import (
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import (
     CancelRequested,
+    CheckpointKept,
     ClockTicked,
     Event,
     GateRejected,
@@ -276,8 +277,8 @@ class World:
         match command:
             case RecordJob():
                 self._record(command)
-            case SaveJob():
-                pass
+            case SaveJob(job=job):
+                self.books.save(job)
             case Dispatch(worker_id=worker_id):
                 self._at(self.now_s + self._machine.dispatch_s, self._begin, worker_id, command.order)
                 replica = self.machines.replicas.get(worker_id)
@@ -325,6 +326,9 @@ class World:
         job_id = JobId(f"job_{self._sequence:08d}")
         kind = self._kinds[arrival.model_id]
         target_s = self.scenario.targets.get(kind, {}).get(arrival.tier)
+        alone_s = self._alone_s(arrival)
+        if target_s is not None:
+            target_s += self.scenario.target_stretch * alone_s
         asked = Asked(
             at_s=self.now_s,
             kind=kind,
@@ -332,7 +336,7 @@ class World:
             tenant=arrival.tenant,
             images=arrival.images,
             target_s=target_s,
-            alone_s=self._alone_s(arrival),
+            alone_s=alone_s,
             is_cold=not self.machines.loaded.get(arrival.model_id),
         )
         self.measures.arrive(self.now_s)
@@ -486,12 +490,14 @@ class World:
         if order.first_step:
             left_s += self._machine.resume_s
         run = Run(order=order, work_s=work_s, left_s=left_s, begun_s=self.now_s, updated_s=self.now_s, has_begun=True)
+        run.kept_s = self.now_s
         for probability, fault in (
             (self._faults.run_failures, "failed"),
             (self._faults.out_of_memory, "out_of_memory"),
         ):
             if self._luck.happens(probability):
                 run.fault, run.left_s = fault, left_s * self._luck.uniform()
+                run.beyond_s = left_s - run.left_s
                 break
         replica.run = run
         for machined in replica.gpus:
@@ -523,7 +529,12 @@ class World:
             return
         run.advance(self.now_s)
         order = run.order
-        self._report(StepDone(job_id=order.job_id, attempt=order.attempt, step=run.steps_done, steps=order.steps))
+        step = run.steps_done
+        self._report(StepDone(job_id=order.job_id, attempt=order.attempt, step=step, steps=order.steps))
+        if 0 < self._machine.checkpoint_every_s <= self.now_s - run.kept_s and order.first_step < step < order.steps:
+            run.kept_s = self.now_s
+            name = f"{order.job_id}:{order.attempt}"
+            self._report(CheckpointKept(job_id=order.job_id, attempt=order.attempt, step=step, checkpoint=name))
         self._at(self.now_s + self.scenario.step_reports_s, self._step, replica, run)
 
     def _end(self, replica: Replica, run: Run, token: int) -> None:
@@ -579,8 +590,7 @@ class World:
         event: Event
         if is_kept:
             name = f"{order.job_id}:{order.attempt}"
-            step = max(run.steps_done, order.first_step)
-            event = RunPaused(job_id=order.job_id, attempt=order.attempt, step=step, checkpoint=name)
+            event = RunPaused(job_id=order.job_id, attempt=order.attempt, step=run.steps_done, checkpoint=name)
         else:
             event = RunAborted(job_id=order.job_id, attempt=order.attempt)
         if not self._report(event):
@@ -588,10 +598,8 @@ class World:
 
     def _leave_gpu(self, replica: Replica, run: Run, *, is_lost: bool) -> None:
         replica.run = None
-        end_s = self.scenario.duration_s
         if is_lost:
-            held_s = max(min(self.now_s, end_s) - min(run.begun_s, end_s), 0.0)
-            self.machines.lost_s += held_s * run.pace * len(replica.gpus)
+            self.machines.lost_s += (self.now_s - run.kept_s) * run.pace * len(replica.gpus)
         for machined in replica.gpus:
             machined.active -= 1
             if machined.active:

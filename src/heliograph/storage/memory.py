@@ -19,6 +19,7 @@ from heliograph.domain.pictures import Output
 from heliograph.domain.webhooks import MessageState, WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
+    DropJob,
     DropWebhookEndpoint,
     Forget,
     ForgetWebhooks,
@@ -35,6 +36,7 @@ from heliograph.storage.store import (
     PutWebhookMessage,
     ReplayWebhooks,
     StoredJob,
+    TakeBack,
     WebhookWrite,
     Write,
 )
@@ -112,6 +114,18 @@ class MemoryStore:
                 for refusal_id, refusal in list(self._refusals.items()):
                     if refusal.at_s < before_s:
                         self._drop(self._refusals, refusal_id)
+            case DropJob(job_id=job_id):
+                job = self._jobs.get(job_id)
+                if job is not None and job.state.is_terminal:
+                    self._drop_job(job)
+            case TakeBack(job_id=job_id, records=records):
+                for record in records:
+                    key = (record.tenant_id, record.route, record.key)
+                    if key in self._idempotency and self._idempotency[key].job_id == job_id:
+                        self._drop(self._idempotency, key)
+                job = self._jobs.get(job_id)
+                if job is not None and not job.state.is_terminal:
+                    self._drop_job(job)
             case _:
                 self._apply_webhook(write)
 
@@ -164,6 +178,17 @@ class MemoryStore:
         own = (message for message in self._messages.values() if (message.job_id, message.target) == (job_id, target))
         return [message for message in own if message.state is MessageState.WAITING]
 
+    def _drop_job(self, job: Job) -> None:
+        self._drop_messages(lambda message: message.job_id == job.job_id)
+        for output in self._outputs_of.get(job.job_id, ()):
+            self._drop(self._outputs, output.output_id)
+        if job.job_id in self._outputs_of:
+            self._drop(self._outputs_of, job.job_id)
+        if job.job_id in self._attempts:
+            self._drop(self._attempts, job.job_id)
+        self._drop(self._job_at, job.sequence)
+        self._drop(self._jobs, job.job_id)
+
     def _post(self, posting_id: str, posting: tuple[LedgerLine, ...]) -> None:
         self._set(self._postings, posting_id, posting)
         for line in posting:
@@ -209,6 +234,16 @@ class MemoryStore:
         """See `Store.open_jobs`."""
         is_open = (job for job in self._jobs.values() if not job.state.is_terminal)
         return tuple(sorted(is_open, key=lambda job: job.sequence))
+
+    async def ended_jobs(self, *, before_s: float, limit: int) -> tuple[JobId, ...]:
+        """See `Store.ended_jobs`. Looks at every job there is."""
+        ended = [(job.finished_at_s, job.sequence, job.job_id) for job in self._jobs.values() if job.finished_at_s]
+        return tuple(job_id for at_s, _, job_id in sorted(ended) if at_s < before_s)[:limit]
+
+    async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
+        """See `Store.held_blobs`."""
+        held = {name for output in self._outputs.values() for name in (output.blob, output.thumbnail_blob)}
+        return frozenset(names) & held
 
     async def last_sequence(self) -> int:
         """See `Store.last_sequence`."""

@@ -97,7 +97,11 @@ def _advice(error: psycopg.Error) -> str | None:
         # A session that cannot be made or is gone; what the server says while it is being made comes without a code.
         if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             return None
-        return "it refuses the session: look at the address" if "FATAL" in str(error) else _NO_ANSWER
+        said = str(error)
+        if "FATAL" not in said:
+            return _NO_ANSWER
+        is_busy = "the database system is" in said  # starting up, shutting down, in recovery mode
+        return _MEDIUM_FAILURES["57"] if is_busy else "it refuses the session: look at the address"
     return _MEDIUM_FAILURES.get(error.sqlstate) or _MEDIUM_FAILURES.get(error.sqlstate[:2])
 
 

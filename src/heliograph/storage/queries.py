@@ -201,6 +201,48 @@ DELETE FROM webhook_tries WHERE message_id IN (SELECT message_id FROM webhook_me
 
 FORGET_WEBHOOK_MESSAGES = "DELETE FROM webhook_messages WHERE at_s < :before_s"
 
+DROP_TRIES_OF_JOB = """
+DELETE FROM webhook_tries WHERE message_id IN (
+    SELECT message_id FROM webhook_messages WHERE job_id IN
+        (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+)
+"""
+
+DROP_MESSAGES_OF_JOB = """
+DELETE FROM webhook_messages WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+"""
+
+DROP_ATTEMPTS_OF_JOB = """
+DELETE FROM attempts WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+"""
+
+DROP_OUTPUTS_OF_JOB = """
+DELETE FROM outputs WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+"""
+
+DROP_JOB = "DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL"
+"""The last of them: while the job is there, the others know that it has ended."""
+
+TAKE_BACK_MESSAGES = """
+DELETE FROM webhook_messages WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NULL)
+"""
+
+TAKE_BACK_JOB = "DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NULL"
+
+TAKE_BACK_IDEMPOTENCY = """
+DELETE FROM idempotency_keys WHERE tenant_id = :tenant_id AND route = :route AND key = :key AND job_id = :job_id
+"""
+
+ENDED_JOBS = """
+SELECT job_id FROM jobs WHERE finished_at_s < :before_s ORDER BY finished_at_s LIMIT :limit
+"""
+
+HOLDS_BLOB = "SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name LIMIT 1"
+
 WEBHOOK_ENDPOINTS = "SELECT * FROM webhook_endpoints ORDER BY created_at_s, endpoint_id"
 
 WEBHOOK_TARGETS = """

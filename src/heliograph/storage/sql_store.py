@@ -121,6 +121,18 @@ class SqlStore:
 
         return await self._read(read)
 
+    async def ended_jobs(self, *, before_s: float, limit: int) -> tuple[JobId, ...]:
+        """See `Store.ended_jobs`."""
+        return await self._all(queries.ENDED_JOBS, lambda row: JobId(row["job_id"]), before_s=before_s, limit=limit)
+
+    async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
+        """See `Store.held_blobs`."""
+
+        def read(snapshot: Snapshot) -> frozenset[str]:
+            return frozenset(name for name in names if list(snapshot.rows(queries.HOLDS_BLOB, name=name)))
+
+        return await self._read(read)
+
     async def last_sequence(self) -> int:
         """See `Store.last_sequence`."""
         return (await self._all(queries.LAST_SEQUENCE, lambda row: int(row["last_sequence"])))[0]

@@ -6,13 +6,16 @@ is a condition of the statement itself, so a whole transaction can be sent in on
 
 from typing import assert_never
 
+from heliograph.domain.ids import JobId
 from heliograph.domain.webhooks import MessageState
 from heliograph.storage import queries, rows
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
+    DropJob,
     DropWebhookEndpoint,
     Forget,
     ForgetWebhooks,
+    IdempotencyRecord,
     MoveWebhookMessage,
     PostLedger,
     PutApiKey,
@@ -24,6 +27,7 @@ from heliograph.storage.store import (
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
+    TakeBack,
     WebhookWrite,
     Write,
 )
@@ -55,8 +59,25 @@ def statements_of(write: Write) -> list[Statement]:
         case Forget(before_s=before_s):
             before: rows.Parameters = {"before_s": before_s}
             return [(queries.FORGET_IDEMPOTENCY, before), (queries.FORGET_REFUSALS, before)]
+        case DropJob(job_id=job_id):
+            named: rows.Parameters = {"job_id": job_id}
+            return [
+                (queries.DROP_TRIES_OF_JOB, named),
+                (queries.DROP_MESSAGES_OF_JOB, named),
+                (queries.DROP_ATTEMPTS_OF_JOB, named),
+                (queries.DROP_OUTPUTS_OF_JOB, named),
+                (queries.DROP_JOB, named),
+            ]
+        case TakeBack(job_id=job_id, records=records):
+            keys = [(queries.TAKE_BACK_IDEMPOTENCY, _key_of(record, job_id)) for record in records]
+            named = {"job_id": job_id}
+            return [*keys, (queries.TAKE_BACK_MESSAGES, named), (queries.TAKE_BACK_JOB, named)]
         case _:
             return _webhook_statements(write)
+
+
+def _key_of(record: IdempotencyRecord, job_id: JobId) -> rows.Parameters:
+    return {"tenant_id": record.tenant_id, "route": record.route, "key": record.key, "job_id": job_id}
 
 
 def _webhook_statements(write: WebhookWrite) -> list[Statement]:

@@ -79,9 +79,31 @@ class PutRefusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
-    """Delete idempotency records and refusals from before a time, in seconds since the epoch. Nothing else is ever."""
+    """Delete idempotency records and refusals from before a time, in seconds since the epoch."""
 
     before_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropJob:
+    """Delete an ended job with its attempts, outputs and webhook messages; an open one stays as it is.
+
+    Its ledger lines stay for ever: accounts outlive the jobs they are about.
+    """
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeBack:
+    """Undo a submission that was refused because nobody could tell whether its commit was carried out.
+
+    It deletes the job if it is there and has not ended, its webhook messages, and those of `records` that name it.
+    Nobody was told of the job, and what was decided for it was not carried out.
+    """
+
+    job_id: JobId
+    records: tuple[IdempotencyRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +159,19 @@ WebhookWrite = (
     PutWebhookEndpoint | DropWebhookEndpoint | PutWebhookMessage | MoveWebhookMessage | ReplayWebhooks | ForgetWebhooks
 )
 
-Write = PutJob | PutAttempt | PutOutput | PostLedger | PutIdempotency | PutApiKey | PutRefusal | Forget | WebhookWrite
+Write = (
+    PutJob
+    | PutAttempt
+    | PutOutput
+    | PostLedger
+    | PutIdempotency
+    | PutApiKey
+    | PutRefusal
+    | Forget
+    | DropJob
+    | TakeBack
+    | WebhookWrite
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +206,14 @@ class Store(Protocol):
 
     async def open_jobs(self) -> tuple[Job, ...]:
         """Every job that is not in a terminal state, in order of submission."""
+        ...
+
+    async def ended_jobs(self, *, before_s: float, limit: int) -> tuple[JobId, ...]:
+        """At most `limit` of the jobs that ended before a time, in seconds since the epoch, longest ended first."""
+        ...
+
+    async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of the names that an output has as its picture or thumbnail."""
         ...
 
     async def last_sequence(self) -> int:
