@@ -1,4 +1,4 @@
-"""How good the promised times are, on a mix of pictures that keeps all GPUs busy."""
+"""How good the promised times are, on a mix of pictures at moderate load."""
 
 from collections.abc import Iterator
 
@@ -18,6 +18,9 @@ PROMISES = (
     Promise(text="median error of the expected time", metric="median_error", bar=Bar(limit=0.2), unit="%"),
 )
 
+
+LOAD = 0.8
+"""Bursts make long lines at times; from 1.0 on lines grow without end, and so does what nobody can foresee."""
 
 SCENARIO = """
 name = "promised times"
@@ -39,11 +42,11 @@ steps = { 28 = 0.6, 50 = 0.4 }
 
 
 def trials(options: Options, seed: int) -> Iterator[Trial]:
-    """How good the promised times are, on a mix of pictures that keeps all GPUs busy and without deadlines."""
+    """How good the promised times are, on a mix of pictures at moderate load, without deadlines."""
     yield Trial(
         axis="eta",
         policy="heliograph",
-        file=at_load(parse_scenario(SCENARIO, origin="eta"), 1.0),
+        file=at_load(parse_scenario(SCENARIO, origin="eta"), LOAD),
         decides=the_policies(("flux1-dev", "sdxl-base"))["heliograph"],
         seed=seed,
         metrics=lambda report: {

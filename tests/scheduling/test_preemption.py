@@ -7,7 +7,7 @@ import pytest
 from heliograph.domain.commands import Command, Dispatch, RecordJob
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import Event
-from heliograph.domain.ids import WorkerId
+from heliograph.domain.ids import JobId, WorkerId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way
@@ -172,6 +172,26 @@ def test_replicas_of_one_gpu_pause_for_one_another() -> None:
     assert in_words(play(scheduler, icon))[-1] == "w0 pauses film#1"
     assert in_words(play(scheduler, run_paused("film")))[-1] == "w1 runs icon#1"
     assert in_words(play(scheduler, images_ready("icon")))[-1] == "w0 runs film#2"
+
+
+def test_what_the_other_models_of_a_shared_gpu_have_to_do_is_part_of_the_expected_time() -> None:
+    scheduler = a_resuming_scheduler(preemptions_max=0)
+    play(scheduler, replica_requested("w1", gpu="gpu0", model="another"), worker_ready("w1"))
+
+    def eta_s() -> float:
+        view = scheduler.view(JobId("mine"), now_s=0.0)
+        assert view is not None
+        assert view.eta_s is not None
+        return view.eta_s
+
+    play(scheduler, submitted("running", request=seconds(9, model="another")))
+    play(scheduler, submitted("mine", request=seconds(5), sequence=2))
+    alone_s = eta_s()
+    assert alone_s > 9 + 5, "another model's run has the GPU"
+    play(scheduler, submitted("theirs", request=seconds(3, model="another"), sequence=1))
+    assert eta_s() == pytest.approx(alone_s + 3), "and so has its line, as far as it comes first"
+    play(scheduler, submitted("later", request=seconds(7, model="another"), sequence=3))
+    assert eta_s() < alone_s + 3 + 7
 
 
 def test_a_shared_gpu_goes_to_the_nearest_deadline_of_all_its_models() -> None:

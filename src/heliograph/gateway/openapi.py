@@ -554,8 +554,8 @@ IMAGES: _Route = {
             **_json("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
             "content": {
                 "application/json": {"schema": {"$ref": "#/components/schemas/Images"}, "example": _IMAGES_EXAMPLE},
+                # Without a schema: some tools read one as that of the whole body, others as that of each event.
                 "text/event-stream": {
-                    "schema": {"type": "string"},
                     "example": 'event: image_generation.partial_image\ndata: {"b64_json": "…", …}\n\n'
                     'event: image_generation.completed\ndata: {"b64_json": "…", …}\n\n',
                 },

@@ -1292,11 +1292,28 @@ class Scheduler:
         line = self._lines.get(model_id)
         ahead_s = line.ahead_s(job.job_id, now_s=now_s) if line is not None and job.job_id in line else 0.0
         running_s, replicas = self._running_work(model_id)
-        wait_s = (ahead_s + running_s) / max(replicas, 1)
+        wait_s = (ahead_s + running_s + self._work_beside_s(entry)) / max(replicas, 1)
         is_loaded, run_s = self._is_loaded(model_id), self._remaining_s(entry)
         load_s = 0.0 if is_loaded else self._worker_free_in_s(model_id, now_s)
         situation = situation_of(is_running=False, is_loaded=is_loaded, wait_s=wait_s, run_s=run_s)
         return situation, max(wait_s + load_s, job.not_before_s - now_s) + run_s + finish_s
+
+    def _work_beside_s(self, entry: _Open) -> float:
+        """GPU-seconds ahead of a waiting job that other models have on the GPUs of its own: running, and in line."""
+        mates = [
+            mate
+            for worker in self._of_model.get(entry.job.request.model_id, ())
+            if worker.state is not ReplicaState.STOPPING and len(self._on_gpu[worker.gpu.gpu_id]) > 1
+            for mate in self._on_gpu[worker.gpu.gpu_id]
+            if mate is not worker
+        ]
+        if not mates:
+            return 0.0
+        place = self._place_of(entry)
+        running = (self._running_on(mate) for mate in mates)
+        others = (self._lines.get(model_id) for model_id in dict.fromkeys(mate.model_id for mate in mates))
+        running_s = sum(self._remaining_s(run) for run in running if run is not None)
+        return running_s + sum(line.ahead_of_newcomer_s(place) for line in others if line)
 
     def _rest_s(self, entry: _Open, now_s: float) -> float:
         """Expected seconds left of a run."""
