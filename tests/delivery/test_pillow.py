@@ -118,6 +118,14 @@ def test_jpeg_is_progressive_and_keeps_full_colour_where_asked() -> None:
     assert coarse.layer[0][1:3] == (2, 2)
 
 
+@pytest.mark.parametrize("quality", [75, 100])
+@pytest.mark.parametrize("has_full_chroma", [False, True])
+def test_noise_of_any_size_fits_a_jpeg(quality: int, has_full_chroma: bool) -> None:
+    noise = np.random.default_rng(7).integers(0, 256, (640, 512, 3), np.uint8)
+    encoding = JpegEncoding(quality=quality, has_full_chroma=has_full_chroma)
+    assert opened(pillow.encode(pillow.image_of(noise), encoding, METADATA)).size == (512, 640)
+
+
 def test_a_lower_quality_is_smaller() -> None:
     assert len(encoded(WebpEncoding(quality=10, effort=4))) < len(encoded(WEBP))
     assert len(encoded(JpegEncoding(quality=10, has_full_chroma=False))) < len(encoded(JPEG))

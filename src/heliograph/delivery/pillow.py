@@ -6,14 +6,15 @@ GIF carries the parameters as its comment and the packet as the application bloc
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 from heliograph.delivery.variants import Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
 
@@ -79,16 +80,17 @@ def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion
             image.save(file, "PNG", compress_level=level, pnginfo=_png_text(metadata), **_animation(motion))
         case JpegEncoding(quality=quality, has_full_chroma=has_full_chroma):
             assert motion is None, "a JPEG file holds no clip"
-            image.save(
-                file,
-                "JPEG",
-                quality=quality,
-                subsampling="4:4:4" if has_full_chroma else "4:2:0",
-                progressive=True,
-                optimize=True,
-                exif=_exif(metadata),
-                xmp=metadata.xmp.encode(),
-            )
+            with _room_for_jpeg(image):
+                image.save(
+                    file,
+                    "JPEG",
+                    quality=quality,
+                    subsampling="4:4:4" if has_full_chroma else "4:2:0",
+                    progressive=True,
+                    optimize=True,
+                    exif=_exif(metadata),
+                    xmp=metadata.xmp.encode(),
+                )
         case WebpEncoding(quality=quality, effort=effort):
             image.save(
                 file,
@@ -133,6 +135,21 @@ def _with_gif_xmp(gif: bytes, xmp: bytes) -> bytes:
     colours = 3 << ((flags & 7) + 1) if flags & 0x80 else 0
     at = _GIF_HEADER_BYTES + colours
     return b"".join((gif[:at], _GIF_XMP, xmp, _GIF_XMP_END, gif[at:]))
+
+
+@contextmanager
+def _room_for_jpeg(image: Image.Image) -> Generator[None]:
+    """Let Pillow give a progressive JPEG as many bytes as the pixels take, and those of the metadata.
+
+    It has to fit one buffer as a whole. By itself Pillow gives it one or two bytes a pixel, and a picture of noise
+    then fails as a "broken data stream".
+    """
+    usual = ImageFile.MAXBLOCK
+    ImageFile.MAXBLOCK = 4 * image.width * image.height + usual
+    try:
+        yield
+    finally:
+        ImageFile.MAXBLOCK = usual
 
 
 def _png_text(metadata: Metadata) -> PngImagePlugin.PngInfo:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,10 +75,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FakeOptions:
-    """How fast the engine is and what goes wrong. Times in seconds; `step_s` is per step, whatever the batch."""
+    """How fast the engine is and what goes wrong. Times in seconds; `step_s` is per step, whatever the batch.
+
+    `noise`: stills are noise, another for each seed, which no format can shrink.
+    """
 
     load_s: float = 0.0
     step_s: float = 0.0
+    noise: bool = False
     can_resume: bool = True
     faults: tuple[Fault, ...] = ()
 
@@ -129,7 +133,7 @@ class FakeEngine:
                 previews = _faded(_pictures(replace(order, frames=1), directions)[:, 0], step / order.steps)
             checkpoint = partial(Checkpoint, step=step, fingerprint=identity, arrays={_DIRECTIONS: directions})
             yield EngineStep(step=step, steps=order.steps, previews=previews, checkpoint=checkpoint)
-        pictures = _pictures(order, directions)
+        pictures = _noise(order) if self._options.noise else _pictures(order, directions)
         is_blank = FaultKind.BLANK in self._suffer("end", order)
         yield EngineImages(pixels=np.zeros_like(pictures) if is_blank else pictures)
 
@@ -174,6 +178,18 @@ def _pictures(order: RunOrder, directions: NDArray[np.float32]) -> NDArray[np.ui
     """(pictures, frames, height, width, 3) uint8."""
     phases = [frame / order.frames for frame in range(order.frames)]
     return np.stack([[_gradient(order, float(direction), phase) for phase in phases] for direction in directions])
+
+
+def _noise(order: RunOrder) -> NDArray[np.uint8]:
+    """(pictures, 1, height, width, 3) uint8: the same noise, shifted by the seed, because that costs no time."""
+    shape = (1, order.height_px, order.width_px, 3)
+    noise = _some_noise(math.prod(shape))
+    return np.stack([np.roll(noise, seed % noise.size).reshape(shape) for seed in order.seeds])
+
+
+@cache
+def _some_noise(size: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, size, np.uint8)
 
 
 def _gradient(order: RunOrder, direction: float, phase: float) -> NDArray[np.uint8]:
