@@ -190,6 +190,14 @@ def test_when_nobody_asks_any_more_everything_goes_at_once_and_work_always_has_a
     assert planned(None, waiting, policy=policy, state=state, now_s=1_000.0) == ["buy spot in a"]
 
 
+def test_once_a_zone_has_refused_on_demand_stands_in_until_spot_comes() -> None:
+    refused = CapacityView(gpus=(), refused_at_s={"a": 990.0})
+    demand = CapacityDemand(running=1.0)
+    assert planned(refused, demand, now_s=1_000.0) == ["buy spot in b", "buy on_demand in a"]
+    coming = replace(refused, arriving=(Arriving(market=SPOT, zone="b", since_s=1_000.0),))
+    assert planned(coming, demand, now_s=1_015.0) == []
+
+
 def test_spot_is_tried_as_long_as_on_demand_stands_in() -> None:
     here = CapacityView(gpus=gpus((ON_DEMAND, "a")))
     assert planned(here, CapacityDemand(running=1.0), now_s=1_000.0) == ["buy spot in a"]
@@ -226,7 +234,7 @@ def test_room_and_backlog(headroom: float, pending_s: float, needed: int) -> Non
 )
 def test_the_zone_of_the_next_spot_gpu(fields: Mapping[str, object], zone: str) -> None:
     view = CapacityView(gpus=(), **fields)
-    assert planned(view, CapacityDemand(running=1.0), now_s=1_000.0) == [f"buy spot in {zone}"]
+    assert planned(view, CapacityDemand(running=1.0), now_s=1_000.0)[0] == f"buy spot in {zone}"
 
 
 def test_a_zone_that_loses_gpus_often_is_dearer_than_it_looks() -> None:

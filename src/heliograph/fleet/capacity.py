@@ -7,8 +7,9 @@ backlog within `drain_s` if that is more. Where the caller does not count what i
 The *base* is reserved: the n-th reserved GPU pays when the need reaches n for a larger share of the time than its price
 is of the burst price, so the base is read off the distribution of the need. What goes beyond the base is *burst*: what
 may run on spot goes there, what may not (latency-sensitive tiers) on demand. On-demand GPUs also stand in for spot that
-is not there: at once where no zone has any, after `spot_patience_s` where one was asked and nothing came. They need
-not be as many as spot GPUs would be (`on_demand_headroom`), and go as soon as spot GPUs with a model loaded are there.
+is not there: at once where no zone has any or one has just refused, after `spot_patience_s` where one was asked and
+nothing came. They need not be as many as spot GPUs would be (`on_demand_headroom`), and go as soon as spot GPUs with a
+model loaded are there.
 
 Spot is spread over zones: cheapest first, where price counts what a loss costs (the zone's loss rate times the time to
 load a replacement), and every GPU already in a zone makes it dearer by `spread`. A zone that refused or took back a GPU
@@ -286,12 +287,15 @@ class _Planner:
             spot = ceil((burst - firm) * (1.0 + self._policy.spot_spare) - 1e-9)
         self._is_short = max(spot + firm, burst) > self._in_time()
         may_buy = self._may_buy(need.gpus)
+        spot_in_time = self._in_time(Market.SPOT)
         stands_in = self._count(Market.ON_DEMAND) > firm
         if may_buy or stands_in:
             for _ in range(spot - self._count(Market.SPOT)):
                 if not self._buy_spot():
                     break
-        on_demand = firm + max(need.on_demand - reserved - firm - self._in_time(Market.SPOT), 0)
+        if not self._is_tight():
+            spot_in_time = self._in_time(Market.SPOT)
+        on_demand = firm + max(need.on_demand - reserved - firm - spot_in_time, 0)
         if may_buy:
             zone = self._cheapest_zone(Market.ON_DEMAND)
             for _ in range(on_demand - self._count(Market.ON_DEMAND)):
@@ -388,6 +392,10 @@ class _Planner:
             self._view.refused_at_s.get(zone, float("-inf")), self._state.taken_back_at_s.get(zone, float("-inf"))
         )
         return self._now_s - last_s < self._policy.zone_rest_s
+
+    def _is_tight(self) -> bool:
+        """A zone has just refused: what is asked of the others now need not come either."""
+        return any(self._now_s - at_s < self._policy.zone_rest_s for at_s in self._view.refused_at_s.values())
 
     def _serves(self, gpu: Gpu) -> bool:
         """It holds a model, or has had the time to load one had anybody asked."""
