@@ -188,7 +188,11 @@ def test_interrupting_generate_cancels_the_job(start_server: StartServer) -> Non
     server = start_server(fake='{"step_s": 0.1}')
     command = [sys.executable, "-m", "heliograph", "generate", "x", "--model", "fake", "--steps", "50"]
     child = subprocess.Popen(
-        [*command, "--data-dir", str(server.data_dir)], env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "--data-dir", str(server.data_dir)],
+        env=server.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job is deaf to it
     )
     with child:
         jobs = eventually(lambda: server.http.get("/v1/jobs").json()["data"], within_s=20, what="the job")

@@ -111,8 +111,20 @@ async def a_fleet(
         assert sum(isinstance(event, WorkerLost) for event in listener.events) <= 1
 
 
+OTHERS: set[int] = set()
+"""Children of this process that were there before the test, such as the database of other tests."""
+
+
+@pytest.fixture(autouse=True)
+def _know_the_others() -> None:
+    OTHERS.clear()
+    OTHERS.update(children())
+
+
 def children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    """Processes that the test started and that are still there."""
+    found = map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    return [pid for pid in found if pid not in OTHERS]
 
 
 def the_child() -> int:
