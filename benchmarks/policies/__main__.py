@@ -12,8 +12,9 @@ Without `--gentd26` the end-to-end axis runs on synthetic traffic with that trac
 is left out; without `--spot-dir` spot GPUs come and go at random.
 
 Each axis is a module with `trials(options, seed)`, the simulations to run; `finish(policies)`, where figures are made
-of several simulations of a seed; `PROMISES` and `PLOTS`. Simulations run in one process per core; decisions are timed
-afterwards, alone. `--docs` writes the figures and plots into docs/benchmarks.md.
+of several simulations of a seed; `PROMISES` and `PLOTS`. Simulations run in one process per core, and so do the
+decisions that are timed: in CPU time, which is theirs alone. `--docs` writes figures and plots into
+docs/benchmarks.md.
 """
 
 import argparse
@@ -30,9 +31,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.decisions import measured
 from benchmarks.policies import warm_pool
-from benchmarks.policies.axes import FINISH, SIMULATED, Task, run, trials_of
+from benchmarks.policies.axes import FINISH, SIMULATED, Task, decision_times, run, trials_of
 from benchmarks.policies.page import write_page
 from benchmarks.policies.trials import Figure, Figures, Metrics, Options
 
@@ -48,11 +48,6 @@ def warm_pools(options: Options) -> dict[str, Metrics]:
         figures[name] = {"cold_share": found.cold_ratio, "idle_gpu_hours": found.idle_hours}
         figures[name] |= {} if closed is None else {"gap_closed": closed}
     return figures
-
-
-def decision_times(*, sizes: tuple[int, ...]) -> Metrics:
-    """P99 of the scheduler's dearest kind of decision, in microseconds, by the number of jobs in line."""
-    return {f"p99_us_{size}_queued": max(p99_us for _, _, p99_us in measured(size)) for size in sizes}
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------
@@ -114,6 +109,7 @@ def figures_of(options: Options) -> dict[str, dict[str, Figures]]:
         ProcessPoolExecutor(max_workers=options.jobs, mp_context=multiprocessing.get_context("spawn")) as pool,
     ):
         shown = bar.add_task("simulating", total=len(tasks))
+        timing = pool.submit(decision_times) if "decision_time" in options.axes else None
         running = {pool.submit(run, options, task): task for task in tasks}
         for count, done in enumerate(as_completed(running), start=1):
             task = running[done]
@@ -126,8 +122,8 @@ def figures_of(options: Options) -> dict[str, dict[str, Figures]]:
     if "warm_pool" in options.axes and options.gentd26:
         for policy, metrics in warm_pools(options).items():
             figures.setdefault("warm_pool", {})[policy] = {name: Figure.of([value]) for name, value in metrics.items()}
-    if "decision_time" in options.axes:
-        times = decision_times(sizes=(10_000, 1_000_000))
+    if timing is not None:
+        times = timing.result()
         figures["decision_time"] = {"heliograph": {name: Figure.of([value]) for name, value in times.items()}}
     return {axis: figures[axis] for axis in AXES if axis in figures}
 

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from benchmarks.decisions import measured
 from benchmarks.policies import end_to_end, eta, flash_crowd, image_deadlines, image_video, spot
 from benchmarks.policies.trials import Metrics, Options, Plot, Promise, Trial
 from heliograph.cli_simulate import surroundings
 from heliograph.simulation import simulate
+
+DECISION_SIZES = (10_000, 1_000_000)
+"""Jobs in line while decisions are timed."""
 
 SIMULATED: Mapping[str, Callable[[Options, int], Iterator[Trial]]] = {
     "end_to_end": end_to_end.trials,
@@ -73,3 +77,8 @@ def run(options: Options, task: Task) -> Metrics:
         make_decider=trial.decides.make,
     )
     return trial.metrics(report)
+
+
+def decision_times() -> Metrics:
+    """P99 of the scheduler's dearest kind of decision, in microseconds, by the number of jobs in line."""
+    return {f"p99_us_{size}_queued": max(p99_us for _, _, p99_us in measured(size)) for size in DECISION_SIZES}
