@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.decisions import measured
 from benchmarks.policies import end_to_end, eta, flash_crowd, image_deadlines, image_video, spot
 from benchmarks.policies.trials import Metrics, Options, Plot, Promise, Trial
+from benchmarks.report import Bar
 from heliograph.cli_simulate import surroundings
 from heliograph.simulation import simulate
 
@@ -38,7 +39,24 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
     "image_video": image_video.PROMISES,
     "spot": spot.PROMISES,
     "flash_crowd": flash_crowd.PROMISES,
+    "warm_pool": (
+        Promise(
+            text="gap in idle GPU-hours between a 15-minute TTL and clairvoyance that is closed at equal cold starts",
+            metric="gap_closed",
+            bar=Bar(limit=0.5, is_floor=True),
+            unit="%",
+        ),
+    ),
     "eta": eta.PROMISES,
+    "decision_time": tuple(
+        Promise(
+            text=f"99th percentile with {size:,} jobs in line, in CPU time",
+            metric=f"p99_us_{size}_queued",
+            bar=Bar(limit=limit_us),
+            unit="µs",
+        )
+        for size, limit_us in zip(DECISION_SIZES, (1_000.0, 2_000.0), strict=True)
+    ),
 }
 
 PLOTS: Mapping[str, tuple[Plot, ...]] = {
