@@ -87,7 +87,8 @@ def written(value: float, unit: str) -> str:
         return f"{value:.2f}x"
     if unit == "$":
         return f"${value:,.2f}"
-    return f"{value:,.3g}{f' {unit}' if unit else ''}"
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{number} {unit}" if unit else number
 
 
 def with_interval(found: Figure | None) -> str:
