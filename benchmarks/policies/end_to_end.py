@@ -4,7 +4,7 @@
 plus one and a half times what it takes alone on a GPU with its model loaded (a fifth of the trace's requests take
 longer than 13 seconds alone); that is its deadline, too, so that admission by deadline can do its work.
 
-The others, the textbook policy aside, buy with SpotHedge and its autoscaler, and hold as many models on a GPU as fit.
+The others buy with SpotHedge and its autoscaler or on demand only, and hold as many models on a GPU as fit.
 `composite` is the best of each axis: earliest deadline first with admission, Greedy-Dual and SpotHedge. On days 0-5 of
 gentd26, with days of the spot traces that no seed from 1 to 10 plays, the order and the keep-alive policy made hardly a
 difference beside the autoscaler's figures (`composite`, below): of those tried, these gave most pictures on time per
