@@ -26,7 +26,10 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from heliograph import __version__
+from heliograph.billing.fleet_meter import FleetMeter
+from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
+from heliograph.billing.usage_meter import UsageMeter
 from heliograph.delivery.disk import DiskBlobStore
 from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
@@ -125,7 +128,7 @@ async def installation(
     engines = frozenset({EngineKind.ONNX, EngineKind.FAKE} if settings.fleet.testing_models else {EngineKind.ONNX})
     cards = {card.model_id: card for card in catalogue.runnable(engines)}
     gpus = _slots(settings)
-    prices = PriceBook().overridden(gpu_hour_usd=settings.prices.gpu_hour_usd, tier_factor=settings.prices.tier_factor)
+    prices = price_book(settings)
     prices.require(gpu.gpu_class for gpu in gpus)
     clock = epoch_clock()
     data_dir = made_data_dir(settings.data_dir)
@@ -180,6 +183,9 @@ async def installation(
         )
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
+        meters = Meters(
+            fleet=FleetMeter(gpus, prices, now_s=clock()), usage=UsageMeter(prices), cpu_s=time.process_time
+        )
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
@@ -197,6 +203,7 @@ async def installation(
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
             outbox=courier,
+            meters=meters,
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
@@ -473,6 +480,15 @@ def _facts_of(folder: Path) -> Mapping[str, object]:
         return describe_folder(folder).facts
     except EngineError as error:
         raise Unavailable(error.message, code="weights_damaged") from error
+
+
+def price_book(settings: Settings) -> PriceBook:
+    """The prices in force. Raises `InvalidRequest` for one that is none."""
+    return PriceBook().overridden(
+        gpu_hour_usd=settings.prices.gpu_hour_usd,
+        service_usd=settings.prices.service_usd,
+        tier_factor=settings.prices.tier_factor,
+    )
 
 
 def _presets(settings: Settings) -> Mapping[str, StylePreset]:
