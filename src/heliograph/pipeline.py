@@ -743,11 +743,15 @@ class Pipeline:
 
     async def _close_books(self, meters_since_s: float) -> None:
         """Give an owner to what a process that was killed had bought and not accounted for."""
-        with suppress(Unavailable):  # the next start does it
-            balance = await self._store.ledger_balance(Account.FLEET, before_s=meters_since_s)
-            closing = closing_of(balance, posting_id=f"closing:{self._new_id()}", now_s=self.now_s())
-            if closing:
-                self._deferred.append(PostLedger(lines=closing))
+        while True:
+            try:
+                balance = await self._store.ledger_balance(Account.FLEET, before_s=meters_since_s)
+                break
+            except Unavailable:
+                await asyncio.sleep(STORE_RETRY_S)
+        closing = closing_of(balance, posting_id=f"closing:{self._new_id()}", now_s=self.now_s())
+        if closing:
+            self._deferred.append(PostLedger(lines=closing))
 
     def _settle(self) -> None:
         """Post what was used since the last time, with the next transaction."""

@@ -13,5 +13,6 @@ def upgrade() -> None:
     op.add_column("ledger_lines", sa.Column("tier", sa.Text()))
     op.add_column("ledger_lines", sa.Column("gpu", sa.Text(), nullable=False, server_default=""))
     op.add_column("ledger_lines", sa.Column("quantity", sa.BigInteger(), nullable=False, server_default="0"))
+    op.create_index("ledger_lines_by_time", "ledger_lines", ["at_s"])
     op.add_column("attempts", sa.Column("market", sa.Text(), nullable=False, server_default="reserved"))
     op.add_column("attempts", sa.Column("zone", sa.Text(), nullable=False, server_default=""))
