@@ -42,6 +42,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
     "postprocess_tools": frozenset({"domain", "quality", "inference"}),
+    "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
@@ -51,7 +52,18 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
-        {"domain", "gateway", "housekeeping", "live", "observability", "pipeline", "postprocess", "service", "settings"}
+        {
+            "domain",
+            "gateway",
+            "housekeeping",
+            "live",
+            "observability",
+            "pipeline",
+            "postprocess",
+            "quality_memory",
+            "service",
+            "settings",
+        }
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
