@@ -34,9 +34,9 @@ from training.textures import photo_like
 
 OUT = Path(__file__).parents[1] / "src" / "heliograph" / "data" / "damage.json"
 MODELS = ("helio-base", "helio-turbo", "helio-base-int8")
-PAINTED, DRAWN, PHOTOS = 480, 260, 260
+PAINTED, DRAWN, PHOTOS = 360, 200, 180
 SCENES_FIRST = 5_000_000
-HIDDEN, BATCH, STEPS = 48, 512, 8_000
+HIDDEN, BATCH, STEPS = 48, 512, 6_000
 SOUND_WEIGHT = 6
 """A sound picture is looked at so many times as often as each way of spoiling it."""
 
