@@ -18,8 +18,6 @@ from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, Mo
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Alignment, Decision, Output, Technical, Verdict
-from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
-from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, InputPicture, Inputs, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import (
