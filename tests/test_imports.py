@@ -152,7 +152,15 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
     "structlog": frozenset(
-        {"app", "gateway.middleware", "gateway.webhook_courier", "housekeeping", "observability", "pipeline"}
+        {
+            "app",
+            "gateway.middleware",
+            "gateway.webhook_courier",
+            "housekeeping",
+            "observability",
+            "pipeline",
+            "quality_memory",
+        }
     ),
     "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
@@ -186,6 +194,7 @@ DOES_BY_TRADE = (
             "gateway",
             "housekeeping",
             "pipeline",
+            "quality_memory",
             "service",
             "live",
             "postprocess",

@@ -97,7 +97,7 @@ async def test_pictures_are_judged_once_their_model_is_known_and_the_output_says
     async def finished(pixels: np.ndarray) -> FinishedPicture:
         height, width, _ = pixels.shape
         raw = RawImage(width_px=width, height_px=height, seed=1, rgb=pixels.tobytes())
-        request = a_request(model_id=OWN, width_px=width, height_px=height)
+        request = a_request(model=OWN, width_px=width, height_px=height)
         result = await post.finish(raw, request, reseeds=0)
         assert isinstance(result, FinishedPicture)
         return result

@@ -15,7 +15,7 @@ def repeated(fingerprints: Sequence[bytes]) -> frozenset[int]:
         later
         for later in range(len(levels))
         if any(
-            levels[earlier].size == levels[later].size
+            0 < levels[earlier].size == levels[later].size
             and np.abs(levels[earlier] - levels[later]).mean() < LEVELS_APART_MIN
             for earlier in range(later)
         )
