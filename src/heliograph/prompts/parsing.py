@@ -46,7 +46,10 @@ NETWORKS = ("lora", "lyco", "hypernet")
 
 _NUMBER = r"[-+]?(?:\d{1,3}(?:\.\d{0,12})?|\.\d{1,12})"
 _WHOLE_NUMBER = re.compile(rf"\s*({_NUMBER})\s*")
-_TAG = r"<(?P<tag>(?i:lora|lyco|hypernet|random|alternate|fromto|comment|break|and))(?:\[(?P<when>[^\]<>]*)\])?(?::(?P<content>[^<>]*))?>"
+_TAG = (
+    r"<(?P<tag>(?i:lora|lyco|hypernet|random|alternate|fromto|comment|break|and))"
+    r"(?:\[(?P<when>[^\]<>]*)\])?(?::(?P<content>[^<>]*))?>"
+)
 _ESCAPE = r"\\(?P<escaped>(?:BREAK|AND)(?!\w)|[()\[\]{}<>|:\\—-])"
 _CHOICE = r"\{(?:(?P<least>\d{1,2})(?:-(?P<most>\d{1,2}))?\$\$(?:(?P<between>[^|{}$\\]{0,20})\$\$)?)?"
 _OPTION_WEIGHT = re.compile(r"\s*(\d{1,3}(?:\.\d{0,12})?|\.\d{1,12})::")
@@ -82,7 +85,20 @@ _FLAG_VALUES: dict[str, re.Pattern[str]] = {
     **dict.fromkeys(("v", "version", "niji"), re.compile(r"[\d.a-z]{0,8}")),
     **dict.fromkeys(("sref", "cref", "oref", "profile", "p", "style"), re.compile(r"\S{0,2000}")),
     **dict.fromkeys(
-        ("tile", "raw", "fast", "relax", "turbo", "draft", "hd", "video", "loop", "test", "creative", "public", "stealth"),
+        (
+            "tile",
+            "raw",
+            "fast",
+            "relax",
+            "turbo",
+            "draft",
+            "hd",
+            "video",
+            "loop",
+            "test",
+            "creative",
+            "stealth",
+        ),
         re.compile(""),
     ),
 }
@@ -191,21 +207,21 @@ class _Brackets:
         self._add(*unclosed.flat())
 
     def _take(self, match: re.Match[str]) -> None:
-        token, groups = match[0], match.groupdict()
+        found, groups = match[0], match.groupdict()
         if groups.get("escaped") is not None:
             self._add(Text(groups["escaped"]))
         elif groups.get("tag") is not None:
             self._add(_tag(match))
         elif groups.get("word") is not None:
-            self._add(Break() if token == "BREAK" else And())
+            self._add(Break() if found == "BREAK" else And())
         elif groups.get("stressed") is not None:
             self._add(_stressed((Text(groups["stressed"]),), groups["marks"]))
-        elif token[0] in "([{":
+        elif found[0] in "([{":
             self._open(match)
-        elif token in _CLOSING:
-            self._close(token)
+        elif found in _CLOSING:
+            self._close(found)
         else:
-            self._separate(token)
+            self._separate(found)
 
     def _open(self, match: re.Match[str]) -> None:
         if len(self._stack) > self._depth_max:
