@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from random import Random
 from typing import assert_never
 
 from heliograph.domain.model_card import PromptDialect
+from heliograph.prompts.luck import Luck
 from heliograph.prompts.tree import (
     Alternate,
     And,
@@ -23,7 +23,6 @@ from heliograph.prompts.tree import (
     Network,
     Node,
     Nodes,
-    Option,
     Schedule,
     Text,
     Weighted,
@@ -47,7 +46,7 @@ class Lowered:
     networks: list[Network] = field(default_factory=list[Network])
 
 
-def chosen(nodes: Nodes, luck: Random) -> tuple[Nodes, int]:
+def chosen(nodes: Nodes, luck: Luck) -> tuple[Nodes, int]:
     """The nodes with every choice made, and how many there were. The same luck makes the same choices."""
     made = 0
 
@@ -77,12 +76,10 @@ def chosen(nodes: Nodes, luck: Random) -> tuple[Nodes, int]:
     return within(nodes), made
 
 
-def _drawn(choice: Choice, luck: Random) -> Nodes:
+def _drawn(choice: Choice, luck: Luck) -> Nodes:
     left = [option for option in choice.options if option.weight > 0] or list(choice.options)
-    picked: list[Option] = []
-    for _ in range(min(luck.randint(choice.count_min, choice.count_max), len(left))):
-        index = luck.choices(range(len(left)), [option.weight or 1.0 for option in left])[0]
-        picked.append(left.pop(index))
+    count = min(luck.whole(choice.count_min, choice.count_max), len(left))
+    picked = [left.pop(luck.place([option.weight or 1.0 for option in left])) for _ in range(count)]
     nodes: list[Node] = []
     for index, option in enumerate(picked):
         nodes += [Text(choice.separator), *option.children] if index else option.children

@@ -65,7 +65,8 @@ def prepare(
     syntax = _syntax(raw.prompt_syntax)
     tree = parse(text, syntax)
     raw = with_flags(raw, tree.flags, changes)
-    seed = _seed(raw.seed, draw_seed, changes)
+    drawn: list[Adjustment] = []
+    seed = _seed(raw.seed, draw_seed, drawn)
     reading = Reading(card=card, is_plain=syntax is Syntax.PLAIN, drops=drops, seed=seed)
     prompt = read_prompt(tree.nodes, reading, changes, param="prompt")
     if is_blank(prompt):
@@ -89,6 +90,7 @@ def prepare(
     frames = _frames(raw.frames, card)
     _check_pixels(image_count, frames, width_px, height_px)
     output_format, output_quality = _encoding(raw, is_clip=frames > 1)
+    changes += drawn
     return GenerationRequest(
         model_id=card.model_id,
         prompt=prompt,

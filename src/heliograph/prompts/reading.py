@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from random import Random
 
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.model_card import ModelCard, PromptDialect
 from heliograph.domain.request import Adjustment
 from heliograph.prompts.lowering import Lowered, chosen, lowered
+from heliograph.prompts.luck import Luck
 from heliograph.prompts.raw import RawRequest
 from heliograph.prompts.tree import Flag, Nodes
 from heliograph.prompts.values import shown
@@ -42,7 +42,7 @@ def read_prompt(nodes: Nodes, reading: Reading, changes: list[Adjustment], *, pa
     def note(requested: str, used: str, reason: str) -> None:
         changes.append(Adjustment(parameter=param, requested=requested, used=used, reason=reason))
 
-    nodes, choices = chosen(nodes, Random(reading.seed))
+    nodes, choices = chosen(nodes, Luck(reading.seed))
     if choices:
         note(f"{choices} choices", "drawn", "The seed draws from {a|b|c}; the same seed draws the same.")
     result = lowered(nodes, reading.card.prompt_dialect)
