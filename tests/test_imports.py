@@ -68,11 +68,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
+    "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
             "cli_fleet",
+            "cli_prompt",
             "cli_simulate",
             "client",
             "domain",
@@ -162,7 +164,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "quality_memory",
         }
     ),
-    "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
