@@ -27,7 +27,6 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.billing.prices import PriceBook
-from heliograph.delivery.disk import DiskBlobStore
 from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
@@ -53,6 +52,7 @@ from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
+from heliograph.picture_store import open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import AllowAll
@@ -141,8 +141,9 @@ async def installation(
         open_jobs = None if is_one_command else asyncio.create_task(store.open_jobs())
         if open_jobs is not None:
             stack.callback(open_jobs.cancel)
-        blobs = DiskBlobStore(data_dir / "blobs")
-        stack.push_async_callback(blobs.close)
+        pictures = open_pictures(settings.pictures, data_dir, master_key=picture_key(settings))
+        blobs = pictures.blobs
+        stack.push_async_callback(pictures.close)
         gates = GatePolicy(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
@@ -224,6 +225,8 @@ async def installation(
         starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
+            watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
+            await stack.enter_async_context(_background(watch))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
@@ -681,6 +684,14 @@ def operator_key(data_dir: Path) -> str:
     """The secret of whoever runs this installation: who can read the data directory is the operator."""
     secret = secret_file(data_dir / "operator.key", loss="whoever kept a copy of the operator's key needs the new one")
     return "hgo_" + base64.urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def picture_key(settings: Settings) -> bytes | None:
+    """What the tenants' keys are drawn from, None where pictures are not encrypted with such keys."""
+    path = settings.data_dir / "pictures.key"
+    if not settings.pictures.encrypt and not path.exists():
+        return None
+    return secret_file(path, loss="every picture that is encrypted with a key drawn from it is lost for good")
 
 
 def secret_file(path: Path, *, loss: str) -> bytes:
