@@ -43,6 +43,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
     "postprocess_tools": frozenset({"domain", "quality", "inference"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
+    "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
@@ -56,6 +57,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "domain",
             "gateway",
             "housekeeping",
+            "inventory",
             "live",
             "observability",
             "picture_store",
@@ -68,12 +70,14 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
+    "cli_storage": frozenset({"app", "housekeeping", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
             "cli_fleet",
             "cli_simulate",
+            "cli_storage",
             "client",
             "domain",
             "gateway",
@@ -151,7 +155,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "terminal"}),
+    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -167,7 +171,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "pipeline",
         }
     ),
-    "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_simulate", "cli_storage"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
@@ -198,6 +202,7 @@ DOES_BY_TRADE = (
         {
             "gateway",
             "housekeeping",
+            "inventory",
             "picture_store",
             "pipeline",
             "service",

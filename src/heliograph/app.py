@@ -27,7 +27,7 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.billing.prices import PriceBook
-from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
+from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.views import Gpu
@@ -45,9 +45,10 @@ from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
-from heliograph.housekeeping import keep_house
+from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
+from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
@@ -629,9 +630,37 @@ def back_up(settings: Settings, out: Path, *, has_pictures: bool) -> Manifest:
                 from heliograph.storage import postgres_copy
             postgres_copy.copy_out(settings.store.url.get_secret_value(), target)
 
+    if has_pictures and settings.pictures.url is not None:
+        raise InvalidRequest(
+            f"The pictures are in {settings.pictures.url}: copy them with the tools of that store, and back up without "
+            "--pictures.",
+            param="pictures",
+        )
     return backup.write_backup(
         out, settings.data_dir, copy_database, has_pictures=has_pictures, version=__version__, now_s=time.time()
     )
+
+
+def check_pictures(settings: Settings, *, reads: bool, sweeps: bool, on_folder: Callable[[int], object]) -> Inventory:
+    """What lies there against what is named, while a server may be running.
+
+    Raises `NotFound` when there is no database, `Unavailable` when it or the pictures cannot be read.
+    """
+
+    async def look() -> Inventory:
+        async with AsyncExitStack() as stack:
+            store = await open_store(settings, claims=False)
+            stack.push_async_callback(store.close)
+            pictures = open_pictures(settings.pictures, settings.data_dir, master_key=picture_key(settings))
+            stack.push_async_callback(pictures.close)
+            before_s = time.time() - FILE_AGE_S_MIN if sweeps else None
+            return await take_inventory(
+                store, pictures.media, reads=reads, deletes_before_s=before_s, on_folder=on_folder
+            )
+
+    if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
+        raise NotFound(f"There is no database in {settings.data_dir}: nothing to check.", param="data_dir")
+    return asyncio.run(look())
 
 
 def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:
@@ -688,7 +717,7 @@ def operator_key(data_dir: Path) -> str:
 
 def picture_key(settings: Settings) -> bytes | None:
     """What the tenants' keys are drawn from, None where pictures are not encrypted with such keys."""
-    path = settings.data_dir / "pictures.key"
+    path = settings.data_dir / "tenants.key"
     if not settings.pictures.encrypt and not path.exists():
         return None
     return secret_file(path, loss="every picture that is encrypted with a key drawn from it is lost for good")

@@ -15,7 +15,7 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import obstore
 from obstore import exceptions
@@ -36,9 +36,6 @@ CLOCK_OBJECT = ".heliograph/clock"
 CLOCK_EVERY_S = 3_600.0
 WHOLE_BYTES_MAX = 1024**2
 """Objects up to this size are compared with their digest whenever they are read whole."""
-
-if TYPE_CHECKING:
-    from obstore import ObjectMeta
 
 MIME_TYPES = {
     "png": "image/png",
