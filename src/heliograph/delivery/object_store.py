@@ -182,7 +182,9 @@ class ObjectBlobStore:
         assert len(digits) == 2, "objects lie in folders of two digits"
         found: list[str] = []
         async with self._medium_errors():
-            pages: AsyncIterator[Sequence[ObjectMeta]] = cast(Any, obstore).list(self._remote, prefix=f"{digits}/")
+            pages: AsyncIterator[Sequence[Mapping[str, Any]]] = cast(Any, obstore).list(
+                self._remote, prefix=f"{digits}/"
+            )
             async for page in pages:
                 found += [meta["path"].rpartition("/")[2] for meta in page]
         return tuple(name for name in found if is_blob_name(name))
