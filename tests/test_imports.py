@@ -70,12 +70,14 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
+    "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
             "cli_fleet",
+            "cli_prompt",
             "cli_simulate",
             "cli_storage",
             "client",
@@ -172,7 +174,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "pipeline",
         }
     ),
-    "typer": frozenset({"cli", "cli_backup", "cli_simulate", "cli_storage"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
