@@ -56,11 +56,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
+    "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
             "cli_fleet",
+            "cli_prompt",
             "cli_simulate",
             "client",
             "domain",
@@ -161,7 +163,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),

@@ -30,9 +30,10 @@ from typing_extensions import override
 from heliograph import __version__
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.disk import DiskBlobStore
-from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
+from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.request import SEED_MAX, GenerationRequest
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
@@ -57,8 +58,10 @@ from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
-from heliograph.prompts.policy import AllowAll
+from heliograph.prompts.policy import AllowAll, PolicyVerdict
+from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
+from heliograph.prompts.raw import RawRequest
 from heliograph.quality.gates import GatePolicy
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
@@ -463,6 +466,44 @@ def read_catalogue(settings: Settings) -> Catalogue:
     folders = {card.weights for card in catalogue.cards.values() if card.weights is not None}
     return with_measured(
         catalogue, {name: _facts_of(WEIGHTS_DIR / name) for name in sorted(folders) if _is_there(name)}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPrompt:
+    """How a model would read a prompt. `is_counted`: there is a tokenizer for it here; `syntax` is the notation."""
+
+    card: ModelCard
+    request: GenerationRequest
+    verdict: PolicyVerdict
+    syntax: str
+    is_counted: bool
+
+
+def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: object) -> ReadPrompt:
+    """The request that a prompt and other parameters of `RawRequest` would make; nothing is run.
+
+    Raises `NotFound` for a model that is not known and `InvalidRequest` for what it cannot honour.
+    """
+    card = read_catalogue(settings).resolve(model)
+    if card is None:
+        raise NotFound(f"There is no model called {model!r}; `heliograph models` lists them.", param="model")
+    reader = _reader(card) if card.token_limit and card.weights else None
+    raw = RawRequest(prompt=prompt, **parameters)
+    request = prepare(
+        raw,
+        card,
+        presets=_presets(settings),
+        count_tokens=None if reader is None else reader.count_tokens,
+        unknown_words=None if reader is None else reader.unknown_words,
+        draw_seed=lambda: secrets.randbelow(SEED_MAX + 1),
+    )
+    return ReadPrompt(
+        card=card,
+        request=request,
+        verdict=AllowAll().judge(request.prompt, request.negative_prompt),
+        syntax=syntax_of(raw),
+        is_counted=reader is not None,
     )
 
 

@@ -26,6 +26,7 @@ from rich.text import Text
 from heliograph import __version__, app
 from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_fleet import fleet_tables
+from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
@@ -476,7 +477,7 @@ def webhooks_replay(
     typer.echo(f"{what} is due now; a running server sends it.")
 
 
-# --- commands of cli_backup.py and cli_simulate.py --------------------------------------------------------------------
+# --- commands of cli_backup.py, cli_prompt.py and cli_simulate.py -----------------------------------------------------
 
 
 def _stopping(command: Callable[..., None]) -> Callable[..., None]:
@@ -491,6 +492,7 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
+cli.command("prompt")(_stopping(prompt_command))
 cli.command("simulate")(_stopping(simulate_command))
 cli.command("plan")(_stopping(plan_command))
 cli.command("export-trace")(_stopping(export_trace_command))
