@@ -29,7 +29,6 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.billing.prices import PriceBook
-from heliograph.delivery.disk import DiskBlobStore
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
@@ -49,13 +48,15 @@ from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
-from heliograph.housekeeping import keep_house
+from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
+from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
+from heliograph.picture_store import open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import AllowAll, PolicyVerdict
@@ -146,8 +147,9 @@ async def installation(
         open_jobs = None if is_one_command else asyncio.create_task(store.open_jobs())
         if open_jobs is not None:
             stack.callback(open_jobs.cancel)
-        blobs = DiskBlobStore(data_dir / "blobs")
-        stack.push_async_callback(blobs.close)
+        pictures = open_pictures(settings.pictures, data_dir, master_key=picture_key(settings))
+        blobs = pictures.blobs
+        stack.push_async_callback(pictures.close)
         gates = GatePolicy(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
@@ -229,6 +231,8 @@ async def installation(
         starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
+            watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
+            await stack.enter_async_context(_background(watch))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
@@ -693,9 +697,37 @@ def back_up(settings: Settings, out: Path, *, has_pictures: bool) -> Manifest:
                 from heliograph.storage import postgres_copy
             postgres_copy.copy_out(settings.store.url.get_secret_value(), target)
 
+    if has_pictures and settings.pictures.url is not None:
+        raise InvalidRequest(
+            f"The pictures are in {settings.pictures.url}: copy them with the tools of that store, and back up without "
+            "--pictures.",
+            param="pictures",
+        )
     return backup.write_backup(
         out, settings.data_dir, copy_database, has_pictures=has_pictures, version=__version__, now_s=time.time()
     )
+
+
+def check_pictures(settings: Settings, *, reads: bool, sweeps: bool, on_folder: Callable[[int], object]) -> Inventory:
+    """What lies there against what is named, while a server may be running.
+
+    Raises `NotFound` when there is no database, `Unavailable` when it or the pictures cannot be read.
+    """
+
+    async def look() -> Inventory:
+        async with AsyncExitStack() as stack:
+            store = await open_store(settings, claims=False)
+            stack.push_async_callback(store.close)
+            pictures = open_pictures(settings.pictures, settings.data_dir, master_key=picture_key(settings))
+            stack.push_async_callback(pictures.close)
+            before_s = time.time() - FILE_AGE_S_MIN if sweeps else None
+            return await take_inventory(
+                store, pictures.media, reads=reads, deletes_before_s=before_s, on_folder=on_folder
+            )
+
+    if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
+        raise NotFound(f"There is no database in {settings.data_dir}: nothing to check.", param="data_dir")
+    return asyncio.run(look())
 
 
 def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:
@@ -748,6 +780,14 @@ def operator_key(data_dir: Path) -> str:
     """The secret of whoever runs this installation: who can read the data directory is the operator."""
     secret = secret_file(data_dir / "operator.key", loss="whoever kept a copy of the operator's key needs the new one")
     return "hgo_" + base64.urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def picture_key(settings: Settings) -> bytes | None:
+    """What the tenants' keys are drawn from, None where pictures are not encrypted with such keys."""
+    path = settings.data_dir / "tenants.key"
+    if not settings.pictures.encrypt and not path.exists():
+        return None
+    return secret_file(path, loss="every picture that is encrypted with a key drawn from it is lost for good")
 
 
 def secret_file(path: Path, *, loss: str) -> bytes:

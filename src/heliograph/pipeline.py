@@ -601,8 +601,8 @@ class Pipeline:
             try:
                 # At once: concurrent syncs share one commit of the file system's journal.
                 blob, thumbnail_blob = await asyncio.gather(
-                    self._blobs.put(picture.data, suffix=picture.output_format.value),
-                    self._blobs.put(picture.thumbnail, suffix="webp"),
+                    self._blobs.put(picture.data, suffix=picture.output_format.value, owner=job.tenant_id),
+                    self._blobs.put(picture.thumbnail, suffix="webp", owner=job.tenant_id),
                 )
             except Unavailable as error:
                 self._parked.add(job.job_id)

@@ -228,6 +228,32 @@ class StoreSettings(Section):
     )
 
 
+class PictureSettings(Section):
+    """Where pictures are kept, and with which keys."""
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^(s3|gs|az|file)://[^\s?#]+$",
+        description="Object store, s3://bucket/prefix, gs://… or az://…; by default `blobs/` in the data directory.",
+    )
+    options: dict[str, str] = Field(
+        default_factory=dict, description="Options of the object store, such as `endpoint` and `region`."
+    )
+    secret_options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Secret ones, such as `secret_access_key`; by default those of the provider's own variables.",
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=300, description="Longest a call of the object store may take.")
+    watch_s: float = Field(
+        default=5.0, gt=0, le=300, description="Seconds between two looks whether the pictures' medium is there."
+    )
+    encrypt: bool = Field(default=False, description="Encrypt each tenant's pictures with a key of its own.")
+    tenant_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Keys that tenants brought, 32 bytes in base64; their pictures are always encrypted with them.",
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -279,6 +305,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
     store: StoreSettings = StoreSettings()
+    pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
