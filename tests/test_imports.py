@@ -42,6 +42,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
     "postprocess_tools": frozenset({"domain", "quality", "inference"}),
+    "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
@@ -63,6 +64,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "picture_store",
             "pipeline",
             "postprocess",
+            "quality_memory",
             "service",
             "settings",
         }
@@ -182,6 +184,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "observability",
             "picture_store",
             "pipeline",
+            "quality_memory",
         }
     ),
     "torch": frozenset(
@@ -227,6 +230,7 @@ DOES_BY_TRADE = (
             "inventory",
             "picture_store",
             "pipeline",
+            "quality_memory",
             "service",
             "live",
             "postprocess",
@@ -377,7 +381,4 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
     # By Pillow, FastAPI, pydantic and diffusers.
     brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
-    extras = project["optional-dependencies"]
-    optional = {re.match(r"[\w.-]+", each)[0] for extra in ("postgres", "object-store") for each in extras[extra]}
-    brought_along = {"PIL", "starlette", "typing_extensions"}  # by Pillow, FastAPI and pydantic
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

@@ -63,7 +63,8 @@ from heliograph.prompts.policy import AllowAll, PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
-from heliograph.quality.gates import GatePolicy
+from heliograph.quality.gates import DamagedPictures, GatePolicy
+from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
@@ -154,6 +155,7 @@ async def installation(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
             reseeds_low_alignment=settings.quality.reseeds_low_alignment,
+            damaged=DamagedPictures(settings.quality.damaged),
         )
         fleet_policy = _fleet_policy(settings, cards)
         warm_cards = [cards[model_id] for model_id in fleet_policy.always_warm] if may_run_jobs else []
@@ -165,6 +167,8 @@ async def installation(
         )
         stack.push_async_callback(post.close)
         await post.warm_up()
+        usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
+        stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
         book = EndpointBook(await store.webhook_endpoints())
@@ -192,7 +196,7 @@ async def installation(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
             blobs=blobs,
-            post=post,
+            post=LearningPostProcessor(post, usual),
             make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
             gpus=gpus,
             cards=cards,
@@ -520,6 +524,11 @@ def _facts_of(folder: Path) -> Mapping[str, object]:
         return describe_folder(folder).facts
     except EngineError as error:
         raise Unavailable(error.message, code="weights_damaged") from error
+
+
+def _revisions(cards: Mapping[ModelId, ModelCard]) -> Mapping[ModelId, str]:
+    """Which weights each model has: what was learned of others says nothing about them."""
+    return {name: "" if card.measured is None else card.measured.revision for name, card in cards.items()}
 
 
 def _presets(settings: Settings) -> Mapping[str, StylePreset]:

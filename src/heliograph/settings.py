@@ -9,7 +9,7 @@ import os
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -211,6 +211,10 @@ class QualitySettings(Section):
     )
     reseeds_low_alignment: bool = Field(
         default=False, description="Try other seeds for such a picture, up to `queue.reseeds_max`, before flagging it."
+    )
+    damaged: Literal["ignore", "flag", "regenerate", "block"] = Field(
+        default="flag",
+        description="What becomes of a picture that looks noisy, blurred, blocky, ... beside its model's own.",
     )
 
 

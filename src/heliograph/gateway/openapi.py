@@ -167,6 +167,7 @@ _JOB_EXAMPLE: _Schema = {
     "progress": {"step": 8, "steps": 8, "fraction": 1.0},
     "attempt": 1,
     "retry": None,
+    "reseeds": 0,
     "request": {
         "prompt": "a red boat on the sea at sunset",
         "negative_prompt": "",
@@ -957,6 +958,13 @@ _FIT: _Schema = {
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
 _OUTPUT["properties"] |= {
     **_FIT,
+    "technical": {
+        "anyOf": [
+            _object({"score": {"type": "number"}, "limit": {"type": "number"}, "kind": _nullable("string")}),
+            {"type": "null"},
+        ],
+        "description": "How broken it looks beside its model's own pictures; null where those are not known yet.",
+    },
     "frames": _COUNT | {"description": "Of a clip only."},
     "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
 }
