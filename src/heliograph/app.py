@@ -8,6 +8,7 @@ import asyncio
 import base64
 import errno
 import gc
+import json
 import os
 import secrets
 import signal
@@ -16,7 +17,8 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -130,7 +132,7 @@ async def installation(
     keep_jobs_s = _kept_s(settings)
     catalogue = read_catalogue(settings)
     presets = _presets(settings)
-    engines = frozenset({EngineKind.ONNX, EngineKind.FAKE} if settings.fleet.testing_models else {EngineKind.ONNX})
+    engines = _engines(settings)
     cards = {card.model_id: card for card in catalogue.runnable(engines)}
     gpus = _slots(settings)
     prices = price_book(settings)
@@ -584,6 +586,13 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
     )
 
 
+def _engines(settings: Settings) -> frozenset[EngineKind]:
+    """What this installation can run: the built-in engine, those whose extra is installed, the fake one for tests."""
+    has_diffusers = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
+    optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
+    return frozenset({EngineKind.ONNX, *(kind for kind, is_there in optional.items() if is_there)})
+
+
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
     assert card.engine is not None, f"{card.model_id} has no engine and is never dispatched"
     command = [sys.executable, "-m", "heliograph.inference.worker"]
@@ -593,8 +602,25 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
         case EngineKind.ONNX:
             assert card.weights is not None, f"{card.model_id} runs on ONNX and names its weights"
             return [*command, "--weights", str(WEIGHTS_DIR / card.weights)]
+        case EngineKind.DIFFUSERS:
+            return [*command, *_pipeline_arguments(settings, card)]
         case EngineKind.FAKE:
             return [*command, "--fake-options", settings.fleet.fake_engine_options]
+
+
+def _pipeline_arguments(settings: Settings, card: ModelCard) -> Sequence[str]:
+    """What a worker of the diffusers engine has to know of its model."""
+    assert card.pipeline is not None, f"{card.model_id} runs on diffusers and says how"
+    width_px, height_px = card.sizes.default
+    usual = {
+        "width_px": width_px,
+        "height_px": height_px,
+        "frames": 1 if card.frames is None else card.frames.default,
+        "guidance": 1.0 if card.guidance is None else card.guidance.default,
+    }
+    described = {"options": asdict(card.pipeline), "usual": usual, "repository": card.repository}
+    arguments = ["--pipeline", json.dumps(described), "--cache", str(settings.data_dir / "engine-cache")]
+    return arguments if card.pipeline.folder is None else [*arguments, "--weights", card.pipeline.folder]
 
 
 def _fleet_policy(settings: Settings, cards: Mapping[ModelId, ModelCard]) -> FleetPolicy:
