@@ -71,6 +71,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
@@ -78,6 +79,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "app",
             "cli_backup",
+            "cli_costs",
             "cli_fleet",
             "cli_prompt",
             "cli_simulate",

@@ -195,7 +195,11 @@ async def installation(
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
         meters = Meters(
-            fleet=FleetMeter(gpus, prices, now_s=clock()), usage=UsageMeter(prices), cpu_s=time.process_time
+            fleet=FleetMeter(gpus, prices, now_s=clock()),
+            usage=UsageMeter(prices),
+            cpu_s=time.process_time,
+            thread_cpu_s=time.thread_time,
+            store_cpu_s=lambda: store.cpu_s,
         )
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(

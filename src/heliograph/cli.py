@@ -25,6 +25,7 @@ from rich.text import Text
 
 from heliograph import __version__, app
 from heliograph.cli_backup import backup_command, restore_command
+from heliograph.cli_costs import costs_command
 from heliograph.cli_fleet import fleet_tables
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
@@ -495,6 +496,7 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
+cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 storage_cli.command("check")(_stopping(check_command))
 cli.command("simulate")(_stopping(simulate_command))

@@ -274,8 +274,8 @@ class PriceSettings(Section):
     )
     service_usd: dict[Component, float] = Field(
         default_factory=dict,
-        description="Dollars per core-hour (`api_cpu`, `postprocess_cpu`), GB-month (`storage`), GB (`egress`) and "
-        "reviewer's hour (`moderation`).",
+        description="Dollars per core-hour (`api_cpu`, `queue_cpu`, `safety_cpu`, `postprocess_cpu`), GB-month "
+        "(`storage`), GB (`egress`) and reviewer's hour (`moderation`).",
     )
     tier_factor: dict[Tier, float] = Field(
         default_factory=dict, description="What each tier pays per dollar of GPU cost; 1.0 by default."
