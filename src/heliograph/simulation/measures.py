@@ -8,7 +8,7 @@ from heliograph.domain.job import JobState
 from heliograph.domain.tiers import Tier
 from heliograph.simulation.books import Asked
 from heliograph.simulation.report import EtaReport, GroupReport, Quantiles, Series
-from heliograph.simulation.sketch import Sketch
+from heliograph.domain.sketch import Sketch
 
 STAGES = {
     JobState.PENDING: "queue",
