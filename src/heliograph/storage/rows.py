@@ -9,6 +9,7 @@ JSON is ASCII with escapes, so any text survives, lone surrogates and NUL includ
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
@@ -16,8 +17,8 @@ from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
-from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.domain.pictures import Alignment, Decision, Output, Technical, Verdict
+from heliograph.domain.request import Adjustment, GenerationRequest, InputPicture, Inputs, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import (
     JobWebhook,
@@ -81,6 +82,7 @@ def row_of_job(job: Job) -> Parameters:
         "output_quality": request.output_quality,
         "prompt_tokens": request.prompt_tokens,
         "adjustments": [(item.parameter, item.requested, item.used, item.reason) for item in request.adjustments],
+        "inputs": request.inputs and _data_of_inputs(request.inputs),
     }
     data = _said(data, _JOB_DEFAULTS)
     data["request"] = {
@@ -133,8 +135,27 @@ _REQUEST_DEFAULTS: dict[str, object] = {
     "output_quality": None,
     "prompt_tokens": 0,
     "adjustments": [],
+    "inputs": None,
 }
 """What `job_of_row` takes for a field that is not there. Most are not: that halves a row and the time to read it."""
+
+
+def _data_of_inputs(inputs: Inputs) -> dict[str, object]:
+    images = [(each.blob, each.width_px, each.height_px) for each in inputs.images]
+    mask = inputs.mask and (inputs.mask.blob, inputs.mask.width_px, inputs.mask.height_px)
+    return {"images": images, "mask": mask, "strength": inputs.strength}
+
+
+def _inputs(data: dict[str, Any] | None) -> Inputs | None:
+    if data is None:
+        return None
+    images = [InputPicture(blob=blob, width_px=width, height_px=height) for blob, width, height, *_ in data["images"]]
+    mask = data.get("mask")
+    return Inputs(
+        images=tuple(images),
+        mask=InputPicture(blob=mask[0], width_px=mask[1], height_px=mask[2]) if mask else None,
+        strength=data.get("strength"),
+    )
 
 
 def _said(fields: dict[str, object], defaults: dict[str, object]) -> dict[str, object]:
@@ -206,6 +227,7 @@ def _request(data: dict[str, Any], *, model_id: ModelId) -> GenerationRequest:
                 for parameter, requested, used, reason, *_ in has("adjustments", ())
             ]
         ),
+        inputs=_inputs(has("inputs")),
     )
 
 
@@ -255,6 +277,7 @@ def row_of_output(output: Output) -> Parameters:
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
+        **({} if output.technical is None else {"technical": asdict(output.technical)}),
     }
     return {
         "output_id": output.output_id,
@@ -293,6 +316,7 @@ def output_of_row(row: Row) -> Output:
         verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
+        technical=None if "technical" not in data else Technical(**data["technical"]),
     )
 
 
