@@ -6,8 +6,7 @@ from heliograph.domain.accounts import Refusal
 from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
-from heliograph.domain.job import Job, JobState
-from heliograph.domain.pictures import Output
+from heliograph.domain.job import JobState
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 
 
@@ -84,40 +83,12 @@ class WebhookTried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionStored:
-    """A submission became durable `wait_s` seconds after the pipeline was given it."""
-
-    job: Job
-    wait_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreCommitted:
     """The store took `duration_s` seconds to make `writes` changes durable, or to say that it cannot."""
 
     duration_s: float
     writes: int
     has_failed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PicturesFinished:
-    """An attempt's pictures were judged in `quality_s` seconds, made into files in `encoding_s`, and stored in
-    `storing_s`; the first two are those of the slowest picture. The rest of its post-processing it waited."""
-
-    job: Job
-    quality_s: float
-    encoding_s: float
-    storing_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputServed:
-    """A client was sent a delivered picture in full, or what it asked for of it. `is_thumbnail`: the small one."""
-
-    output: Output
-    is_thumbnail: bool
-    at_s: float
 
 
 LifecycleEvent = (
@@ -129,8 +100,5 @@ LifecycleEvent = (
     | ReplicaLoaded
     | ReplicaLost
     | WebhookTried
-    | SubmissionStored
     | StoreCommitted
-    | PicturesFinished
-    | OutputServed
 )

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from heliograph.domain.ids import ModelId
 from heliograph.domain.orders import Scope
-from heliograph.monitoring.evidence import Evidence, FleetLook, Window
+from heliograph.monitoring.evidence import Evidence, FleetLook
 
 
 class Cause(StrEnum):
@@ -30,7 +30,6 @@ class Cause(StrEnum):
     BAD_GPU = "bad_gpu"
     SLOW_GPU = "slow_gpu"
     BAD_REVISION = "bad_revision"
-    QUALITY_DROP = "quality_drop"
     SLOW_POST_PROCESSING = "slow_post_processing"
     SPOT_LOSS = "spot_loss"
     TENANT_FLOOD = "tenant_flood"
@@ -85,13 +84,14 @@ class DiagnosisPolicy:
     busy_share: float = 0.9
     idle_share: float = 0.3
     idle_look_s: float = 180.0
-    loading_share: float = 0.35
+    loading_share: float = 0.3
+    cold_wait_s: float = 45.0
     loads_per_gpu: float = 0.75
     loads_failed: int = 2
     losses_on_gpu: int = 3
     loss_share: float = 0.6
     slow_factor: float = 1.5
-    slow_runs: int = 4
+    slow_runs: int = 8
     others_slow_max: float = 1.2
     failures: int = 6
     failure_share: float = 0.25
@@ -240,31 +240,39 @@ def _model_too_large(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Fi
 
 
 def _bad_gpu(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding]:
-    lost = _sum(evidence.longer.by("worker_lost_on"), evidence.longer.by("run_failed_on"))
-    total = sum(lost.values())
-    for gpu, count in _falling(lost):
-        if count < policy.losses_on_gpu or count < policy.loss_share * total or evidence.last.total < 2:
+    if evidence.last.total < 2:
+        return
+    lost, failed = evidence.longer.by("worker_lost_on"), evidence.longer.by("run_failed_on")
+    crashing = set(_concentrated(lost, policy.losses_on_gpu, policy.loss_share))
+    # Runs fail for many reasons that are not the GPU's: more of them are needed, and a good part of what runs on it.
+    failing = {
+        gpu
+        for gpu in _concentrated(failed, policy.failures, policy.loss_share)
+        if failed[gpu] >= policy.failure_share * evidence.longer.of("run_ended_on", gpu)
+    }
+    for gpu in sorted(crashing | failing):
+        recent = evidence.recent
+        if not recent.of("worker_lost_on", gpu) + recent.of("run_failed_on", gpu):
             continue
-        if not _happened_lately(evidence.recent, gpu):
-            continue
+        count, total = (lost[gpu], sum(lost.values())) if gpu in crashing else (failed[gpu], sum(failed.values()))
+        what = "lost workers" if gpu in crashing else "failed runs"
         yield Finding(
             cause=Cause.BAD_GPU,
             severity=Severity.PAGE,
             subject=gpu,
-            summary=(
-                f"{gpu} looks broken: {count:.0f} of {total:.0f} lost workers and failed runs within half an hour "
-                "were on it."
-            ),
+            summary=f"{gpu} looks broken: {count:.0f} of {total:.0f} {what} within half an hour were on it.",
             next_step=f"Take {gpu} out of the fleet and look at its driver's log (Xid errors, ECC, power, PCIe).",
             facts=(
-                Fact(name="losses on it", value=count, unit=""),
-                Fact(name="losses in all", value=total, unit=""),
+                Fact(name=f"{what} on it", value=count, unit=""),
+                Fact(name=f"{what} in all", value=total, unit=""),
             ),
         )
 
 
-def _happened_lately(window: Window, gpu: str) -> bool:
-    return window.of("worker_lost_on", gpu) + window.of("run_failed_on", gpu) > 0
+def _concentrated(counts: Mapping[str, float], least: float, share: float) -> list[str]:
+    """Who has at least so many, and at least this share of all."""
+    total = sum(counts.values())
+    return [name for name, count in counts.items() if count >= least and count >= share * total]
 
 
 def _slow_gpu(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding]:
@@ -371,7 +379,7 @@ def _webhooks_fail(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Find
         )
 
 
-# --- who asks for too much, and what there is too little of ------------------------------------------------------------
+# --- who asks for too much, and what there is too little of ----------------------------------------------------------
 
 
 def _spot_loss(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding]:
@@ -448,7 +456,8 @@ def _cold_start_storm(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[F
     started = sum(loads.values())
     if not gpus or loading < policy.loading_share * gpus or started < policy.loads_per_gpu * evidence.last.total:
         return
-    if models < 2 or not is_pressed(evidence, policy):
+    is_felt = is_pressed(evidence, policy) or min(look.oldest_s for look in looks[-3:]) >= policy.cold_wait_s
+    if models < 2 or not is_felt:
         return
     yield Finding(
         cause=Cause.COLD_START_STORM,
@@ -487,7 +496,7 @@ def _halted(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding]:
             cause=Cause.HALTED,
             severity=Severity.TICKET,
             subject=halt.name or None,
-            summary=f"{what} is halted by an operator's order while jobs have been waiting for {oldest_s / 60:.0f} min.",
+            summary=f"{what} is halted by an operator while jobs have been waiting for {oldest_s / 60:.0f} min.",
             next_step="`heliograph fleet resume` ends it, if nobody needs it any more.",
             facts=(Fact(name="jobs waiting", value=sum(line.pending for line in waiting), unit=""),),
         )
@@ -608,14 +617,6 @@ _LAST_RULES: tuple[_Rule, ...] = (_under_provisioned, _placement)
 def _falling(counts: Mapping[str, float]) -> list[tuple[str, float]]:
     """By count, the largest first; by name among equals."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-
-
-def _sum(*tallies: Mapping[str, float]) -> dict[str, float]:
-    total: dict[str, float] = {}
-    for tally in tallies:
-        for name, count in tally.items():
-            total[name] = total.get(name, 0.0) + count
-    return total
 
 
 def _seconds(value: float) -> str:

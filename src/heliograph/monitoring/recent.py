@@ -2,8 +2,8 @@
 
 Memory: `BINS` bins of a few counters per model, tenant and GPU that did anything in that quarter of a minute, and the
 looks of the last quarter of an hour. Tenants beyond `NAMES_MAX` in one bin are counted together. A clock that is set
-forwards leaves a hole that counts as unobserved; it is never set back (`app.epoch_clock`), and where it is all the same,
-as in a simulation, what happens is counted into the newest bin.
+forwards leaves a hole that counts as unobserved; it is never set back (`app.epoch_clock`), and where it is all the
+same, as in a simulation, what happens is counted into the newest bin.
 """
 
 from collections import OrderedDict, deque

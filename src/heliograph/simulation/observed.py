@@ -10,7 +10,7 @@ from typing import Protocol
 from typing_extensions import override
 
 from heliograph.domain.commands import Command, FleetCommand, RecordJob
-from heliograph.domain.events import Event, HaltsSet, JobSubmitted, ReplicaRequested, WorkerLost, WorkerReady
+from heliograph.domain.events import Event, HaltsSet, ReplicaRequested, WorkerLost, WorkerReady
 from heliograph.domain.ids import JobId, ModelId, WorkerId
 from heliograph.domain.job import JobState
 from heliograph.domain.lifecycle import (
@@ -20,7 +20,6 @@ from heliograph.domain.lifecycle import (
     ReplicaLost,
     ReplicaStarted,
     StoreCommitted,
-    SubmissionStored,
 )
 from heliograph.domain.orders import Halt
 from heliograph.domain.views import FleetView, QueueView
@@ -79,10 +78,7 @@ class Observed(Production):
         self._clock.now_s = max(self._clock.now_s, now_s)
         records = [command for command in commands if isinstance(command, RecordJob)]
         if any(record.must_wait for record in records):
-            duration_s = self._commit_s(now_s)
-            self._observer(StoreCommitted(duration_s=duration_s, writes=len(records)))
-            if isinstance(event, JobSubmitted):
-                self._observer(SubmissionStored(job=event.job, wait_s=duration_s))
+            self._observer(StoreCommitted(duration_s=self._commit_s(now_s), writes=len(records)))
         for record in records:
             self._tell(record)
         match event:
@@ -99,9 +95,7 @@ class Observed(Production):
             case WorkerLost(worker_id=worker_id, reason=reason, detail=detail):
                 model_id = self._models.pop(worker_id, None)
                 if model_id is not None:
-                    self._observer(
-                        ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail)
-                    )
+                    self._observer(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
             case HaltsSet(halts=halts):
                 self._halts = halts
             case _:

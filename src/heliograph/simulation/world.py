@@ -62,6 +62,7 @@ from heliograph.domain.orders import Halt, Scope
 from heliograph.domain.pictures import Decision, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
+from heliograph.domain.sketch import Sketch
 from heliograph.domain.views import Gpu, Market
 from heliograph.fleet.capacity import Arriving
 from heliograph.simulation.arrivals import Arrival
@@ -73,7 +74,6 @@ from heliograph.simulation.incidents import Incident, IncidentKind, Incidents
 from heliograph.simulation.machines import Machined, Machines, Replica, Run
 from heliograph.simulation.measures import Measures
 from heliograph.simulation.scenario import Scenario
-from heliograph.domain.sketch import Sketch
 from heliograph.simulation.spot import Availability
 from heliograph.simulation.truth import Truth
 
