@@ -6,6 +6,7 @@ SHELL := /bin/bash
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
+ENGINES := .venv-engines
 PAGE   := src/heliograph/gateway/page/index.html
 PROMPT ?= a lone tree in the desert at sunset
 PYTEST_ARGS ?=
@@ -15,8 +16,9 @@ DAYS   ?= 0:7
 JOBS   ?= 1000
 SEED   ?= 1
 STORE  ?= sqlite
+TORCH  ?= 2.13.0
 
-.PHONY: help demo test check fix bench bench-model bench-gates bench-policies sim-faults chaos web lock clean
+.PHONY: help demo test test-engines check fix bench bench-model bench-gates bench-policies sim-faults chaos web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +28,9 @@ demo: $(STAMPS)/core  ## One real prompt through the whole pipeline, with the pi
 
 test: $(STAMPS)/dev web chromium  ## Set up everything and run all tests
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-engines: $(ENGINES)/stamps/engines  ## Every engine test, on tiny diffusers pipelines, in an environment of its own with torch
+	@$(ENGINES)/bin/python -m pytest --confcutdir=tests/engines tests/engines $(PYTEST_ARGS)
 
 check: $(STAMPS)/dev  ## Lint, formatting and types
 	@$(VENV)/bin/ruff check .
@@ -71,9 +76,13 @@ lock: | $(PYTHON)  ## Pin every dependency anew
 	  $(VENV)/bin/uv pip compile pyproject.toml $$flag --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" -o requirements/$$extra.lock; \
 	done
+	@$(VENV)/bin/uv pip compile pyproject.toml requirements/engine-tests.in --extra diffusers --universal \
+	  --override requirements/without-torch.txt --constraint requirements/dev.lock --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet --custom-compile-command "make lock" \
+	  -o requirements/engines.lock
 
 clean:  ## Remove everything that was built
-	rm -rf $(VENV) build dist web/node_modules src/heliograph/gateway/page
+	rm -rf $(VENV) $(ENGINES) build dist web/node_modules src/heliograph/gateway/page
 
 # --- set-up ----------------------------------------------------------------------------------------------------------
 
@@ -92,6 +101,16 @@ $(STAMPS)/dev: requirements/dev.lock pyproject.toml | $(PYTHON)
 	@$(PYTHON) -m pip install --quiet --require-hashes -r requirements/dev.lock
 	@$(PYTHON) -m pip install --quiet --no-deps -e .
 	@touch $@ $(STAMPS)/core
+
+# Which build of torch suits a machine is the machine's business: the lock leaves it out, and pip takes the one that it
+# is set up for. What torch itself needs comes with it.
+$(ENGINES)/stamps/engines: requirements/engines.lock pyproject.toml
+	@tools/make_venv.sh $(ENGINES) && mkdir -p $(ENGINES)/stamps
+	@echo "setting up: installing torch and what the tests of the engines need"
+	@$(ENGINES)/bin/python -m pip install --quiet "torch==$(TORCH)"
+	@$(ENGINES)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements/engines.lock
+	@$(ENGINES)/bin/python -m pip install --quiet --no-deps -e .
+	@touch $@
 
 .PHONY: chromium
 chromium:

@@ -7,6 +7,9 @@ from hypothesis import settings
 
 from tests.postgres import PostgresServer
 
+collect_ignore = ["engines"]
+"""They need torch: `make test-engines`, in an environment of its own."""
+
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 

@@ -114,6 +114,12 @@ TECHNOLOGY_FILES = frozenset(
         "fleet.checkpoint_folder",
         "fleet.local",
         "fleet.orders_file",
+        "inference.diffusers",
+        "inference.diffusers_course",
+        "inference.diffusers_device",
+        "inference.diffusers_folder",
+        "inference.diffusers_previews",
+        "inference.diffusers_state",
         "inference.dual_encoder",
         "inference.fake",
         "inference.input_pictures",
@@ -154,12 +160,16 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
     "cryptography": frozenset({"delivery.sealed"}),
+    "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
+    "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
-    "PIL": frozenset({"delivery.pillow", "inference.input_pictures", "inference.worker", "terminal"}),
+    "PIL": frozenset(
+        {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
+    ),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
@@ -183,6 +193,15 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "watching",
         }
     ),
+    "torch": frozenset(
+        {
+            "inference.diffusers",
+            "inference.diffusers_course",
+            "inference.diffusers_previews",
+            "inference.diffusers_state",
+        }
+    ),
+    "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
     "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
@@ -365,7 +384,8 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
     assert {name for name in named - used if name != "pillow"} == set(), "unused"
-    extras = project["optional-dependencies"]
-    optional = {re.match(r"[\w.-]+", each)[0] for extra in ("postgres", "object-store") for each in extras[extra]}
-    brought_along = {"PIL", "starlette", "typing_extensions"}  # by Pillow, FastAPI and pydantic
+    extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
+    optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
+    # By Pillow, FastAPI, pydantic and diffusers.
+    brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

@@ -570,4 +570,6 @@ class Baseline:
             ended_at_s=now_s,
             gpu_s=max(now_s - worker.began_s, 0.0),
             outcome=outcome,
+            market=worker.gpu.market.value,
+            zone=worker.gpu.zone,
         )

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import errno
 import gc
+import json
 import os
 import secrets
 import signal
@@ -16,7 +17,8 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -26,7 +28,10 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from heliograph import __version__
+from heliograph.billing.fleet_meter import FleetMeter
+from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
+from heliograph.billing.usage_meter import UsageMeter
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
@@ -129,10 +134,10 @@ async def installation(
     keep_jobs_s = _kept_s(settings)
     catalogue = read_catalogue(settings)
     presets = _presets(settings)
-    engines = frozenset({EngineKind.ONNX, EngineKind.FAKE} if settings.fleet.testing_models else {EngineKind.ONNX})
+    engines = _engines(settings)
     cards = {card.model_id: card for card in catalogue.runnable(engines)}
     gpus = _slots(settings)
-    prices = PriceBook().overridden(gpu_hour_usd=settings.prices.gpu_hour_usd, tier_factor=settings.prices.tier_factor)
+    prices = price_book(settings)
     prices.require(gpu.gpu_class for gpu in gpus)
     clock = epoch_clock()
     data_dir = made_data_dir(settings.data_dir)
@@ -191,6 +196,9 @@ async def installation(
         )
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
+        meters = Meters(
+            fleet=FleetMeter(gpus, prices, now_s=clock()), usage=UsageMeter(prices), cpu_s=time.process_time
+        )
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
@@ -208,6 +216,7 @@ async def installation(
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
             outbox=courier,
+            meters=meters,
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
@@ -531,6 +540,15 @@ def _facts_of(folder: Path) -> Mapping[str, object]:
         raise Unavailable(error.message, code="weights_damaged") from error
 
 
+def price_book(settings: Settings) -> PriceBook:
+    """The prices in force. Raises `InvalidRequest` for one that is none."""
+    return PriceBook().overridden(
+        gpu_hour_usd=settings.prices.gpu_hour_usd,
+        service_usd=settings.prices.service_usd,
+        tier_factor=settings.prices.tier_factor,
+    )
+
+
 def _revisions(cards: Mapping[ModelId, ModelCard]) -> Mapping[ModelId, str]:
     """Which weights each model has: what was learned of others says nothing about them."""
     return {name: "" if card.measured is None else card.measured.revision for name, card in cards.items()}
@@ -575,6 +593,13 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
     )
 
 
+def _engines(settings: Settings) -> frozenset[EngineKind]:
+    """What this installation can run: the built-in engine, those whose extra is installed, the fake one for tests."""
+    has_diffusers = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
+    optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
+    return frozenset({EngineKind.ONNX, *(kind for kind, is_there in optional.items() if is_there)})
+
+
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
     assert card.engine is not None, f"{card.model_id} has no engine and is never dispatched"
     command = [sys.executable, "-m", "heliograph.inference.worker"]
@@ -584,8 +609,25 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
         case EngineKind.ONNX:
             assert card.weights is not None, f"{card.model_id} runs on ONNX and names its weights"
             return [*command, "--weights", str(WEIGHTS_DIR / card.weights)]
+        case EngineKind.DIFFUSERS:
+            return [*command, *_pipeline_arguments(settings, card)]
         case EngineKind.FAKE:
             return [*command, "--fake-options", settings.fleet.fake_engine_options]
+
+
+def _pipeline_arguments(settings: Settings, card: ModelCard) -> Sequence[str]:
+    """What a worker of the diffusers engine has to know of its model."""
+    assert card.pipeline is not None, f"{card.model_id} runs on diffusers and says how"
+    width_px, height_px = card.sizes.default
+    usual = {
+        "width_px": width_px,
+        "height_px": height_px,
+        "frames": 1 if card.frames is None else card.frames.default,
+        "guidance": 1.0 if card.guidance is None else card.guidance.default,
+    }
+    described = {"options": asdict(card.pipeline), "usual": usual, "repository": card.repository}
+    arguments = ["--pipeline", json.dumps(described), "--cache", str(settings.data_dir / "engine-cache")]
+    return arguments if card.pipeline.folder is None else [*arguments, "--weights", card.pipeline.folder]
 
 
 def _fleet_policy(settings: Settings, cards: Mapping[ModelId, ModelCard]) -> FleetPolicy:

@@ -19,7 +19,9 @@ from typing import Protocol, assert_never
 
 import structlog
 
+from heliograph.billing.fleet_meter import closing_of
 from heliograph.billing.ledger import charge, record_cost
+from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.blobs import BlobStore
 from heliograph.domain.accounts import Refusal
@@ -113,6 +115,8 @@ STORE_RETRY_HINT_S = 5.0
 CANCEL_S_MAX = 3.0
 PAUSE_S_MAX = 2.0
 FORGET_EVERY_S = 3_600.0
+SETTLE_EVERY_S = 300.0
+"""Between two postings of what GPUs cost while no attempt holds them, and of everything else that is used."""
 DEFERRED_MAX = 1_024
 
 _log = structlog.get_logger()
@@ -178,7 +182,8 @@ class Pipeline:
     """Owns the scheduler; everything it needs from the world is handed in.
 
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
-    submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `orders`
+    submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
+    account for what no attempt costs. `orders`
     are an operator's from earlier; `keep_orders` makes new ones durable.
     """
 
@@ -202,6 +207,7 @@ class Pipeline:
         outbox: Outbox | None = None,
         orders: Orders | None = None,
         keep_orders: Callable[[Orders], Awaitable[None]] | None = None,
+        meters: Meters | None = None,
         remembered_s: float = 86_400.0,
     ) -> None:
         self.scheduler = scheduler
@@ -219,6 +225,7 @@ class Pipeline:
         self._sinks = sinks
         self._new_id = new_id
         self._outbox = outbox
+        self._meters = meters
         self._remembered_s = remembered_s
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
@@ -331,6 +338,8 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(), name="tick")
+                if self._meters is not None:
+                    group.create_task(self._close_books(self.now_s()), name="close books")
                 jobs = await (open_jobs or self._store.open_jobs()) if recovers else ()
                 if recovers:
                     await self._fleet.retain({job.job_id for job in jobs})
@@ -350,6 +359,7 @@ class Pipeline:
                 task.cancel()
             await asyncio.gather(*self._finishing, return_exceptions=True)
             await self._fleet.close()
+            self._settle()
             if self._deferred:
                 with suppress(Unavailable):
                     await self._store.commit(self._deferred)
@@ -397,7 +407,7 @@ class Pipeline:
         self._states = {job.job_id: job.state for job in jobs}
         turn, now_s = _Turn({}), self.now_s()
         for job in jobs:
-            turn.commands += self.scheduler.handle(JobRecovered(job=job), now_s=now_s)
+            turn.commands += self._handled(JobRecovered(job=job), now_s)
         await self._make_durable(turn)
         for command in turn.commands:
             await self._carry_out(command)
@@ -408,7 +418,7 @@ class Pipeline:
         for letter in letters:
             self._note(letter.event, now_s)
             self._tell_if_late(letter.event)
-            turn.commands += self.scheduler.handle(letter.event, now_s=now_s)
+            turn.commands += self._handled(letter.event, now_s)
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
         self._refuse_overload(turn)
@@ -452,9 +462,16 @@ class Pipeline:
                     commands.append(wish)
                 case StopReplica(worker_id=worker_id, reason=reason):
                     event = ReplicaStopRequested(worker_id=worker_id, reason=reason)
-                    commands += self.scheduler.handle(event, now_s=now_s)
+                    commands += self._handled(event, now_s)
                 case _:
                     assert_never(wish)
+        return commands
+
+    def _handled(self, event: Event, now_s: float) -> list[Command]:
+        """What the scheduler decides, with the meter looking on."""
+        commands = self.scheduler.handle(event, now_s=now_s)
+        if self._meters is not None:
+            self._meters.fleet.note(event, commands, now_s=now_s)
         return commands
 
     async def _make_durable(self, turn: _Turn) -> None:
@@ -517,7 +534,7 @@ class Pipeline:
             letter.answer(Unavailable(error.message, code=error.code, retry_after_s=STORE_RETRY_HINT_S))
         turn.drop(abandoned)
         for job_id in abandoned:
-            turn.commands += self.scheduler.handle(SubmissionAbandoned(job_id=job_id), now_s=self.now_s())
+            turn.commands += self._handled(SubmissionAbandoned(job_id=job_id), self.now_s())
 
     async def _carry_out(self, command: Command) -> None:
         match command:
@@ -545,7 +562,7 @@ class Pipeline:
                 started = ReplicaRequested(
                     worker_id=worker_id, gpu_id=gpu_id, model_id=model_id, more_gpu_ids=more_gpu_ids
                 )
-                self.scheduler.handle(started, now_s=self.now_s())
+                self._handled(started, self.now_s())
                 self._models_of_workers[worker_id] = model_id
                 self._publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
                 await self._fleet.start(worker_id, self._gpus[gpu_id], self._cards[model_id])
@@ -730,9 +747,30 @@ class Pipeline:
         for sink in self._sinks:
             sink(event)
 
-    async def _tick(self) -> None:
-        forgotten_at_s = 0.0
+    async def _close_books(self, meters_since_s: float) -> None:
+        """Give an owner to what a process that was killed had bought and not accounted for."""
         while True:
+            try:
+                balance = await self._store.ledger_balance(Account.FLEET, before_s=meters_since_s)
+                break
+            except Unavailable:
+                await asyncio.sleep(STORE_RETRY_S)
+        closing = closing_of(balance, posting_id=f"closing:{self._new_id()}", now_s=self.now_s())
+        if closing:
+            self._deferred.append(PostLedger(lines=closing))
+
+    def _settle(self) -> None:
+        """Post what was used since the last time, with the next transaction."""
+        if self._meters is not None:
+            postings = self._meters.settle(name=self._new_id(), now_s=self.now_s())
+            self._deferred += [PostLedger(lines=posting) for posting in postings]
+
+    async def _tick(self) -> None:
+        forgotten_at_s, settled_at_s = 0.0, self.now_s()
+        while True:
+            if self.now_s() - settled_at_s >= SETTLE_EVERY_S:
+                settled_at_s = self.now_s()
+                self._settle()
             if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
                 forgotten_at_s = self.now_s()
                 self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))

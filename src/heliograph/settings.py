@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
+from heliograph.domain.billing_records import Component
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.tiers import Tier
 
@@ -265,9 +266,17 @@ class DeliverySettings(Section):
 
 
 class PriceSettings(Section):
-    """What a GPU-hour costs the operator, in dollars, by class; added to the built-in price book."""
+    """What things cost the operator, in dollars; added to the built-in price book."""
 
-    gpu_hour_usd: dict[str, float] = Field(default_factory=dict, description="Dollars per GPU-hour by GPU class.")
+    gpu_hour_usd: dict[str, float] = Field(
+        default_factory=dict,
+        description="Dollars per GPU-hour by class (`H100`), class and market (`H100:spot`), and zone (`H100:spot:a`).",
+    )
+    service_usd: dict[Component, float] = Field(
+        default_factory=dict,
+        description="Dollars per core-hour (`api_cpu`, `postprocess_cpu`), GB-month (`storage`), GB (`egress`) and "
+        "reviewer's hour (`moderation`).",
+    )
     tier_factor: dict[Tier, float] = Field(
         default_factory=dict, description="What each tier pays per dollar of GPU cost; 1.0 by default."
     )

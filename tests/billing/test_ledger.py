@@ -65,9 +65,10 @@ def test_a_completed_job_is_charged_for_its_successful_attempt_at_its_tiers_pric
     assert {(line.posting_id, line.at_s) for line in lines} == {("cat:charge", 110.0)}
 
 
-def test_a_free_tier_is_charged_nothing() -> None:
+def test_a_free_tier_is_charged_nothing_for_pictures_that_count() -> None:
     book = replace(BOOK, tier_factor={Tier.FREE: Decimal(0)})
-    assert charge(an_attempt(), a_job(tier=Tier.FREE), book) == ()
+    lines = charge(an_attempt(), a_job(tier=Tier.FREE), book)
+    assert [(line.amount_micros, line.quantity) for line in lines] == [(0, 1), (0, 1)]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def books(rows: Rows, acknowledged: Iterable[str], prices: PriceBook) -> Books:
     """Jobs, outcomes and money against each other.
 
     The expected money is computed anew from the attempts: what each cost, and what the tenant of a completed job pays
-    for its last one.
+    for its last one. Of GPU time that was bought, nothing may be without an owner, and everything that was used is owed
+    to somebody.
     """
     ids = set(acknowledged)
     jobs = {row["job_id"]: row for row in rows("SELECT job_id, state, attempt, tier FROM jobs")}
@@ -57,15 +58,19 @@ def books(rows: Rows, acknowledged: Iterable[str], prices: PriceBook) -> Books:
     posted: Counter[str] = Counter()
     for row in rows("SELECT job_id, account, component, amount_micros FROM ledger_lines"):
         posted[row["account"]] += row["amount_micros"]
+        if row["account"] == "gpu_cost" and row["job_id"]:
+            posted["attempts"] += row["amount_micros"]
         charged[row["job_id"]] += row["account"] == "tenant"
     states = Counter(jobs[job_id]["state"] for job_id in ids if job_id in jobs)
     owed = Counter[str]()
     for job_id, row in jobs.items():
         for attempt in attempts[job_id]:
-            owed["fleet"] -= gpu_cost_micros(attempt, prices)
+            owed["attempts"] += gpu_cost_micros(attempt, prices)
             if row["state"] == "completed" and attempt.number == row["attempt"]:
                 owed["tenant"] -= tenant_price_micros(attempt, Tier(row["tier"]), prices)
-    difference = sum(abs(posted[account] - owed[account]) for account in ("fleet", "tenant"))
+    difference = sum(abs(posted[account] - owed[account]) for account in ("attempts", "tenant"))
+    difference += abs(posted["fleet"]) + abs(posted["provider"] + posted["gpu_cost"] + posted["service_cost"])
+    accounts = sum(amount for account, amount in posted.items() if account != "attempts")
     return Books(
         completed=states["completed"],
         failed=states["failed"] + states["expired"],
@@ -75,7 +80,7 @@ def books(rows: Rows, acknowledged: Iterable[str], prices: PriceBook) -> Books:
         double_outcomes=sum(count > 1 for count in positions.values())
         + sum(bool(outputs[job_id]) != (row["state"] == "completed") for job_id, row in jobs.items()),
         double_charges=sum(count > 1 for count in charged.values()),
-        ledger_difference_micros=difference + abs(sum(posted.values())),
+        ledger_difference_micros=difference + abs(accounts),
     )
 
 
@@ -91,6 +96,8 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
         ended_at_s=row["ended_at_s"],
         gpu_s=row["gpu_s"],
         outcome=AttemptOutcome(row["outcome"]),
+        market=row["market"],
+        zone=row["zone"],
     )
 
 

@@ -24,8 +24,8 @@ async def test_the_operator_is_told_what_is_wrong() -> None:
         "severity": "page",
         "subject": "store",
         "since": gateway.now_s,
-        "summary": "No job is taken: store fails (disk full).",
-        "next_step": "Mend store; the server goes on by itself and /readyz turns 200.",
+        "summary": "No job is taken because of the store: disk full.",
+        "next_step": "Once that is mended the server goes on by itself, and /readyz turns 200.",
         "evidence": [],
     }
 

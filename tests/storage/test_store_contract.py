@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from heliograph.domain.ids import EndpointId, JobId, MessageId, OutputId, TenantId
+from heliograph.domain.billing_records import NO_JOB, NO_TENANT, Account, LedgerLine
+from heliograph.domain.ids import EndpointId, JobId, MessageId, ModelId, OutputId, TenantId
 from heliograph.domain.job import Job, JobState, Moment
+from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Alignment
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 from heliograph.storage import Store, StoredJob
@@ -20,6 +22,7 @@ from heliograph.storage.store import (
     Forget,
     ForgetWebhooks,
     MoveWebhookMessage,
+    PostLedger,
     PutApiKey,
     PutAttempt,
     PutIdempotency,
@@ -181,6 +184,48 @@ async def test_a_posting_is_written_once_and_adds_to_the_cost(store: Store) -> N
     stored = await store.job(job.job_id)
     assert stored is not None
     assert stored.cost_micros == 400
+
+
+async def test_the_ledger_adds_up_by_whom_and_what_a_line_is_about(store: Store) -> None:
+    def posting(name: str, amount: int, at_s: float, model: str | None, gpu: str = "") -> PostLedger:
+        sides = ((Account.FLEET, -amount), (Account.GPU_COST, amount))
+        lines = tuple(
+            LedgerLine(
+                posting_id=name,
+                line=number,
+                job_id=NO_JOB,
+                tenant_id=NO_TENANT,
+                account=account,
+                component="gpu_idle",
+                amount_micros=Micros(micros),
+                at_s=at_s,
+                model_id=model and ModelId(model),
+                gpu=gpu,
+                quantity=10 * amount,
+            )
+            for number, (account, micros) in enumerate(sides)
+        )
+        return PostLedger(lines=lines)
+
+    await store.commit(
+        [
+            posting("a", 5, 10.0, "flux", "H100:spot"),
+            posting("b", 7, 20.0, "flux", "H100:spot"),
+            posting("c", 1, 20.0, None),
+            posting("d", 100, 30.0, "flux", "H100:spot"),
+        ]
+    )
+    totals = await store.ledger_totals(since_s=10.0, until_s=30.0)
+    assert {
+        (each.account, each.model_id, each.gpu, each.amount_micros, each.quantity, each.lines) for each in totals
+    } == {
+        (Account.FLEET, "flux", "H100:spot", -12, 120, 2),
+        (Account.GPU_COST, "flux", "H100:spot", 12, 120, 2),
+        (Account.FLEET, None, "", -1, 10, 1),
+        (Account.GPU_COST, None, "", 1, 10, 1),
+    }
+    assert await store.ledger_balance(Account.GPU_COST, before_s=30.0) == 13
+    assert await store.ledger_balance(Account.TENANT, before_s=30.0) == 0
 
 
 async def test_several_postings_may_come_in_one_write(store: Store) -> None:

@@ -44,7 +44,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, type) and is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return st.builds(kind, **{name: values(hint) for name, hint in hints.items()})
-    if isinstance(kind, types.UnionType):
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         return st.one_of(*map(values, typing.get_args(kind)))
     if typing.get_origin(kind) is tuple:
         item, ellipsis = typing.get_args(kind)

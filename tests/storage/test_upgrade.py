@@ -121,7 +121,9 @@ def rows_of(revision: str) -> Rows:
     """What a release with that schema may have left behind."""
     rows: Rows = [("jobs", JOB), ("jobs", OPEN_JOB), ("attempts", ATTEMPT), ("api_keys", KEY)]
     rows += [("ledger_lines", a_line(0, "tenant", -700)), ("ledger_lines", a_line(1, "revenue", 700))]
-    rows.append(("outputs", OUTPUT if revision < "0002" else {**OUTPUT, "alignment": 0.75}))
+    alignment: dict[str, Any] = {} if revision < "0002" else {"alignment": 0.75}
+    files: dict[str, Any] = {} if revision < "0004" else {"blob": "aa.png", "thumbnail_blob": "bb.webp"}
+    rows.append(("outputs", OUTPUT | alignment | files))
     if revision >= "0003":
         rows.append(("webhook_messages", MESSAGE))
     return rows
@@ -168,7 +170,10 @@ async def test_every_earlier_schema_is_brought_to_todays_and_keeps_its_rows(plac
         assert (None if picture.alignment is None else picture.alignment.score) == (None if revision < "0002" else 0.75)
         assert await store.held_blobs(["aa.png", "bb.webp", "cc.png"]) == {"aa.png", "bb.webp"}
         assert [job.job_id for job in await store.open_jobs()] == ["job-2"]
-        assert [attempt.gpu_s for attempt in await store.attempts(JobId("job-1"))] == [0.8]
+        attempts = await store.attempts(JobId("job-1"))
+        assert [(attempt.gpu_s, attempt.market, attempt.zone) for attempt in attempts] == [(0.8, "reserved", "")]
+        totals = await store.ledger_totals(since_s=0.0, until_s=9.0)
+        assert {(total.account.value, total.amount_micros) for total in totals} == {("tenant", -700), ("revenue", 700)}
         assert [key.key_id for key in await store.api_keys()] == ["k"]
         assert (await store.webhook_message(MessageId("m1")) is not None) == (revision >= "0003")
 

@@ -9,15 +9,18 @@ never the tenant. That holds for jobs the user cancelled after they began, too: 
 pictures, not for trying.
 
 `{job_id}:{attempt}:cost` and `{job_id}:charge` name the postings; the store takes each name once, so a repeated event,
-or a job that completes again after a restart, posts nothing twice. A posting of zero is not written.
+or a job that completes again after a restart, posts nothing twice. A cost of zero is not written.
+
+What GPUs cost while no attempt holds them is posted by `fleet_meter`, and everything else by `usage_meter`.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from heliograph.billing.meter import gpu_cost_micros, tenant_price_micros
-from heliograph.billing.prices import PriceBook
-from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.billing.prices import PriceBook, gpu_label
+from heliograph.domain.billing_records import NO_JOB, Account, LedgerLine
+from heliograph.domain.ids import TenantId
 from heliograph.domain.job import Attempt, AttemptOutcome, Job, JobState
 from heliograph.domain.money import Micros
 
@@ -30,7 +33,10 @@ _COST_COMPONENT: Mapping[AttemptOutcome, str] = {
     AttemptOutcome.CANCELLED: "gpu_cancelled",
     AttemptOutcome.EXPIRED: "gpu_cancelled",
 }
+ATTEMPT_COMPONENTS = frozenset(_COST_COMPONENT.values())
 CHARGE_COMPONENT = "image_generation"
+REFUND_COMPONENT = "refund"
+CREDIT_COMPONENT = "credit"
 
 
 def record_cost(attempt: Attempt, job: Job, prices: PriceBook) -> tuple[LedgerLine, ...]:
@@ -44,11 +50,16 @@ def record_cost(attempt: Attempt, job: Job, prices: PriceBook) -> tuple[LedgerLi
         component=_COST_COMPONENT[attempt.outcome],
         amount_micros=gpu_cost_micros(attempt, prices),
         at_s=attempt.ended_at_s,
+        gpu=gpu_label(attempt.gpu_class, attempt.market, attempt.zone),
+        quantity=round(attempt.gpu_s * 1e6),
     )
 
 
 def charge(attempt: Attempt, job: Job, prices: PriceBook) -> tuple[LedgerLine, ...]:
-    """What a completed job's tenant pays for the attempt that made its pictures. Empty when that is nothing."""
+    """What a completed job's tenant pays for the attempt that made its pictures, of which there are `quantity`.
+
+    It is posted even where that is nothing: the ledger is what knows for ever how many pictures were delivered.
+    """
     assert job.state is JobState.COMPLETED, f"job {job.job_id} is {job.state}; only completed jobs are charged"
     assert (attempt.job_id, attempt.number) == (job.job_id, job.attempt), f"job {job.job_id}: not its last attempt"
     assert attempt.outcome is AttemptOutcome.SUCCEEDED, f"job {job.job_id}: its last attempt {attempt.outcome}"
@@ -60,11 +71,49 @@ def charge(attempt: Attempt, job: Job, prices: PriceBook) -> tuple[LedgerLine, .
         component=CHARGE_COMPONENT,
         amount_micros=tenant_price_micros(attempt, job.tier, prices),
         at_s=job.timeline[-1].at_s,
+        quantity=job.request.image_count,
+        posts_zero=True,
     )
 
 
+def refund(job: Job, charged: Micros, *, at_s: float) -> tuple[LedgerLine, ...]:
+    """Gives the tenant back what the job was charged; once, however often it is asked for. Empty for nothing."""
+    assert charged >= 0, f"job {job.job_id}: {charged} micro-dollars cannot be refunded"
+    return _posting(
+        job,
+        posting_id=f"{job.job_id}:refund",
+        source=Account.REVENUE,
+        target=Account.TENANT,
+        component=REFUND_COMPONENT,
+        amount_micros=charged,
+        at_s=at_s,
+    )
+
+
+def credit(tenant_id: TenantId, amount_micros: Micros, *, posting_id: str, at_s: float) -> tuple[LedgerLine, ...]:
+    """What the tenant paid in advance, or was given; negative: taken back. `posting_id` makes it happen once."""
+    assert amount_micros != 0, f"posting {posting_id}: a credit of nothing"
+    lines = tuple(
+        LedgerLine(
+            posting_id=posting_id,
+            line=number,
+            job_id=NO_JOB,
+            tenant_id=tenant_id,
+            account=account,
+            component=CREDIT_COMPONENT,
+            amount_micros=Micros(amount),
+            at_s=at_s,
+        )
+        for number, (account, amount) in enumerate(
+            ((Account.PAYMENTS, -amount_micros), (Account.TENANT, amount_micros))
+        )
+    )
+    check(lines)
+    return lines
+
+
 def check(lines: Iterable[LedgerLine]) -> None:
-    """Assert that every posting sums to zero, belongs to one job, and numbers its lines 0, 1, ..."""
+    """Assert that every posting of one job sums to zero, belongs to it, and numbers its lines 0, 1, ..."""
     postings: defaultdict[str, list[LedgerLine]] = defaultdict(list)
     for line in lines:
         postings[line.posting_id].append(line)
@@ -78,9 +127,19 @@ def check(lines: Iterable[LedgerLine]) -> None:
 
 
 def _posting(
-    job: Job, *, posting_id: str, source: Account, target: Account, component: str, amount_micros: Micros, at_s: float
+    job: Job,
+    *,
+    posting_id: str,
+    source: Account,
+    target: Account,
+    component: str,
+    amount_micros: Micros,
+    at_s: float,
+    gpu: str = "",
+    quantity: int = 0,
+    posts_zero: bool = False,
 ) -> tuple[LedgerLine, ...]:
-    if amount_micros == 0:
+    if amount_micros == 0 and not posts_zero:
         return ()
     lines = tuple(
         LedgerLine(
@@ -92,6 +151,10 @@ def _posting(
             component=component,
             amount_micros=Micros(amount),
             at_s=at_s,
+            model_id=job.request.model_id,
+            tier=job.tier,
+            gpu=gpu,
+            quantity=quantity,
         )
         for number, (account, amount) in enumerate(((source, -amount_micros), (target, amount_micros)))
     )

@@ -27,4 +27,5 @@ def _gpu_cost_usd(attempt: Attempt, prices: PriceBook) -> Decimal:
     assert attempt.gpu_s >= 0, f"job {attempt.job_id} attempt {attempt.number}: {attempt.gpu_s} GPU-seconds"
     if attempt.gpu_s == 0:
         return Decimal(0)
-    return Decimal(str(attempt.gpu_s)) * prices.of_gpu(attempt.gpu_class) / _MICRO_SECONDS_PER_HOUR
+    hour_micros = prices.of_gpu(attempt.gpu_class, attempt.market, attempt.zone)
+    return Decimal(str(attempt.gpu_s)) * hour_micros / _MICRO_SECONDS_PER_HOUR

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import MappingProxyType
 
+from heliograph.domain.billing_records import Component
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.tiers import Tier
@@ -26,29 +27,80 @@ GPU_HOUR_MICROS: Mapping[str, Micros] = MappingProxyType(
         "RTX 6000 Ada": Micros(826_000),
         "RTX PRO 6000": Micros(1_690_000),
         "A100-80G": Micros(1_290_000),
+        "A100-80G:spot": Micros(451_500),
         "H100": Micros(2_290_000),
+        "H100:spot": Micros(801_500),
         "H200": Micros(3_390_000),
         "B200": Micros(4_890_000),
         "B300": Micros(6_990_000),
     }
 )
 
+_SEPARATOR = ":"
+_OWNED = "reserved"
+
+
+def gpu_label(gpu_class: str, market: str = _OWNED, zone: str = "") -> str:
+    """What a price is kept under: `H100`, `H100:spot`, `H100:spot:us-east-1c`; the same for what it costs in a ledger.
+
+    A market is only named where it is not `reserved`, a zone only with a market or where there is one.
+    """
+    parts = [gpu_class, market if market != _OWNED or zone else "", zone]
+    return _SEPARATOR.join(parts).rstrip(_SEPARATOR)
+
+
+UNIT_OF: Mapping[Component, tuple[str, int]] = MappingProxyType(
+    {
+        Component.API_CPU: ("core-hour", 3_600_000_000),
+        Component.POSTPROCESS_CPU: ("core-hour", 3_600_000_000),
+        Component.STORAGE: ("GB-month", 1_000_000_000 * 730),
+        Component.EGRESS: ("GB", 1_000_000_000),
+        Component.MODERATION: ("hour", 3_600_000),
+    }
+)
+"""The unit a price is for, and how much of what is counted it is: microseconds of a core, byte-hours (a month has 730
+hours), bytes, milliseconds of a reviewer."""
+
+SERVICE_MICROS: Mapping[Component, Micros] = MappingProxyType(
+    {
+        Component.API_CPU: Micros(50_000),
+        Component.POSTPROCESS_CPU: Micros(50_000),
+        Component.STORAGE: Micros(23_000),
+        Component.EGRESS: Micros(85_000),
+        Component.MODERATION: Micros(20_000_000),
+    }
+)
+"""Per unit: storage and egress are list prices of Amazon S3 Standard and CloudFront's first tier in 2026. Cores cost
+what a worker slot costs, and an hour of a reviewer 20 dollars: both are assumptions."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBook:
     """Prices in force.
 
-    `gpu_hour_micros` is the operator's cost of one hour of one GPU by GPU class; of class `cpu`, of one worker slot.
-    `tier_factor` is what a tenant pays per dollar of GPU cost, from 0 on; a tier that is not listed pays 1.
+    `gpu_hour_micros` is the operator's cost of one hour of one GPU by `gpu_label`; of class `cpu`, of one worker slot.
+    `service_micros` is that of one unit of everything else. `tier_factor` is what a tenant pays per dollar of GPU cost,
+    from 0 on; a tier that is not listed pays 1.
     """
 
     gpu_hour_micros: Mapping[str, Micros] = field(default_factory=lambda: GPU_HOUR_MICROS)
+    service_micros: Mapping[Component, Micros] = field(default_factory=lambda: SERVICE_MICROS)
     tier_factor: Mapping[Tier, Decimal] = field(default_factory=dict[Tier, Decimal])
 
-    def of_gpu(self, gpu_class: str) -> Micros:
-        """Price of an hour on a GPU of that class. Raises `InvalidRequest` for a class without one."""
-        price = self.gpu_hour_micros.get(gpu_class)
+    def of_gpu(self, gpu_class: str, market: str = _OWNED, zone: str = "") -> Micros:
+        """Price of an hour on a GPU of that class, as exactly as there is one: for its market and zone, for its market,
+        for its class. Raises `InvalidRequest` for a class without any.
+        """
+        return self.of_label(gpu_label(gpu_class, market, zone))
+
+    def of_label(self, label: str) -> Micros:
+        """The same of a `gpu_label`."""
+        price, name = self.gpu_hour_micros.get(label), label
+        while price is None and _SEPARATOR in name:
+            name = name.rpartition(_SEPARATOR)[0].rstrip(_SEPARATOR)
+            price = self.gpu_hour_micros.get(name)
         if price is None:
+            gpu_class = name
             raise InvalidRequest(
                 f"no price for GPU class {gpu_class!r}; set prices.gpu_hour_usd for it (known: "
                 f"{', '.join(sorted(self.gpu_hour_micros))})",
@@ -67,11 +119,19 @@ class PriceBook:
         return self.tier_factor.get(tier, Decimal(1))
 
     def overridden(
-        self, *, gpu_hour_usd: Mapping[str, float] | None = None, tier_factor: Mapping[Tier, float] | None = None
+        self,
+        *,
+        gpu_hour_usd: Mapping[str, float] | None = None,
+        service_usd: Mapping[Component, float] | None = None,
+        tier_factor: Mapping[Tier, float] | None = None,
     ) -> "PriceBook":
         """This book with an operator's entries added or replaced. `InvalidRequest` names one that is no price."""
         gpu_hour_micros = {
             name: to_micros(_amount(usd, f"prices.gpu_hour_usd.{name}")) for name, usd in (gpu_hour_usd or {}).items()
+        }
+        service_micros = {
+            name: to_micros(_amount(usd, f"prices.service_usd.{name.value}"))
+            for name, usd in (service_usd or {}).items()
         }
         factors = {
             tier: _amount(factor, f"prices.tier_factor.{tier.value}") for tier, factor in (tier_factor or {}).items()
@@ -79,6 +139,7 @@ class PriceBook:
         return replace(
             self,
             gpu_hour_micros={**self.gpu_hour_micros, **gpu_hour_micros},
+            service_micros={**self.service_micros, **service_micros},
             tier_factor={**self.tier_factor, **factors},
         )
 

@@ -192,7 +192,8 @@ class Attempt:
     """One finished stay of a job on a worker: the unit of metering.
 
     `gpu_s` is the time the GPU was held, in seconds, from dispatch to the end of the run, times the GPUs the worker
-    holds. An attempt that ended with the server (`SERVER_LOST`) was not measured: its `gpu_s` is 0.
+    holds. An attempt that ended with the server (`SERVER_LOST`) was not measured: its `gpu_s` is 0. `market` and `zone`
+    are the GPU's.
     """
 
     job_id: JobId
@@ -205,3 +206,5 @@ class Attempt:
     ended_at_s: float
     gpu_s: float
     outcome: AttemptOutcome
+    market: str = "reserved"
+    zone: str = ""

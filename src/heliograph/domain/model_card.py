@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from heliograph.domain.ids import ModelId
+from heliograph.domain.pipeline_options import PipelineOptions
 
 UPSCALER = ModelId("helio-upscale")
 """The built-in tool that enlarges pictures where a card allows it."""
@@ -14,6 +15,7 @@ class EngineKind(StrEnum):
     """Which engine runs a model; None in a card means that this release has no engine for it."""
 
     ONNX = "onnx"
+    DIFFUSERS = "diffusers"
     FAKE = "fake"
 
 
@@ -108,7 +110,7 @@ class ModelCard:
     there and `measured` what it says. `limits` is one sentence a user should read before choosing the model. A model
     that `is_by_name_only` never stands in for a request that names none. `upscale` lists the factors by which the
     built-in upscaler may enlarge its pictures. `alignment` names the built-in tool that judges whether they fit their
-    prompts.
+    prompts. `pipeline` is how the diffusers engine loads and runs it.
     """
 
     model_id: ModelId
@@ -140,6 +142,7 @@ class ModelCard:
     is_by_name_only: bool = False
     is_installed: bool = True
     measured: Measured | None = None
+    pipeline: PipelineOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -880,6 +880,15 @@ def _or_null(schema: _Schema) -> _Schema:
     return schema | {"type": [schema["type"], "null"]}
 
 
+def _optional(properties: _Schema, *, but: str) -> _Schema:
+    """These, where null is the same as leaving one out, except for `but`."""
+
+    def nullable(schema: _Schema) -> _Schema:
+        return schema | {"enum": [*schema["enum"], None]} if "enum" in schema else _or_null(schema)
+
+    return {name: schema if name == but else nullable(schema) for name, schema in properties.items()}
+
+
 def _like(example: object) -> _Schema:
     """The schema of a value like this one; None stands for anything."""
     match example:
@@ -1123,44 +1132,51 @@ _FLEET["properties"]["models"]["items"]["properties"] |= {
 
 _SCHEMAS: _Schema = {
     "JobRequest": _object(
-        _SHARED_PARAMETERS
-        | {
-            "quality": {"enum": [each.value for each in Quality], "default": "standard"},
-            "frames": _COUNT | {"description": "Length of a clip, for models that make clips."},
-            "output_format": {
-                "enum": [each.value for each in OutputFormat],
-                "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
+        _optional(
+            _SHARED_PARAMETERS
+            | {
+                "quality": {"enum": [each.value for each in Quality], "default": "standard"},
+                "frames": _COUNT | {"description": "Length of a clip, for models that make clips."},
+                "output_format": {
+                    "enum": [each.value for each in OutputFormat],
+                    "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
+                },
+                "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+                "prompt_syntax": {
+                    "enum": [each.value for each in Syntax],
+                    "default": "auto",
+                    "description": "The notation of the prompt. plain: every character is what it is.",
+                },
+                "on_unsupported": {
+                    "enum": ["refuse", "drop"],
+                    "default": "refuse",
+                    "description": "What the model cannot do: refuse the request, or leave it out and say so.",
+                },
+                "on_overflow": {
+                    "enum": ["refuse", "shorten"],
+                    "default": "refuse",
+                    "description": "A prompt that is too long: refuse it, or shorten it and say so.",
+                },
+                "task": {"enum": list(OFFERED), "description": "Without a model: any model that can do this."},
+                "deadline_s": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "description": "Give up after so many seconds.",
+                },
+                "wait_s_max": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "description": "Refuse at once what would wait for a worker for longer.",
+                },
+                "may_substitute": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "Take the closest other model when the named one is not there in time.",
+                },
+                "webhook": _WEBHOOK,
             },
-            "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
-            "prompt_syntax": {
-                "enum": [each.value for each in Syntax],
-                "default": "auto",
-                "description": "The notation of the prompt. plain: every character is what it is.",
-            },
-            "on_unsupported": {
-                "enum": ["refuse", "drop"],
-                "default": "refuse",
-                "description": "What the model cannot do: refuse the request, or leave it out and say so.",
-            },
-            "on_overflow": {
-                "enum": ["refuse", "shorten"],
-                "default": "refuse",
-                "description": "A prompt that is too long: refuse it, or shorten it and say so.",
-            },
-            "task": {"enum": list(OFFERED), "description": "Without a model: any model that can do this."},
-            "deadline_s": {"type": "number", "exclusiveMinimum": 0, "description": "Give up after so many seconds."},
-            "wait_s_max": {
-                "type": "number",
-                "exclusiveMinimum": 0,
-                "description": "Refuse at once what would wait for a worker for longer.",
-            },
-            "may_substitute": {
-                "type": "boolean",
-                "default": False,
-                "description": "Take the closest other model when the named one is not there in time.",
-            },
-            "webhook": _WEBHOOK,
-        },
+            but="prompt",
+        ),
         ("prompt",),
         is_closed=True,
     ),

@@ -2,8 +2,9 @@
 
 As bytes a checkpoint is a file in the safetensors format, which other tools read too: the length of a JSON header as
 eight little-endian bytes, the header, the arrays one after another. The header names each array with its type, shape
-and place; its `__metadata__` carries the step and the fingerprint of what is being made. Nothing in it can run code on
-the reading side, and every length is checked before it is used.
+and place; its `__metadata__` carries the step, the fingerprint of what is being made and, from engines that need more
+than arrays, a state as JSON text. Nothing in it can run code on the reading side, and every length is checked before it
+is used.
 """
 
 import hashlib
@@ -21,29 +22,41 @@ from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.run import RunOrder
 
 BYTES_MAX = 1 << 28
-ARRAYS_MAX = 16
+ARRAYS_MAX = 64
 _HEADER_BYTES_MAX = 1 << 16
 _LENGTH = struct.Struct("<Q")
-_TYPES = {"F32": "<f4", "I32": "<i4", "I64": "<i8"}
+_TYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",  # numpy has no such type: its bits are carried as they are
+    "I64": "<i8",
+    "I32": "<i4",
+    "U8": "|u1",
+}
 _NAMES = {numpy_name: name for name, numpy_name in _TYPES.items()}
 
-Array = NDArray[np.float32 | np.int32 | np.int64]
+Array = NDArray[np.float64 | np.float32 | np.float16 | np.uint16 | np.int64 | np.int32 | np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
-    """`step` steps are done and `arrays` is all that the next one needs; at most 16 arrays and 256 MiB.
+    """`step` steps are done; `arrays` and `state` are all that the next one needs. At most 64 arrays and 256 MiB.
 
-    `fingerprint` says what is being made, so that a run never goes on from another run's checkpoint.
+    `fingerprint` says what is being made, so that a run never goes on from another run's checkpoint. `state` is JSON
+    that only the engine reads, empty where the arrays say all.
     """
 
     step: int
     fingerprint: str
     arrays: Mapping[str, Array]
+    state: str = ""
 
     def to_bytes(self) -> bytes:
         """The checkpoint as a safetensors file."""
         metadata = {"step": str(self.step), "fingerprint": self.fingerprint}
+        if self.state:
+            metadata["state"] = self.state
         header: dict[str, object] = {"__metadata__": metadata}
         parts: list[bytes] = []
         end = 0
@@ -131,4 +144,9 @@ def _read(data: bytes) -> Checkpoint:
         at += size
     if start + at != len(data):
         raise ValueError("the arrays do not fill the file")
-    return Checkpoint(step=int(metadata["step"]), fingerprint=str(metadata["fingerprint"]), arrays=arrays)
+    return Checkpoint(
+        step=int(metadata["step"]),
+        fingerprint=str(metadata["fingerprint"]),
+        arrays=arrays,
+        state=str(metadata.get("state", "")),
+    )

@@ -196,6 +196,10 @@ def _build_engine(options: argparse.Namespace) -> Engine:
             from heliograph.inference.onnx import OnnxEngine
 
             return OnnxEngine(options.weights)
+        case EngineKind.DIFFUSERS:
+            from heliograph.inference.diffusers import open_engine
+
+            return open_engine(options.weights, options.pipeline, cache=options.cache)
         case EngineKind.FAKE:
             from heliograph.inference.fake import FakeEngine, FakeOptions
 
@@ -246,7 +250,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--fd", type=int, required=True, help="inherited socket to the driver")
     parser.add_argument("--engine", choices=[kind.value for kind in EngineKind], required=True)
     parser.add_argument("--model-id", required=True, help="the only model whose orders are taken")
-    parser.add_argument("--weights", type=Path, help="folder with model.json (onnx)")
+    parser.add_argument("--weights", type=Path, help="folder with model.json (onnx) or model_index.json (diffusers)")
+    parser.add_argument("--pipeline", default="{}", help="JSON: options of the model and its usual size (diffusers)")
+    parser.add_argument("--cache", type=Path, help="folder for what is found out about a model (diffusers)")
     parser.add_argument(
         "--checkpoint-every-s", type=float, default=0.0, help="seconds of work between checkpoints of a run; 0: none"
     )

@@ -162,8 +162,8 @@ def _parts_failing(evidence: Evidence, _policy: DiagnosisPolicy) -> Iterator[Fin
             cause=Cause.PART_FAILING,
             severity=Severity.PAGE,
             subject=part,
-            summary=f"No job is taken: {part} fails ({reason}).",
-            next_step=f"Mend {part}; the server goes on by itself and /readyz turns 200.",
+            summary=f"No job is taken because of the {part}: {reason.rstrip('.')}.",
+            next_step="Once that is mended the server goes on by itself, and /readyz turns 200.",
             facts=(Fact(name="jobs waiting", value=evidence.last.pending, unit=""),),
         )
 

@@ -27,6 +27,14 @@ from heliograph.domain.model_card import (
     StepRule,
     Timing,
 )
+from heliograph.domain.pipeline_options import (
+    Device,
+    Dtype,
+    Offload,
+    PipelineOptions,
+    Quantisation,
+    refusal,
+)
 
 TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v", "alignment")
 CLIP_TASKS = frozenset({"t2v", "i2v"})
@@ -39,6 +47,8 @@ Fields = Mapping[str, object]
 _Value = TypeVar("_Value")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9]*Pipeline")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
 
 
@@ -148,6 +158,22 @@ def _text(value: object, where: _Where) -> str:
     if not isinstance(value, str) or not value.strip():
         raise where.wrong("must be a string that is not empty")
     return value
+
+
+def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[object, "_Where"], str]:
+    def read(value: object, where: _Where) -> str:
+        if not isinstance(value, str) or pattern.fullmatch(value) is None:
+            raise where.wrong(f"must be {wanted}")
+        return value
+
+    return read
+
+
+def _path(value: object, where: _Where) -> str:
+    text = _text(value, where)
+    if not text.startswith("/"):
+        raise where.wrong("must be an absolute path")
+    return text
 
 
 def _flag(value: object, where: _Where) -> bool:
@@ -263,6 +289,23 @@ _TIMING: Mapping[str, _Reader] = {
     "seconds": _positive,
     "source": _text,
 }
+_DIFFUSERS: Mapping[str, _Reader] = {
+    "pipeline": _matching(_CLASS, 'a class of diffusers, such as "StableDiffusionXLPipeline"'),
+    "folder": _path,
+    "revision": _matching(_COMMIT, "the 40 hexadecimal digits of a commit, so that the weights cannot change"),
+    "variant": _text,
+    "dtype": _one_of(Dtype),
+    "device": _one_of(Device),
+    "offload": _one_of(Offload),
+    "tiling": _flag,
+    "attention": _text,
+    "compile": _flag,
+    "quantisation": _one_of(Quantisation),
+    "quantised": _names,
+    "scheduler": _text,
+    "token_limit": _count,
+    "preview_decoder": _path,
+}
 _MODEL: Mapping[str, _Reader] = {
     "name": _text,
     "family": _text,
@@ -290,6 +333,7 @@ _MODEL: Mapping[str, _Reader] = {
     "alignment": _text,
     "limits": _text,
     "sources": _names,
+    "diffusers": _nested(_DIFFUSERS),
 }
 
 
@@ -323,6 +367,7 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
     guidance = _optional(fields, "guidance", dict[str, object])
     if fields.get("engine") is EngineKind.ONNX and "weights" not in fields:
         raise where.at("weights").wrong("is missing; the onnx engine needs the name of a folder below weights/")
+    pipeline = _pipeline(fields, where)
     frames = _optional(fields, "frames", dict[str, object])
     tasks = _optional(fields, "tasks", frozenset[str]) or frozenset()
     if frames is None and "engine" in fields and tasks & CLIP_TASKS:
@@ -357,7 +402,44 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         alignment=_optional(fields, "alignment", str),
         source="; ".join(_optional(fields, "sources", tuple[str, ...]) or ()) or None,
         is_by_name_only=_optional(fields, "by_name_only", bool) or False,
+        pipeline=pipeline,
     )
+
+
+def _pipeline(model: Fields, where: _Where) -> PipelineOptions | None:
+    """The table `diffusers`, which belongs to the engine of that name."""
+    fields, is_diffusers = _optional(model, "diffusers", dict[str, object]), model.get("engine") is EngineKind.DIFFUSERS
+    if fields is None:
+        if is_diffusers:
+            raise where.at("diffusers").wrong("is missing; the diffusers engine needs this table")
+        return None
+    where = where.at("diffusers")
+    if not is_diffusers:
+        raise where.wrong('is for models with engine = "diffusers"')
+    folder, revision = _optional(fields, "folder", str), _optional(fields, "revision", str)
+    if folder is None and (revision is None or "repository" not in model):
+        raise where.wrong("needs folder, or revision beside the model's repository, to know where the weights are")
+    options = PipelineOptions(
+        pipeline=_required(fields, "pipeline", str, where),
+        folder=folder,
+        revision=revision,
+        variant=_optional(fields, "variant", str),
+        dtype=_optional(fields, "dtype", Dtype) or Dtype.AUTO,
+        device=_optional(fields, "device", Device) or Device.AUTO,
+        offload=_optional(fields, "offload", Offload) or Offload.NONE,
+        is_tiled=_optional(fields, "tiling", bool) or False,
+        attention=_optional(fields, "attention", str),
+        is_compiled=_optional(fields, "compile", bool) or False,
+        quantisation=_optional(fields, "quantisation", Quantisation),
+        quantised=_optional(fields, "quantised", tuple[str, ...]) or (),
+        scheduler=_optional(fields, "scheduler", str),
+        token_limit=_optional(fields, "token_limit", int),
+        preview_decoder=_optional(fields, "preview_decoder", str),
+    )
+    refused = refusal(options)
+    if refused is not None:
+        raise where.at(refused[0]).wrong(refused[1])
+    return options
 
 
 def _size_rule(fields: Fields, where: _Where) -> SizeRule:

@@ -1156,6 +1156,8 @@ class Scheduler:
             ended_at_s=now_s,
             gpu_s=max(now_s - entry.dispatched_at_s, 0.0) * len(worker.gpu_ids),
             outcome=outcome,
+            market=worker.gpu.market.value,
+            zone=worker.gpu.zone,
         )
 
     # --- views -------------------------------------------------------------------------------------------------------

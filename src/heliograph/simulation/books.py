@@ -10,12 +10,14 @@ from collections import Counter
 from dataclasses import dataclass
 
 from heliograph.billing import ledger
+from heliograph.billing.fleet_meter import BILL
 from heliograph.billing.meter import gpu_cost_micros, tenant_price_micros
 from heliograph.billing.prices import PriceBook
-from heliograph.domain.billing_records import Account
+from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.commands import RecordJob
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import LEGAL_MOVES, AttemptOutcome, Job, JobState
+from heliograph.domain.money import Micros
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Interval
 
@@ -52,6 +54,8 @@ class Books:
         self.attempts: Counter[AttemptOutcome] = Counter()
         self.cost_micros = 0
         self.charged_micros = 0
+        self.components: Counter[tuple[Account, str]] = Counter()
+        """Micro-dollars posted, by account and component; empty without `exact`."""
         self._balance: Counter[Account] = Counter()
         self._prices = prices
         self._exact = exact
@@ -94,26 +98,35 @@ class Books:
             if attempt.outcome is not AttemptOutcome.SERVER_LOST:
                 self.cost_micros += gpu_cost_micros(attempt, self._prices)
             if self._exact:
-                self._post(ledger.record_cost(attempt, job, self._prices))
+                self.post(ledger.record_cost(attempt, job, self._prices))
         if record.charged_attempt is not None:
             assert job.state is JobState.COMPLETED, f"job {job.job_id} is charged while {job.state}"
             self.charged_micros += tenant_price_micros(record.charged_attempt, job.tier, self._prices)
             if self._exact:
-                self._post(ledger.charge(record.charged_attempt, job, self._prices))
+                self.post(ledger.charge(record.charged_attempt, job, self._prices))
         if job.state.is_terminal:
             del self.open[job.job_id]
             self.ended[job.state] += 1
         return asked
 
-    def _post(self, lines: tuple[ledger.LedgerLine, ...]) -> None:
+    def post(self, lines: tuple[LedgerLine, ...]) -> None:
+        """A posting reached the ledger."""
         ledger.check(lines)
         for line in lines:
             self._balance[line.account] += line.amount_micros
+            self.components[line.account, line.component] += line.amount_micros
+
+    def balance(self, account: Account) -> Micros:
+        """What is on the account."""
+        return Micros(self._balance[account])
 
     def check(self) -> None:
         """Assert that nobody is lost and that the ledger is what the attempts make it."""
         assert self.submitted == self.refused.total() + self.ended.total() + len(self.open), "a request is lost"
         if self._exact:
             assert self._balance.total() == 0, f"the ledger is off by {self._balance.total()} micro-dollars"
-            assert self._balance[Account.GPU_COST] == self.cost_micros, "the ledger and the attempts disagree on cost"
+            bill, bought = self.components[Account.FLEET, BILL], -self._balance[Account.PROVIDER]
+            assert bill == bought, f"{bought} micro-dollars are owed for GPUs and {bill} were bought"
+            attempts = sum(self.components[Account.GPU_COST, component] for component in ledger.ATTEMPT_COMPONENTS)
+            assert attempts == self.cost_micros, "ledger and attempts disagree on cost"
             assert self._balance[Account.REVENUE] == self.charged_micros, "the ledger and the charges disagree"

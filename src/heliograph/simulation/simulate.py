@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.prices import PriceBook
 from heliograph.domain.ids import GpuId, ModelId
 from heliograph.domain.model_card import Catalogue, ModelCard
@@ -64,7 +65,7 @@ def simulate(
     cards = known_cards(scenario, catalogue, [*arrivals.model_ids, *policies.fleet.always_warm])
     gpus, prices = the_fleet(scenario, surroundings.prices)
     machines = Machines(scenario.fleet, gpus, prices, scenario.machine)
-    spot = chance.fork("spot")
+    spot, book = chance.fork("spot"), _price_book(gpus, prices)
     world = World(
         scenario=scenario,
         cards=cards,
@@ -80,7 +81,8 @@ def simulate(
         ),
         capacity=policies.capacity is not None,
         truth=Truth(cards, scenario, chance.fork("truth")),
-        books=Books(_price_book(gpus, prices), exact=exact_ledger),
+        books=Books(book, exact=exact_ledger),
+        make_meter=(lambda present, now_s: FleetMeter(present, book, now_s=now_s)) if exact_ledger else None,
         availability={
             name: availability(
                 source,

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import assert_never
 
+from heliograph.billing.fleet_meter import FleetMeter, closing_of
+from heliograph.domain.billing_records import Account
 from heliograph.domain.commands import (
     AbortRun,
     BuyGpu,
@@ -84,6 +86,8 @@ DECISION_SAMPLE = 5
 DRAIN_S_MAX = 4 * 3600.0
 """So long after the last arrival, jobs that are still open are given up as unfinished."""
 BUCKETS = 288
+SETTLE_EVERY_S = 300.0
+"""How often the meter of GPU time is read."""
 TRADE_EVERY_S = 15.0
 """How often the capacity plan is asked."""
 LOST_NOTICE_S = 10.0
@@ -112,6 +116,7 @@ class World:
         clock_ns: Callable[[], int] | None,
         check_every: int,
         capacity: bool = False,
+        make_meter: Callable[[list[Gpu], float], FleetMeter] | None = None,
         watch: Callable[[float, "World"], None] | None = None,
     ) -> None:
         self.now_s = 0.0
@@ -142,6 +147,10 @@ class World:
         self._workers = count(1)
         self._sequence = 0
         self._offset_s = 0.0
+        self._make_meter = make_meter
+        self._meter = make_meter and make_meter([], scenario.start_s)
+        self._settled_s = 0.0
+        self._settlements = count()
         self._next_tick_s = 0.0
         self._last_tick_s = -1.0
         self._looked_s = 0.0
@@ -243,7 +252,11 @@ class World:
             self._miss(asked, "unfinished")
         for machined in self.machines.gpus.values():
             self._settle(machined)
+        self._settle_meter()
         self.check()
+        if not self.books.open and self._decider is not None:
+            rest = self.books.balance(Account.FLEET)
+            assert rest == 0, f"{rest} micro-dollars of GPU time have no owner"
 
     def _at(self, at_s: float, act: Callable[..., None], *args: object) -> None:
         heapq.heappush(self._heap, (at_s, next(self._order), act, args))
@@ -265,11 +278,22 @@ class World:
             begun_ns = self._clock_ns()
             commands = decider.handle(event, now_s=now_s)
             self.decision_us.add((self._clock_ns() - begun_ns) / 1_000)
+        if self._meter is not None:
+            self._meter.note(event, commands, now_s=now_s)
         for command in commands:
             self._obey(command)
 
+    def _settle_meter(self) -> None:
+        """Post what the meter of GPU time has seen, as the server does now and then."""
+        self._settled_s = self.now_s
+        if self._meter is not None:
+            now_s = self.scenario.start_s + self.now_s + self._offset_s
+            self.books.post(self._meter.settle(posting_id=f"fleet:{next(self._settlements)}", now_s=now_s))
+
     def _tick(self) -> None:
         decider = self._decider
+        if self.now_s - self._settled_s >= SETTLE_EVERY_S:
+            self._settle_meter()
         if decider is not None:
             self._fold(ClockTicked())
             while decider.is_behind():
@@ -782,6 +806,7 @@ class World:
     def _kill_server(self) -> None:
         """The server process and its workers die; what was recorded is durable."""
         self._decider = None
+        self._meter = None
         for replica in list(self.machines.replicas.values()):
             if replica.run is not None:
                 self._leave_gpu(replica, replica.run, is_lost=True)
@@ -791,6 +816,11 @@ class World:
 
     def _recover_server(self) -> None:
         self._decider = self._make_decider([self.machines.gpus[gpu_id].gpu for gpu_id in self._present])
+        if self._make_meter is not None:
+            now_s = self.scenario.start_s + self.now_s + self._offset_s
+            self._meter = self._make_meter([self.machines.gpus[gpu_id].gpu for gpu_id in self._present], now_s)
+            rest = self.books.balance(Account.FLEET)
+            self.books.post(closing_of(rest, posting_id=f"closing:{next(self._settlements)}", now_s=now_s))
         if self._halts:
             self._fold(HaltsSet(halts=self._halts))
         for job_id in list(self.books.open):

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar, assert_never
 
 from heliograph.domain.accounts import ApiKey, Refusal
-from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, JobId, KeyId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.money import Micros
@@ -266,6 +266,21 @@ class MemoryStore:
         """See `Store.ledger`."""
         return self._ledger_of.get(job_id, ())
 
+    async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
+        """See `Store.ledger_balance`."""
+        lines = (line for posting in self._postings.values() for line in posting)
+        return Micros(sum(line.amount_micros for line in lines if line.account is account and line.at_s < before_s))
+
+    async def ledger_totals(self, *, since_s: float, until_s: float) -> tuple[LedgerTotal, ...]:
+        """See `Store.ledger_totals`."""
+        groups: dict[tuple[str, ...], list[LedgerLine]] = {}
+        for posting in self._postings.values():
+            for line in posting:
+                if since_s <= line.at_s < until_s:
+                    group = (line.account.value, line.component, line.tenant_id, line.model_id or "", line.tier or "")
+                    groups.setdefault((*group, line.gpu), []).append(line)
+        return tuple(_total_of(lines) for _, lines in sorted(groups.items()))
+
     async def idempotency(self, tenant_id: TenantId, route: str, key: str) -> IdempotencyRecord | None:
         """See `Store.idempotency`."""
         return self._idempotency.get((tenant_id, route, key))
@@ -324,3 +339,18 @@ class MemoryStore:
 
     async def close(self) -> None:
         """See `Store.close`."""
+
+
+def _total_of(lines: Sequence[LedgerLine]) -> LedgerTotal:
+    first = lines[0]
+    return LedgerTotal(
+        account=first.account,
+        component=first.component,
+        tenant_id=first.tenant_id,
+        model_id=first.model_id,
+        tier=first.tier,
+        gpu=first.gpu,
+        amount_micros=Micros(sum(line.amount_micros for line in lines)),
+        quantity=sum(line.quantity for line in lines),
+        lines=len(lines),
+    )

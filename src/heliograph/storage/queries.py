@@ -22,9 +22,10 @@ ON CONFLICT (job_id) DO UPDATE SET
 
 PUT_ATTEMPT = """
 INSERT INTO attempts
-    (job_id, number, worker_id, gpu_id, gpu_class, model_id, dispatched_at_s, ended_at_s, gpu_s, outcome)
+    (job_id, number, worker_id, gpu_id, gpu_class, market, zone, model_id, dispatched_at_s, ended_at_s, gpu_s, outcome)
 VALUES
-    (:job_id, :number, :worker_id, :gpu_id, :gpu_class, :model_id, :dispatched_at_s, :ended_at_s, :gpu_s, :outcome)
+    (:job_id, :number, :worker_id, :gpu_id, :gpu_class, :market, :zone, :model_id, :dispatched_at_s, :ended_at_s,
+     :gpu_s, :outcome)
 ON CONFLICT (job_id, number) DO NOTHING
 """
 
@@ -40,11 +41,14 @@ def post_ledger(line_count: int) -> str:
     """Append a posting of so many lines unless one of its id exists; line 0 is written with `line_0`, `account_0`..."""
     lines = ",\n    ".join(
         f"(:posting_id, CAST(:line_{number} AS INTEGER), :job_id_{number}, :tenant_id_{number}, :account_{number}, "
-        f":component_{number}, CAST(:amount_micros_{number} AS BIGINT), CAST(:at_s_{number} AS DOUBLE PRECISION))"
+        f":component_{number}, CAST(:amount_micros_{number} AS BIGINT), CAST(:at_s_{number} AS DOUBLE PRECISION), "
+        f"CAST(:model_id_{number} AS TEXT), CAST(:tier_{number} AS TEXT), CAST(:gpu_{number} AS TEXT), "
+        f"CAST(:quantity_{number} AS BIGINT))"
         for number in range(line_count)
     )
     return f"""
-INSERT INTO ledger_lines (posting_id, line, job_id, tenant_id, account, component, amount_micros, at_s)
+INSERT INTO ledger_lines
+    (posting_id, line, job_id, tenant_id, account, component, amount_micros, at_s, model_id, tier, gpu, quantity)
 SELECT * FROM (VALUES
     {lines}
 ) AS posting WHERE NOT EXISTS (SELECT 1 FROM ledger_lines WHERE posting_id = :posting_id)
@@ -118,6 +122,20 @@ OUTPUT = "SELECT * FROM outputs WHERE output_id = :output_id"
 ATTEMPTS_OF_JOB = "SELECT * FROM attempts WHERE job_id = :job_id ORDER BY number"
 
 LEDGER_OF_JOB = "SELECT * FROM ledger_lines WHERE job_id = :job_id ORDER BY entry"
+
+LEDGER_BALANCE = """
+SELECT CAST(COALESCE(SUM(amount_micros), 0) AS BIGINT) AS balance
+FROM ledger_lines WHERE account = :account AND at_s < :before_s
+"""
+
+LEDGER_TOTALS = """
+SELECT account, component, tenant_id, model_id, tier, gpu,
+    CAST(SUM(amount_micros) AS BIGINT) AS amount_micros, CAST(SUM(quantity) AS BIGINT) AS quantity,
+    COUNT(*) AS line_count
+FROM ledger_lines WHERE at_s >= :since_s AND at_s < :until_s
+GROUP BY account, component, tenant_id, model_id, tier, gpu
+ORDER BY account, component, tenant_id, model_id, tier, gpu
+"""
 
 IDEMPOTENCY = "SELECT * FROM idempotency_keys WHERE tenant_id = :tenant_id AND route = :route AND key = :key"
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
-from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
@@ -244,6 +244,8 @@ def row_of_attempt(attempt: Attempt) -> Parameters:
         "ended_at_s": attempt.ended_at_s,
         "gpu_s": attempt.gpu_s,
         "outcome": attempt.outcome.value,
+        "market": attempt.market,
+        "zone": attempt.zone,
     }
 
 
@@ -260,6 +262,8 @@ def attempt_of_row(row: Row) -> Attempt:
         ended_at_s=row["ended_at_s"],
         gpu_s=row["gpu_s"],
         outcome=AttemptOutcome(row["outcome"]),
+        market=row["market"],
+        zone=row["zone"],
     )
 
 
@@ -331,6 +335,10 @@ def row_of_ledger_line(line: LedgerLine) -> Parameters:
         "component": line.component,
         "amount_micros": line.amount_micros,
         "at_s": line.at_s,
+        "model_id": line.model_id,
+        "tier": line.tier and line.tier.value,
+        "gpu": line.gpu,
+        "quantity": line.quantity,
     }
 
 
@@ -355,6 +363,25 @@ def ledger_line_of_row(row: Row) -> LedgerLine:
         component=row["component"],
         amount_micros=Micros(row["amount_micros"]),
         at_s=row["at_s"],
+        model_id=row["model_id"] and ModelId(row["model_id"]),
+        tier=row["tier"] and Tier(row["tier"]),
+        gpu=row["gpu"],
+        quantity=row["quantity"],
+    )
+
+
+def ledger_total_of_row(row: Row) -> LedgerTotal:
+    """The total in a row of `queries.LEDGER_TOTALS`."""
+    return LedgerTotal(
+        account=Account(row["account"]),
+        component=row["component"],
+        tenant_id=TenantId(row["tenant_id"]),
+        model_id=row["model_id"] and ModelId(row["model_id"]),
+        tier=row["tier"] and Tier(row["tier"]),
+        gpu=row["gpu"],
+        amount_micros=Micros(row["amount_micros"]),
+        quantity=row["quantity"],
+        lines=row["line_count"],
     )
 
 

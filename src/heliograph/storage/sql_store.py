@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from heliograph.domain.accounts import ApiKey, Refusal
-from heliograph.domain.billing_records import LedgerLine
+from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
@@ -155,6 +155,17 @@ class SqlStore:
     async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
         """See `Store.ledger`."""
         return await self._all(queries.LEDGER_OF_JOB, rows.ledger_line_of_row, job_id=job_id)
+
+    async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
+        """See `Store.ledger_balance`."""
+        found = await self._all(
+            queries.LEDGER_BALANCE, lambda row: Micros(int(row["balance"])), account=account.value, before_s=before_s
+        )
+        return found[0]
+
+    async def ledger_totals(self, *, since_s: float, until_s: float) -> tuple[LedgerTotal, ...]:
+        """See `Store.ledger_totals`."""
+        return await self._all(queries.LEDGER_TOTALS, rows.ledger_total_of_row, since_s=since_s, until_s=until_s)
 
     async def idempotency(self, tenant_id: TenantId, route: str, key: str) -> IdempotencyRecord | None:
         """See `Store.idempotency`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
-from heliograph.domain.billing_records import LedgerLine
+from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.money import Micros
@@ -234,6 +234,14 @@ class Store(Protocol):
 
     async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
         """A job's ledger lines in order of posting."""
+        ...
+
+    async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
+        """The sum of an account's lines from before a time. Looks at every line."""
+        ...
+
+    async def ledger_totals(self, *, since_s: float, until_s: float) -> tuple[LedgerTotal, ...]:
+        """The sums of all lines from `since_s` on and before `until_s`. Looks at every line."""
         ...
 
     async def idempotency(self, tenant_id: TenantId, route: str, key: str) -> IdempotencyRecord | None:
