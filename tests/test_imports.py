@@ -87,6 +87,7 @@ TECHNOLOGY_FILES = frozenset(
         "fleet.checkpoint_folder",
         "fleet.local",
         "fleet.orders_file",
+        "inference.device",
         "inference.dual_encoder",
         "inference.fake",
         "inference.onnx",

@@ -25,7 +25,7 @@ from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunOrder
 
-VERSION = 3
+VERSION = 4
 HEADER_BYTES_MAX = 1 << 20
 PAYLOAD_BYTES_MAX = (1 << 28) + (1 << 17)
 """A checkpoint with its header is the largest thing there is."""
@@ -151,9 +151,9 @@ def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequenc
         case StepDone(job_id=job_id, attempt=attempt, step=step, steps=steps, previews=previews):
             fields = {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps}
             return fields | {"previews": [len(preview) for preview in previews]}, previews
-        case ImagesReady(job_id=job_id, attempt=attempt, run_s=run_s, images=images):
+        case ImagesReady(job_id=job_id, attempt=attempt, run_s=run_s, images=images, peak_bytes=peak_bytes):
             shapes = [[image.frames, image.width_px, image.height_px, image.seed] for image in images]
-            fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes}
+            fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes, "peak_bytes": peak_bytes}
             return fields, [image.rgb for image in images]
         case (
             Checkpointed(job_id=job_id, attempt=attempt, step=step, checkpoint=checkpoint)

@@ -11,7 +11,8 @@ class RunOrder:
 
     With `frames` above 1 every picture is a clip. With `resume_from`, the checkpoint that an earlier attempt left, the
     first `first_step` steps are done already. With `spares_memory` the engine does with less of it where it can, if
-    more slowly: one picture at a time, decoded in parts. The pictures are the same.
+    more slowly: one picture at a time, decoded in parts. The pictures are the same. A worker that makes no step for
+    `stall_limit_s` seconds hangs; None: nobody knows yet how long a step of such a run may take.
     """
 
     job_id: JobId
@@ -29,3 +30,4 @@ class RunOrder:
     resume_from: str | None = None
     first_step: int = 0
     spares_memory: bool = False
+    stall_limit_s: float | None = None

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import (
     CheckpointKept,
     Event,
@@ -153,7 +154,7 @@ class LocalFleet(FleetDriver):
             return
         assert worker.vitals.phase is Phase.IDLE, f"worker {worker_id} is {worker.vitals.phase} and cannot run a job"
         worker.run = (order.job_id, order.attempt)
-        worker.vitals = replace(worker.vitals, phase=Phase.RUNNING, heard_s=_now_s())
+        worker.vitals = replace(worker.vitals, phase=Phase.RUNNING, heard_s=_now_s(), stall_limit_s=order.stall_limit_s)
         kept = None
         if order.resume_from is not None and self._checkpoints is not None:
             kept = await self._checkpoints.get(order.job_id)
@@ -352,7 +353,7 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
                 worker_id=worker.worker_id, load_s=load_s, memory_bytes=memory_bytes, can_resume=can_resume
             )
         case LoadFailed(kind=kind, message=text):
-            worker.sentence = worker.sentence or (LossReason.LOAD_FAILED, f"{kind}: {text}")
+            worker.sentence = worker.sentence or (_LOAD_FAILURES.get(kind, LossReason.LOAD_FAILED), f"{kind}: {text}")
             return None
         case Pong():
             return None
@@ -376,6 +377,13 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
             return message
         case Run() | Abort() | Pause() | Ping():
             raise WireError(f"a worker does not send {type(message).__name__}")
+
+
+_LOAD_FAILURES = {
+    EngineErrorKind.BAD_WEIGHTS: LossReason.BAD_WEIGHTS,
+    EngineErrorKind.DEVICE_LOST: LossReason.DEVICE_LOST,
+    EngineErrorKind.OUT_OF_MEMORY: LossReason.OUT_OF_MEMORY,
+}
 
 
 def _become_idle(worker: _Worker) -> None:
