@@ -64,7 +64,7 @@ from heliograph.domain.model_card import (
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
-from heliograph.domain.request import Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.domain.request import Adjustment, GenerationRequest, Inputs, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
@@ -118,6 +118,7 @@ def a_request(
     frames: int = 1,
     frames_per_second: float | None = None,
     upscale: int = 1,
+    inputs: Inputs | None = None,
 ) -> GenerationRequest:
     return GenerationRequest(
         model_id=ModelId(model),
@@ -139,6 +140,7 @@ def a_request(
         frames=frames,
         frames_per_second=frames_per_second,
         upscale=upscale,
+        inputs=inputs,
     )
 
 

@@ -90,6 +90,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.device",
         "inference.dual_encoder",
         "inference.fake",
+        "inference.input_pictures",
         "inference.onnx",
         "inference.onnx_clips",
         "inference.onnx_graphs",
@@ -128,7 +129,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "httpx": frozenset({"client", "outbound.http"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
-    "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
+    "PIL": frozenset({"delivery.pillow", "inference.input_pictures", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.

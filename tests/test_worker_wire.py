@@ -6,7 +6,7 @@ from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import ImagesReady, RunAborted, RunFailed, RunStarted, StepDone
 from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.pictures import RawImage
-from heliograph.domain.run import RunOrder
+from heliograph.domain.run import RunInputs, RunOrder
 from heliograph.worker_wire import (
     HEADER_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
@@ -49,6 +49,23 @@ MESSAGES: list[ToWorker | FromWorker] = [
             first_step=3,
         ),
         checkpoint=b"\0\xffkept",
+    ),
+    Run(
+        order=RunOrder(
+            job_id=JOB,
+            attempt=1,
+            model_id=ModelId("helio-base"),
+            prompt="a boat",
+            negative_prompt="",
+            width_px=128,
+            height_px=96,
+            steps=8,
+            guidance=3.5,
+            seeds=(1,),
+            preview_every=0,
+            inputs=RunInputs(images=("a.png", "b.png"), mask="c.png", strength=0.6, files=(b"\x89PNG", b"", b"mask")),
+        ),
+        checkpoint=b"kept",
     ),
     Abort(job_id=JOB, attempt=1),
     Pause(job_id=JOB, attempt=1),

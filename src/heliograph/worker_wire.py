@@ -15,7 +15,7 @@ here looks into: in `Checkpointed` while it goes on, in `Paused` when it stops f
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -23,12 +23,12 @@ from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import ImagesReady, RunAborted, RunFailed, RunStarted, StepDone
 from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.pictures import RawImage
-from heliograph.domain.run import RunOrder
+from heliograph.domain.run import RunInputs, RunOrder
 
 VERSION = 4
 HEADER_BYTES_MAX = 1 << 20
 PAYLOAD_BYTES_MAX = (1 << 28) + (1 << 17)
-"""A checkpoint with its header is the largest thing there is."""
+"""A checkpoint with its header is the largest thing there is; pictures that a run starts from are bounded far below."""
 
 _PREFIX = struct.Struct(">II")
 PREFIX_BYTES = _PREFIX.size
@@ -36,7 +36,10 @@ PREFIX_BYTES = _PREFIX.size
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Make these pictures. Sent to an idle worker only. With `checkpoint`, go on from there; empty: from the start."""
+    """Make these pictures. Sent to an idle worker only. With `checkpoint`, go on from there; empty: from the start.
+
+    The files that the order starts from travel in the payload, too.
+    """
 
     order: RunOrder
     checkpoint: bytes = b""
@@ -147,7 +150,9 @@ def decode(header: bytes, payload: bytes) -> ToWorker | FromWorker:
 def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequence[bytes]]:
     match message:
         case Run(order=order, checkpoint=checkpoint):
-            return asdict(order), (checkpoint,)
+            files = () if order.inputs is None else order.inputs.files
+            fields = asdict(order if order.inputs is None else replace(order, inputs=replace(order.inputs, files=())))
+            return fields | {"parts": [len(checkpoint), *map(len, files)]}, (checkpoint, *files)
         case StepDone(job_id=job_id, attempt=attempt, step=step, steps=steps, previews=previews):
             fields = {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps}
             return fields | {"previews": [len(preview) for preview in previews]}, previews
@@ -168,7 +173,10 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
     match kind:
         case "Run":
             model_id, seeds = ModelId(fields.pop("model_id")), tuple(fields.pop("seeds"))
-            return Run(order=RunOrder(model_id=model_id, seeds=seeds, **fields), checkpoint=payload)
+            checkpoint, *files = _split(payload, fields.pop("parts"))
+            inputs = _run_inputs(fields.pop("inputs"), tuple(files))
+            order = RunOrder(model_id=model_id, seeds=seeds, inputs=inputs, **fields)
+            return Run(order=order, checkpoint=checkpoint)
         case "StepDone":
             return StepDone(previews=tuple(_split(payload, fields.pop("previews"))), **fields)
         case "ImagesReady":
@@ -189,6 +197,12 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
             return LoadFailed(kind=EngineErrorKind(fields.pop("kind")), **fields)
         case _:
             return _PLAIN[kind](**fields)
+
+
+def _run_inputs(fields: dict[str, Any] | None, files: tuple[bytes, ...]) -> RunInputs | None:
+    if fields is None:
+        return None
+    return RunInputs(images=tuple(fields["images"]), mask=fields["mask"], strength=fields["strength"], files=files)
 
 
 _PLAIN = {plain.__name__: plain for plain in (Abort, Pause, Ping, Ready, Pong, RunStarted, RunAborted)}

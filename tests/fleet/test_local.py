@@ -1,6 +1,7 @@
 """The local fleet with real child processes and real signals."""
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -15,8 +16,9 @@ from typing import TypeVar
 
 import pytest
 import uvloop
+from PIL import Image
 
-from heliograph.domain.errors import EngineErrorKind
+from heliograph.domain.errors import EngineErrorKind, NotFound, Unavailable
 from heliograph.domain.events import (
     CheckpointKept,
     Event,
@@ -32,7 +34,7 @@ from heliograph.domain.events import (
 )
 from heliograph.domain.ids import JobId, ModelId, WorkerId
 from heliograph.domain.model_card import ModelCard
-from heliograph.domain.run import RunOrder
+from heliograph.domain.run import RunInputs, RunOrder
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.inference.engine import EngineImages
@@ -414,6 +416,33 @@ async def test_a_slow_listener_does_not_cost_the_worker_its_life() -> None:
     await fleet.run(WORKER, ORDER)
     await listener.until(ImagesReady)
     await fleet.close()
+
+
+async def test_a_run_gets_the_pictures_it_starts_from_or_fails_at_once() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (ORDER.width_px, ORDER.height_px), (200, 100, 50)).save(buffer, "PNG")
+
+    async def read(name: str) -> bytes:
+        if name == "gone.png":
+            raise NotFound("there is no such picture")
+        if name == "later.png":
+            raise Unavailable("the disk is away")
+        return buffer.getvalue()
+
+    listener = Listener()
+    fleet = LocalFleet(emit=listener.emit, worker_command=worker_command({}), limits=LIMITS, read_input=read)
+    try:
+        await fleet.start(WORKER, a_gpu(), CARD)
+        await listener.until(WorkerReady)
+        for name, kind in (("gone.png", EngineErrorKind.BAD_INPUT), ("later.png", EngineErrorKind.INTERNAL)):
+            await fleet.run(WORKER, replace(ORDER, inputs=RunInputs(images=(name,), strength=0.5)))
+            failed = await listener.until(RunFailed)
+            assert (failed.job_id, failed.kind) == (ORDER.job_id, kind)
+        await fleet.run(WORKER, replace(ORDER, seeds=(7,), inputs=RunInputs(images=("here.png",), strength=1e-3)))
+        images = (await listener.until(ImagesReady)).images
+        assert images[0].rgb[:3] == bytes((200, 100, 50))
+    finally:
+        await fleet.close()
 
 
 @pytest.mark.parametrize("phase", ["load", "idle", "run", "frozen"])

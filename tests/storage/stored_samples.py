@@ -6,7 +6,7 @@ from heliograph.domain.ids import EndpointId, JobId, MessageId, TenantId
 from heliograph.domain.job import Attempt, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
-from heliograph.domain.request import Adjustment, OutputFormat
+from heliograph.domain.request import Adjustment, InputPicture, Inputs, OutputFormat
 from heliograph.domain.webhooks import JobWebhook, WebhookEndpoint, WebhookEvent, WebhookMessage, WebhookTry
 from heliograph.storage.store import IdempotencyRecord, PostLedger
 from tests import builders
@@ -24,6 +24,11 @@ def a_job(
         guidance=3.5,
         style="oil",
         upscale=2,
+        inputs=Inputs(
+            images=(InputPicture(blob="ab.png", width_px=640, height_px=480),),
+            mask=InputPicture(blob="cd.png", width_px=64, height_px=48),
+            strength=0.6,
+        ),
         output_format=OutputFormat.WEBP,
         output_quality=90,
         adjustments=(Adjustment(parameter="size", requested="250x190", used="256x192", reason="multiple of 64"),),

@@ -181,6 +181,7 @@ def without(data: Any, path: str) -> str:
         "request.quality": {"quality": "standard"},
         "request.style": {"style": None},
         "request.upscale": {"upscale": 1},
+        "request.inputs": {"inputs": None},
         "request.output_format": {"output_format": "png"},
         "request.output_quality": {"output_quality": None},
         "request.prompt_tokens": {"prompt_tokens": 0},

@@ -46,13 +46,44 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputPicture:
+    """A picture that came with a request, decoded once, upright and without metadata: the PNG file `blob`.
+
+    `blob` names it in the store of inputs, by the SHA-256 of the file. A mask is grey: what is white is made anew.
+    """
+
+    blob: str
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a request starts from besides words: at least one picture, the one that is worked on first.
+
+    `mask` says which part of it is made anew; None: all of it. `strength` (above 0, at most 1) says how far the result
+    may leave the picture: 1 keeps nothing of what is made anew; None for a model that only looks at its pictures.
+    """
+
+    images: tuple[InputPicture, ...]
+    mask: InputPicture | None = None
+    strength: float | None = None
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """The files it needs, the mask's last."""
+        files = self.images if self.mask is None else (*self.images, self.mask)
+        return tuple(each.blob for each in files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """A checked request for `image_count` pictures, or clips of `frames` frames each.
 
     `prompt` is what the model reads, `raw_prompt` what the user typed. Picture i uses seed `(seed + i) mod 2³²`, so any
     one of a batch can be made again alone. `output_quality` is the codec's 1-100 setting, None where it has none. A
     still has one frame and `frames_per_second` None. `width_px` x `height_px` is what is delivered; the model makes it
-    `upscale` times smaller.
+    `upscale` times smaller. `inputs` are the pictures it starts from, None for one that is made from words alone.
     """
 
     model_id: ModelId
@@ -74,6 +105,7 @@ class GenerationRequest:
     frames: int = 1
     frames_per_second: float | None = None
     upscale: int = 1
+    inputs: Inputs | None = None
 
     @property
     def engine_width_px(self) -> int:

@@ -7,8 +7,10 @@ workers hand over of their runs, one checkpoint per job, and gives it to whichev
 """
 
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from typing import Protocol
 
+from heliograph.domain.errors import NotFound
 from heliograph.domain.events import Event
 from heliograph.domain.ids import JobId, WorkerId
 from heliograph.domain.model_card import ModelCard
@@ -16,6 +18,23 @@ from heliograph.domain.run import RunOrder
 from heliograph.domain.views import Gpu
 
 EmitEvent = Callable[[Event], Awaitable[None]]
+
+ReadInput = Callable[[str], Awaitable[bytes]]
+"""A picture that a run starts from, by its name. Raises `NotFound` when it is gone, `Unavailable` while it cannot be
+read."""
+
+
+async def no_inputs(name: str) -> bytes:
+    """The reader of a driver that was given none."""
+    raise NotFound(f"there is no input {name}")
+
+
+async def with_files(order: RunOrder, read_input: ReadInput) -> RunOrder:
+    """The order with the pictures that it starts from, for a worker that cannot fetch them."""
+    if order.inputs is None:
+        return order
+    files = [await read_input(name) for name in order.inputs.names]
+    return replace(order, inputs=replace(order.inputs, files=tuple(files)))
 
 
 class FleetDriver(Protocol):
@@ -26,7 +45,9 @@ class FleetDriver(Protocol):
         ...
 
     async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
-        """Hand a ready worker an order. One whose checkpoint is gone or cannot be read begins at its first step."""
+        """Hand a ready worker an order. One whose checkpoint is gone or cannot be read begins at its first step, one
+        whose input pictures cannot be had ends at once as `RunFailed`.
+        """
         ...
 
     async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from heliograph.domain.errors import EngineErrorKind
+from heliograph.domain.errors import EngineErrorKind, HeliographError, NotFound
 from heliograph.domain.events import (
     CheckpointKept,
     Event,
@@ -43,7 +43,7 @@ from heliograph.domain.model_card import ModelCard
 from heliograph.domain.run import RunOrder
 from heliograph.domain.views import Gpu
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
-from heliograph.fleet.driver import EmitEvent, FleetDriver
+from heliograph.fleet.driver import EmitEvent, FleetDriver, ReadInput, no_inputs, with_files
 from heliograph.fleet.watchdog import LocalLimits, Phase, Vitals, is_ping_due, judge
 from heliograph.worker_wire import (
     PREFIX_BYTES,
@@ -124,8 +124,10 @@ class LocalFleet(FleetDriver):
         worker_command: WorkerCommand,
         limits: LocalLimits,
         checkpoints: CheckpointFolder | None = None,
+        read_input: ReadInput = no_inputs,
     ) -> None:
         self._emit = emit
+        self._read_input = read_input
         self._checkpoints = checkpoints
         self._worker_command = worker_command
         self._limits = limits
@@ -160,8 +162,23 @@ class LocalFleet(FleetDriver):
             kept = await self._checkpoints.get(order.job_id)
         if kept is None:
             order = replace(order, resume_from=None, first_step=0)
+        if order.inputs is not None:
+            try:
+                order = await with_files(order, self._read_input)
+            except HeliographError as error:
+                await self._fail(worker, order, error)
+                return
         if worker.vitals.phase is Phase.RUNNING:
             worker.send(Run(order=order, checkpoint=kept or b""))
+
+    async def _fail(self, worker: _Worker, order: RunOrder, error: HeliographError) -> None:
+        """Report a run that cannot begin, because a picture it starts from is not to be had."""
+        kind = EngineErrorKind.BAD_INPUT if isinstance(error, NotFound) else EngineErrorKind.INTERNAL
+        message = f"a picture that the run starts from cannot be read: {error.message}"
+        worker.run = None
+        _become_idle(worker)
+        failed = RunFailed(job_id=order.job_id, attempt=order.attempt, kind=kind, message=message)
+        self._keep(worker.worker_id, self._report(failed))
 
     async def abort(self, worker_id: WorkerId, job_id: JobId, attempt: int) -> None:
         """Tell the worker to stop the attempt, if it is the one in hand."""

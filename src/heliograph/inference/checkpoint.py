@@ -90,6 +90,7 @@ def fingerprint(order: RunOrder, *, revision: str) -> str:
         order.steps,
         order.guidance,
         order.seeds,
+        *([] if order.inputs is None else [order.inputs.names, order.inputs.mask, order.inputs.strength]),
     )
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 

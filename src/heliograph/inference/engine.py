@@ -59,5 +59,8 @@ class Engine(Protocol):
         With `resume`, a checkpoint of the same order, the steps behind it are taken up; they and the pictures are bit
         for bit what they would have been. Raises `EngineError(BAD_CHECKPOINT)` for one of another order. A clip may
         take more steps than were ordered: those of its still and those of its motion.
+
+        An order's `inputs` are read with `input_pictures.read_pictures`; an engine that cannot start from pictures
+        refuses them with `EngineError(BAD_INPUT)`.
         """
         ...

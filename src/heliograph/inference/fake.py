@@ -23,6 +23,7 @@ from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.run import RunOrder
 from heliograph.inference.checkpoint import Checkpoint, fingerprint, usable_arrays
 from heliograph.inference.engine import EngineImages, EngineStep, is_preview_due
+from heliograph.inference.input_pictures import Pictures, composed, read_pictures
 
 _REVISION = "fake"
 _DIRECTIONS = "directions"
@@ -125,6 +126,7 @@ class FakeEngine:
     def generate(self, order: RunOrder, resume: Checkpoint | None = None) -> Generator[EngineStep | EngineImages]:
         """The gradient, fading in from grey in the previews; in a clip it wanders."""
         identity = fingerprint(order, revision=_REVISION)
+        given = read_pictures(order)
         done, directions = 0, np.array(order.seeds, np.float32) * _GOLDEN_ANGLE
         if resume is not None:
             shapes = {_DIRECTIONS: directions.shape}
@@ -140,6 +142,8 @@ class FakeEngine:
             checkpoint = partial(Checkpoint, step=step, fingerprint=identity, arrays={_DIRECTIONS: directions})
             yield EngineStep(step=step, steps=order.steps, previews=previews, checkpoint=checkpoint)
         pictures = _noise(order) if self._options.noise else _pictures(order, directions)
+        if given is not None:
+            pictures = _from_pictures(pictures, given, order)
         is_blank = FaultKind.BLANK in self._suffer("end", order)
         yield EngineImages(pixels=np.zeros_like(pictures) if is_blank else pictures)
 
@@ -216,6 +220,13 @@ def _gradient(order: RunOrder, direction: float, phase: float) -> NDArray[np.uin
     shades = (colours[0] * (1 - share) + colours[1] * share).astype(np.uint8)
     place = 0.5 + 0.5 * phase + y[:, None] + x[None, :]
     return shades[(np.clip(place, 0, 1) * 255).astype(np.uint8)]
+
+
+def _from_pictures(pictures: NDArray[np.uint8], given: Pictures, order: RunOrder) -> NDArray[np.uint8]:
+    """The gradients laid over the picture that was given, as thick as the strength says, where the mask says."""
+    strength = np.float32(0.5 if order.inputs is None or order.inputs.strength is None else order.inputs.strength)
+    mixed = (given.images[0] * (1 - strength) + pictures * strength).round().astype(np.uint8)
+    return composed(mixed, given)
 
 
 def _faded(pictures: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:

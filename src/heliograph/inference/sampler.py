@@ -28,9 +28,14 @@ def noise(seeds: Sequence[int], shape: tuple[int, ...], *, stream: int = 0) -> L
     return np.stack([generator.standard_normal(shape, np.float32) for generator in generators])
 
 
-def times(steps: int) -> NDArray[np.float32]:
-    """The `steps + 1` moments from 1 (noise) to 0 (picture), evenly spaced."""
-    return np.linspace(1.0, 0.0, steps + 1, dtype=np.float32)
+def times(steps: int, start: float = 1.0) -> NDArray[np.float32]:
+    """The `steps + 1` moments from `start` (1: noise) to 0 (picture), evenly spaced."""
+    return np.linspace(start, 0.0, steps + 1, dtype=np.float32)
+
+
+def noised(clean: Latents, noise: Latents, t: np.float32) -> Latents:
+    """The point at time `t` of the line from `clean` to `noise`."""
+    return (np.float32(1) - t) * clean + t * noise
 
 
 def guided(conditional: Latents, unconditional: Latents, guidance: float) -> Latents:

@@ -68,8 +68,8 @@ from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, J
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Halt, Orders
 from heliograph.domain.pictures import Decision
-from heliograph.domain.request import SEED_MAX
-from heliograph.domain.run import RunOrder
+from heliograph.domain.request import SEED_MAX, Inputs
+from heliograph.domain.run import RunInputs, RunOrder
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
     FleetView,
@@ -1403,7 +1403,13 @@ def run_order(job: Job, *, preview_every: int, checkpoint: str | None = None, st
         resume_from=checkpoint,
         first_step=steps_done,
         spares_memory=job.spares_memory,
+        inputs=None if request.inputs is None else _run_inputs(request.inputs),
     )
+
+
+def _run_inputs(inputs: Inputs) -> RunInputs:
+    mask = None if inputs.mask is None else inputs.mask.blob
+    return RunInputs(images=tuple(each.blob for each in inputs.images), mask=mask, strength=inputs.strength)
 
 
 _UNLOADED = "the operator has it unloaded"
