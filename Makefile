@@ -16,7 +16,7 @@ JOBS   ?= 1000
 SEED   ?= 1
 STORE  ?= sqlite
 
-.PHONY: help demo test check fix bench bench-model bench-policies sim-faults chaos web lock clean
+.PHONY: help demo test check fix bench bench-model bench-gates bench-policies sim-faults chaos web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ bench: $(STAMPS)/dev  ## Measure what the README promises; ratios within one run
 
 bench-model: $(STAMPS)/dev  ## Measure the built-in models: adherence, judge, times, determinism, sizes
 	@$(PYTHON) -m benchmarks.model
+
+bench-gates: $(STAMPS)/dev  ## Measure the quality gates: what they catch, how often they cry wolf
+	@$(PYTHON) -m benchmarks.gates
 
 bench-policies: $(STAMPS)/dev  ## Our policies against the literature's, simulated; GENTD26=FILE SPOT_DIR=DIR for real traces
 	@$(PYTHON) -m benchmarks.policies --seeds $(SEEDS) --scale $(SCALE) --days $(DAYS) --json build/policies.json --docs \

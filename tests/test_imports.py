@@ -42,7 +42,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
     "postprocess_tools": frozenset({"domain", "quality", "inference"}),
+    "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
+    "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
+    "picture_store": frozenset({"domain", "delivery", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
@@ -51,17 +54,34 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
-        {"domain", "gateway", "housekeeping", "live", "observability", "pipeline", "postprocess", "service", "settings"}
+        {
+            "domain",
+            "gateway",
+            "housekeeping",
+            "inventory",
+            "live",
+            "observability",
+            "picture_store",
+            "pipeline",
+            "postprocess",
+            "quality_memory",
+            "service",
+            "settings",
+        }
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
+    "cli_prompt": frozenset({"app", "domain", "settings"}),
+    "cli_storage": frozenset({"app", "housekeeping", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
             "cli_fleet",
+            "cli_prompt",
             "cli_simulate",
+            "cli_storage",
             "client",
             "domain",
             "gateway",
@@ -83,7 +103,9 @@ TECHNOLOGY_FILES = frozenset(
     {
         "delivery.disk",
         "delivery.memory",
+        "delivery.object_store",
         "delivery.pillow",
+        "delivery.sealed",
         "fleet.checkpoint_folder",
         "fleet.local",
         "fleet.orders_file",
@@ -118,6 +140,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
+    # The app's part that is about pictures: commands without a server use it, too.
+    "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
     "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
@@ -125,9 +149,11 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
+    "cryptography": frozenset({"delivery.sealed"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
+    "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset({"delivery.pillow", "inference.input_pictures", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
@@ -135,15 +161,24 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "terminal"}),
+    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "starlette": frozenset({"gateway"}),
     "structlog": frozenset(
-        {"app", "gateway.middleware", "gateway.webhook_courier", "housekeeping", "observability", "pipeline"}
+        {
+            "app",
+            "gateway.middleware",
+            "gateway.webhook_courier",
+            "housekeeping",
+            "observability",
+            "picture_store",
+            "pipeline",
+            "quality_memory",
+        }
     ),
-    "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
@@ -165,7 +200,7 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "postprocess_tools", "storage.schema"})
+LATE_IMPORTS = frozenset({"app", "inference.worker", "picture_store", "postprocess_tools", "storage.schema"})
 """`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
 `storage.schema` needs Alembic only when something is to be migrated."""
 
@@ -174,7 +209,10 @@ DOES_BY_TRADE = (
         {
             "gateway",
             "housekeeping",
+            "inventory",
+            "picture_store",
             "pipeline",
+            "quality_memory",
             "service",
             "live",
             "postprocess",
@@ -321,6 +359,7 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
     assert {name for name in named - used if name != "pillow"} == set(), "unused"
-    optional = {re.match(r"[\w.-]+", each)[0] for each in project["optional-dependencies"]["postgres"]}
+    extras = project["optional-dependencies"]
+    optional = {re.match(r"[\w.-]+", each)[0] for extra in ("postgres", "object-store") for each in extras[extra]}
     brought_along = {"PIL", "starlette", "typing_extensions"}  # by Pillow, FastAPI and pydantic
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

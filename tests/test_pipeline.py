@@ -97,10 +97,10 @@ class FailingStore(MemoryStore):
 class FailingBlobs(MemoryBlobStore):
     is_down = False
 
-    async def put(self, data: bytes, *, suffix: str) -> str:
+    async def put(self, data: bytes, *, suffix: str, owner: TenantId | None = None) -> str:
         if self.is_down:
             raise Unavailable("no room for pictures")
-        return await super().put(data, suffix=suffix)
+        return await super().put(data, suffix=suffix, owner=owner)
 
 
 class Finisher:

@@ -27,10 +27,10 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.billing.prices import PriceBook
-from heliograph.delivery.disk import DiskBlobStore
-from heliograph.domain.errors import EngineError, InvalidRequest, Unavailable
+from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.request import SEED_MAX, GenerationRequest
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
@@ -46,18 +46,23 @@ from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
-from heliograph.housekeeping import keep_house
+from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
+from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
+from heliograph.picture_store import open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
-from heliograph.prompts.policy import AllowAll
+from heliograph.prompts.policy import AllowAll, PolicyVerdict
+from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
-from heliograph.quality.gates import GatePolicy
+from heliograph.prompts.raw import RawRequest
+from heliograph.quality.gates import DamagedPictures, GatePolicy
+from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
@@ -141,12 +146,14 @@ async def installation(
         open_jobs = None if is_one_command else asyncio.create_task(store.open_jobs())
         if open_jobs is not None:
             stack.callback(open_jobs.cancel)
-        blobs = DiskBlobStore(data_dir / "blobs")
-        stack.push_async_callback(blobs.close)
+        pictures = open_pictures(settings.pictures, data_dir, master_key=picture_key(settings))
+        blobs = pictures.blobs
+        stack.push_async_callback(pictures.close)
         gates = GatePolicy(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
             reseeds_low_alignment=settings.quality.reseeds_low_alignment,
+            damaged=DamagedPictures(settings.quality.damaged),
         )
         fleet_policy = _fleet_policy(settings, cards)
         warm_cards = [cards[model_id] for model_id in fleet_policy.always_warm] if may_run_jobs else []
@@ -158,6 +165,8 @@ async def installation(
         )
         stack.push_async_callback(post.close)
         await post.warm_up()
+        usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
+        stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
         feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
         book = EndpointBook(await store.webhook_endpoints())
@@ -185,7 +194,7 @@ async def installation(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
             blobs=blobs,
-            post=post,
+            post=LearningPostProcessor(post, usual),
             make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
             gpus=gpus,
             cards=cards,
@@ -224,6 +233,8 @@ async def installation(
         starting.close()
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
+            watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
+            await stack.enter_async_context(_background(watch))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
@@ -464,6 +475,44 @@ def read_catalogue(settings: Settings) -> Catalogue:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPrompt:
+    """How a model would read a prompt. `is_counted`: there is a tokenizer for it here; `syntax` is the notation."""
+
+    card: ModelCard
+    request: GenerationRequest
+    verdict: PolicyVerdict
+    syntax: str
+    is_counted: bool
+
+
+def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: object) -> ReadPrompt:
+    """The request that a prompt and other parameters of `RawRequest` would make; nothing is run.
+
+    Raises `NotFound` for a model that is not known and `InvalidRequest` for what it cannot honour.
+    """
+    card = read_catalogue(settings).resolve(model)
+    if card is None:
+        raise NotFound(f"There is no model called {model!r}; `heliograph models` lists them.", param="model")
+    reader = _reader(card) if card.token_limit and card.weights else None
+    raw = RawRequest(prompt=prompt, **parameters)
+    request = prepare(
+        raw,
+        card,
+        presets=_presets(settings),
+        count_tokens=None if reader is None else reader.count_tokens,
+        unknown_words=None if reader is None else reader.unknown_words,
+        draw_seed=lambda: secrets.randbelow(SEED_MAX + 1),
+    )
+    return ReadPrompt(
+        card=card,
+        request=request,
+        verdict=AllowAll().judge(request.prompt, request.negative_prompt),
+        syntax=syntax_of(raw),
+        is_counted=reader is not None,
+    )
+
+
 def _is_there(folder: str) -> bool:
     return (WEIGHTS_DIR / folder).is_dir()
 
@@ -473,6 +522,11 @@ def _facts_of(folder: Path) -> Mapping[str, object]:
         return describe_folder(folder).facts
     except EngineError as error:
         raise Unavailable(error.message, code="weights_damaged") from error
+
+
+def _revisions(cards: Mapping[ModelId, ModelCard]) -> Mapping[ModelId, str]:
+    """Which weights each model has: what was learned of others says nothing about them."""
+    return {name: "" if card.measured is None else card.measured.revision for name, card in cards.items()}
 
 
 def _presets(settings: Settings) -> Mapping[str, StylePreset]:
@@ -627,9 +681,37 @@ def back_up(settings: Settings, out: Path, *, has_pictures: bool) -> Manifest:
                 from heliograph.storage import postgres_copy
             postgres_copy.copy_out(settings.store.url.get_secret_value(), target)
 
+    if has_pictures and settings.pictures.url is not None:
+        raise InvalidRequest(
+            f"The pictures are in {settings.pictures.url}: copy them with the tools of that store, and back up without "
+            "--pictures.",
+            param="pictures",
+        )
     return backup.write_backup(
         out, settings.data_dir, copy_database, has_pictures=has_pictures, version=__version__, now_s=time.time()
     )
+
+
+def check_pictures(settings: Settings, *, reads: bool, sweeps: bool, on_folder: Callable[[int], object]) -> Inventory:
+    """What lies there against what is named, while a server may be running.
+
+    Raises `NotFound` when there is no database, `Unavailable` when it or the pictures cannot be read.
+    """
+
+    async def look() -> Inventory:
+        async with AsyncExitStack() as stack:
+            store = await open_store(settings, claims=False)
+            stack.push_async_callback(store.close)
+            pictures = open_pictures(settings.pictures, settings.data_dir, master_key=picture_key(settings))
+            stack.push_async_callback(pictures.close)
+            before_s = time.time() - FILE_AGE_S_MIN if sweeps else None
+            return await take_inventory(
+                store, pictures.media, reads=reads, deletes_before_s=before_s, on_folder=on_folder
+            )
+
+    if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
+        raise NotFound(f"There is no database in {settings.data_dir}: nothing to check.", param="data_dir")
+    return asyncio.run(look())
 
 
 def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:
@@ -682,6 +764,14 @@ def operator_key(data_dir: Path) -> str:
     """The secret of whoever runs this installation: who can read the data directory is the operator."""
     secret = secret_file(data_dir / "operator.key", loss="whoever kept a copy of the operator's key needs the new one")
     return "hgo_" + base64.urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def picture_key(settings: Settings) -> bytes | None:
+    """What the tenants' keys are drawn from, None where pictures are not encrypted with such keys."""
+    path = settings.data_dir / "tenants.key"
+    if not settings.pictures.encrypt and not path.exists():
+        return None
+    return secret_file(path, loss="every picture that is encrypted with a key drawn from it is lost for good")
 
 
 def secret_file(path: Path, *, loss: str) -> bytes:

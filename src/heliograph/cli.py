@@ -26,7 +26,9 @@ from rich.text import Text
 from heliograph import __version__, app
 from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_fleet import fleet_tables
+from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
+from heliograph.cli_storage import check_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
 from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, Unavailable, WorldError
@@ -54,6 +56,7 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 jobs_cli = typer.Typer(invoke_without_command=True, help="List, show and cancel jobs of a running server.")
 webhooks_cli = typer.Typer(no_args_is_help=True, help="Endpoints that hear of jobs, and what was sent to them.")
+storage_cli = typer.Typer(no_args_is_help=True, help="What is kept of pictures, and whether it is as it should be.")
 models_cli = typer.Typer(
     invoke_without_command=True, help="Print the catalogue; load models ahead, pin and cap them on a running server."
 )
@@ -65,6 +68,7 @@ cli.add_typer(fleet_cli, name="fleet")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(jobs_cli, name="jobs")
 cli.add_typer(webhooks_cli, name="webhooks")
+cli.add_typer(storage_cli, name="storage")
 
 _T = TypeVar("_T")
 
@@ -476,7 +480,7 @@ def webhooks_replay(
     typer.echo(f"{what} is due now; a running server sends it.")
 
 
-# --- commands of cli_backup.py and cli_simulate.py --------------------------------------------------------------------
+# --- commands of cli_backup.py, cli_prompt.py and cli_simulate.py -----------------------------------------------------
 
 
 def _stopping(command: Callable[..., None]) -> Callable[..., None]:
@@ -491,6 +495,8 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
+cli.command("prompt")(_stopping(prompt_command))
+storage_cli.command("check")(_stopping(check_command))
 cli.command("simulate")(_stopping(simulate_command))
 cli.command("plan")(_stopping(plan_command))
 cli.command("export-trace")(_stopping(export_trace_command))

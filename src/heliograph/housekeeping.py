@@ -55,7 +55,9 @@ async def drop_old_jobs(store: Store, *, before_s: float) -> int:
         await asyncio.sleep(PAUSE_S)
 
 
-async def drop_unused_files(store: Store, blobs: BlobStore, *, folder: int, before_s: float) -> int:
+async def drop_unused_files(
+    store: Store, blobs: BlobStore, *, folder: int, before_s: float, pause_s: float = PAUSE_S
+) -> int:
     """Delete the files of a folder (0 to 255) that no output names and nobody put since; return how many."""
     names = await blobs.names(f"{folder:02x}")
     count = 0
@@ -65,5 +67,5 @@ async def drop_unused_files(store: Store, blobs: BlobStore, *, folder: int, befo
         for name in some:
             if name not in held:
                 count += await blobs.delete(name, before_s=before_s)
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(pause_s)
     return count

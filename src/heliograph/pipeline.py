@@ -85,7 +85,7 @@ from heliograph.fleet.orders import plan_under_orders
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
-from heliograph.postprocess import FinishedPicture
+from heliograph.postprocess import FinishedPicture, without_repeats
 from heliograph.scheduling import Scheduler
 from heliograph.storage.store import (
     Forget,
@@ -579,7 +579,7 @@ class Pipeline:
         except HeliographError as error:
             _log.error("pictures cannot be encoded", job_id=job_id, detail=getattr(error, "__notes__", []))
             return PostProcessingFailed(job_id=job_id, attempt=attempt, message=error.message, is_retryable=False)
-        pictures = [result for result in results if isinstance(result, FinishedPicture)]
+        pictures = without_repeats([result for result in results if isinstance(result, FinishedPicture)])
         for problem in dict.fromkeys(problem for picture in pictures for problem in picture.problems):
             _log.warning("pictures are not as good as they could be", job_id=job_id, reason=problem)
         rejected = [result for result in results if isinstance(result, Verdict)]
@@ -601,8 +601,8 @@ class Pipeline:
             try:
                 # At once: concurrent syncs share one commit of the file system's journal.
                 blob, thumbnail_blob = await asyncio.gather(
-                    self._blobs.put(picture.data, suffix=picture.output_format.value),
-                    self._blobs.put(picture.thumbnail, suffix="webp"),
+                    self._blobs.put(picture.data, suffix=picture.output_format.value, owner=job.tenant_id),
+                    self._blobs.put(picture.thumbnail, suffix="webp", owner=job.tenant_id),
                 )
             except Unavailable as error:
                 self._parked.add(job.job_id)
@@ -628,6 +628,7 @@ class Pipeline:
                 thumbhash=picture.thumbhash,
                 verdict=picture.verdict,
                 alignment=picture.alignment,
+                technical=picture.technical,
                 created_at_s=self.now_s(),
             )
         return None

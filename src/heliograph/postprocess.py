@@ -22,7 +22,7 @@ import sys
 import traceback
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,11 +37,15 @@ from heliograph.delivery.provenance import SOFTWARE, XMP_PACKET
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
 from heliograph.delivery.variants import plan_variants, size_within
 from heliograph.domain.errors import HeliographError, Unavailable
-from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
+from heliograph.domain.pictures import Alignment, Decision, RawImage, Technical, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.postprocess_tools import Tools
+from heliograph.quality.damage import damage
+from heliograph.quality.duplicates import repeated
 from heliograph.quality.facts import image_facts, worst_of
 from heliograph.quality.gates import GatePolicy, flagged, judge
+from heliograph.quality.history import Baseline
+from heliograph.quality.signals import signals
 
 RETRIES = 2
 _LENGTH = struct.Struct("!i")
@@ -54,7 +58,8 @@ class FinishedPicture:
     """A picture or clip ready to be stored. `sha256` is the hex digest of `data`.
 
     `thumbnail` is a WebP file, of a clip's first frame. `duration_s` is how long a clip plays, None for a still.
-    `problems` are for the log: tools that should have helped and could not.
+    `problems` are for the log: tools that should have helped and could not. `signals` are what the model's usual is
+    learned from, None of a picture too small for them; `fingerprint` tells whether another picture repeats this one.
     """
 
     data: bytes
@@ -69,6 +74,9 @@ class FinishedPicture:
     frames: int = 1
     duration_s: float | None = None
     alignment: Alignment | None = None
+    technical: Technical | None = None
+    signals: tuple[float, ...] | None = None
+    fingerprint: bytes = b""
     problems: tuple[str, ...] = ()
 
 
@@ -83,13 +91,16 @@ def finish_picture(
     policy: GatePolicy,
     tools: Tools,
     alignment_judge: str | None = None,
+    baseline: Baseline | None = None,
 ) -> FinishedPicture | Verdict:
     """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not.
 
-    `alignment_judge` names the tool that says how well it fits its prompt; None where none is to. A clip is judged by
-    its first frame.
+    `alignment_judge` names the tool that says how well it fits its prompt; None where none is to. `baseline` is what is
+    usual for the model, None where it is not known yet. A clip is judged by its first frame.
     """
     pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.frames, raw.height_px, raw.width_px, 3)
+    found = signals(pixels[0])
+    looks = None if found is None or baseline is None else damage(found, tools.damage_network(), baseline.usual)
     judged = partial(
         judge,
         worst_of([image_facts(frame) for frame in pixels]),
@@ -97,12 +108,15 @@ def finish_picture(
         expected_height_px=request.engine_height_px,
         reseeds=reseeds,
         policy=policy,
+        damage=looks,
     )
     verdict, assessment = judged(), None
     if verdict.decision in _DELIVERED and alignment_judge is not None:
         assessment = tools.assess(pixels[0], request.prompt, judge=alignment_judge)
         if assessment is not None:
-            verdict = judged(alignment=assessment.alignment.score, calibrated_min=assessment.low)
+            usual_min = None if baseline is None else baseline.alignment_min
+            calibrated_min = assessment.low if usual_min is None else min(assessment.low, usual_min)
+            verdict = judged(alignment=assessment.alignment.score, calibrated_min=calibrated_min)
     if verdict.decision not in _DELIVERED:
         return verdict
     pixels, upscaled_by = _enlarged(pixels, request.upscale, tools)
@@ -132,8 +146,22 @@ def finish_picture(
         frames=raw.frames,
         duration_s=None if motion is None else raw.frames / motion.frames_per_second,
         alignment=None if assessment is None else assessment.alignment,
+        technical=None
+        if looks is None
+        else Technical(score=looks.score, limit=looks.limit, kind=looks.kind if looks.is_damaged else None),
+        signals=found,
+        fingerprint=np.asarray(placeholder).tobytes(),
         problems=tools.take_problems(),
     )
+
+
+def without_repeats(pictures: Sequence[FinishedPicture]) -> list[FinishedPicture]:
+    """The pictures of one batch, those flagged that repeat an earlier one."""
+    again = repeated([picture.fingerprint for picture in pictures])
+    return [
+        replace(picture, verdict=flagged(picture.verdict, "duplicate")) if position in again else picture
+        for position, picture in enumerate(pictures)
+    ]
 
 
 def _enlarged(frames: NDArray[np.uint8], factor: int, tools: Tools) -> tuple[NDArray[np.uint8], UpscaleMethod | None]:
@@ -188,6 +216,7 @@ class _Task:
     reseeds: int
     policy: GatePolicy
     alignment_judge: str | None
+    baseline: Baseline | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +258,13 @@ class PostProcessPool:
         self._is_closed = False
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        baseline: Baseline | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way; see `finish_picture`.
 
@@ -243,7 +278,12 @@ class PostProcessPool:
             if self._is_closed:
                 raise _closed()
             task = _Task(
-                raw=raw, request=request, reseeds=reseeds, policy=self._policy, alignment_judge=alignment_judge
+                raw=raw,
+                request=request,
+                reseeds=reseeds,
+                policy=self._policy,
+                alignment_judge=alignment_judge,
+                baseline=baseline,
             )
             return await _finish_in(child, task)
         finally:
@@ -400,6 +440,7 @@ def _answer(task: _Task, tools: Tools) -> _Answer:
             policy=task.policy,
             tools=tools,
             alignment_judge=task.alignment_judge,
+            baseline=task.baseline,
         )
     except Exception:  # the top of a worker: whatever it is, the parent hears of it
         return _Broken(traceback=traceback.format_exc())

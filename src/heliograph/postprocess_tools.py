@@ -4,6 +4,7 @@ A tool that cannot be loaded is not tried again while the process lives, and its
 enlarged by a filter, or its alignment stays unknown. What was wrong is told once, for the server's log.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,16 @@ from heliograph.domain.errors import EngineError
 from heliograph.domain.model_card import UPSCALER
 from heliograph.domain.pictures import Alignment
 from heliograph.quality.alignment import AlignmentFacts, assess, read_facts
+from heliograph.quality.damage import DamageNetwork, read_network
 
 if TYPE_CHECKING:
     from heliograph.inference.dual_encoder import DualEncoder
     from heliograph.inference.upscaler import Upscaler
 
 _Tool = TypeVar("_Tool")
+
+DAMAGE_FILE = Path(__file__).parent / "data" / "damage.json"
+"""The network that tells broken pictures, and what is usual for the built-in models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ class Tools:
         self._weights_dir = weights_dir
         self._upscaler: Upscaler | None = None
         self._judges: dict[str, tuple[DualEncoder, AlignmentFacts]] = {}
+        self._damage_network: DamageNetwork | None = None
         self._unusable: set[str] = set()
         self._problems: list[str] = []
 
@@ -81,6 +87,12 @@ class Tools:
             self._problems.append(f"{judge} failed: {error!r}")
             return None
         return None if alignment is None else Assessment(alignment=alignment, low=facts.low)
+
+    def damage_network(self) -> DamageNetwork:
+        """What tells broken pictures from sound ones; it is part of the package."""
+        if self._damage_network is None:
+            self._damage_network = read_network(json.loads(DAMAGE_FILE.read_text(encoding="utf-8")))
+        return self._damage_network
 
     def take_problems(self) -> tuple[str, ...]:
         """What went wrong since this was asked last, in words for operators."""

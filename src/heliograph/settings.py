@@ -9,7 +9,7 @@ import os
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -212,6 +212,10 @@ class QualitySettings(Section):
     reseeds_low_alignment: bool = Field(
         default=False, description="Try other seeds for such a picture, up to `queue.reseeds_max`, before flagging it."
     )
+    damaged: Literal["ignore", "flag", "regenerate", "block"] = Field(
+        default="flag",
+        description="What becomes of a picture that looks noisy, blurred, blocky, ... beside its model's own.",
+    )
 
 
 class StoreSettings(Section):
@@ -225,6 +229,32 @@ class StoreSettings(Section):
         default=None,
         ge=3_600,
         description="Ended jobs are deleted after so many seconds, with their pictures; by default nothing is deleted.",
+    )
+
+
+class PictureSettings(Section):
+    """Where pictures are kept, and with which keys."""
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^(s3|gs|az|file)://[^\s?#]+$",
+        description="Object store, s3://bucket/prefix, gs://… or az://…; by default `blobs/` in the data directory.",
+    )
+    options: dict[str, str] = Field(
+        default_factory=dict, description="Options of the object store, such as `endpoint` and `region`."
+    )
+    secret_options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Secret ones, such as `secret_access_key`; by default those of the provider's own variables.",
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=300, description="Longest a call of the object store may take.")
+    watch_s: float = Field(
+        default=5.0, gt=0, le=300, description="Seconds between two looks whether the pictures' medium is there."
+    )
+    encrypt: bool = Field(default=False, description="Encrypt each tenant's pictures with a key of its own.")
+    tenant_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Keys that tenants brought, 32 bytes in base64; their pictures are always encrypted with them.",
     )
 
 
@@ -279,6 +309,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
     store: StoreSettings = StoreSettings()
+    pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

@@ -160,11 +160,24 @@ async def test_abandoned_temporary_files_are_swept_at_start_and_fresh_ones_left(
     assert files(tmp_path) == sorted([fresh.name, kept])
 
 
-async def test_what_is_put_again_counts_as_new(store: DiskBlobStore) -> None:
+async def test_what_is_put_again_counts_as_new(store: DiskBlobStore, tmp_path: Path) -> None:
     name = await store.put(b"x", suffix="png")
     long_ago = time.time() - 1_000
     os.utime(store.path(name), (long_ago, long_ago))
-    await store.put(b"x", suffix="png")
-    assert not await store.delete(name, before_s=time.time() - 500)
+    later = DiskBlobStore(tmp_path / "blobs")
+    await later.put(b"x", suffix="png")
+    assert not await later.delete(name, before_s=time.time() - 500)
+    await later.close()
     os.utime(store.path(name), (long_ago, long_ago))
-    assert await store.delete(name, before_s=time.time() - 500)
+    much_later = DiskBlobStore(tmp_path / "blobs")
+    assert await much_later.delete(name, before_s=time.time() - 500)
+    await much_later.close()
+
+
+@pytest.mark.parametrize("jump_s", [-400_000.0, 400_000.0])
+async def test_a_clock_that_is_set_makes_no_new_file_an_old_one(store: DiskBlobStore, jump_s: float) -> None:
+    """Its time is of another day than the clock; who deletes what is a day old must not take it."""
+    name = await store.put(b"x", suffix="png")
+    os.utime(store.path(name), (time.time() + jump_s, time.time() + jump_s))
+    assert not await store.delete(name, before_s=time.time() - 86_400)
+    assert await store.read(name) == b"x"

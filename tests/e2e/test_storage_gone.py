@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import json
 import resource
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 from heliograph.storage.postgres import PostgresStore
 from tests.e2e.conftest import StartServer
 from tests.e2e.server import Server, eventually
+from tests.object_servers import LocalBucket
 from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.e2e
@@ -75,6 +78,47 @@ def test_a_folder_of_pictures_that_is_away(start_server: StartServer) -> None:
     assert (done["status"], done["attempt"]) == ("completed", 1)
     check_pictures(server, done)
     eventually(lambda: is_ready(server), within_s=10, what="readiness")
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_an_object_store_that_is_away_or_silent(start_server: StartServer, tmp_path: Path, fault: str) -> None:
+    objects = LocalBucket(tmp_path / "objects").start()
+    settings = {
+        "HELIOGRAPH_PICTURES__URL": f"{objects.url}/prefix",
+        "HELIOGRAPH_PICTURES__OPTIONS": json.dumps(objects.options),
+        "HELIOGRAPH_PICTURES__SECRET_OPTIONS": json.dumps(objects.secret_options),
+        "HELIOGRAPH_PICTURES__TIMEOUT_S": "1",
+        "HELIOGRAPH_PICTURES__WATCH_S": "0.3",
+        "HELIOGRAPH_PICTURES__ENCRYPT": "true",
+    }
+    try:
+        server = start_server(fake=SLOW, env=settings)
+        before = server.finished(server.submit()["id"])
+        check_pictures(server, before)
+        assert not list((server.data_dir / "blobs").glob("*/*")), "no picture lies beside the object store"
+
+        running = [server.submit(steps=5)["id"] for _ in range(3)]
+        server.reaches(running[0], "running")
+        objects.kill() if fault == "killed" else objects.freeze()
+        # Also before any picture meets it.
+        eventually(lambda: not is_ready(server), within_s=10, what="the problem is told")
+        refused = refusal(server)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "storage_unavailable")
+        assert int(refused.headers["Retry-After"]) > 0
+        parked = server.reaches(running[0], "post_processing")
+        assert parked["attempt"] == 1
+        assert server.http.get(before["outputs"][0]["url"]).status_code == 503
+
+        objects.start() if fault == "killed" else objects.thaw()
+        for job_id in running:
+            done = server.finished(job_id)
+            assert (done["status"], done["attempt"]) == ("completed", 1)
+            check_pictures(server, done)
+        eventually(lambda: is_ready(server), within_s=10, what="readiness")
+        check_pictures(server, server.finished(server.submit()["id"]))
+        check_pictures(server, before)
+    finally:
+        objects.kill()
 
 
 def test_a_server_that_was_overtaken_ends(

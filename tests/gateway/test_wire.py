@@ -45,6 +45,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
         "progress": {"step": 10, "steps": 10, "fraction": 1.0},
         "attempt": 1,
         "retry": None,
+        "reseeds": 0,
         "request": {
             "prompt": "a cat",
             "negative_prompt": "",
@@ -78,6 +79,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "verdict": {"decision": "accept", "reasons": []},
                 "alignment": 0.9312,
                 "missing": ["windmill"],
+                "technical": None,
             }
         ],
         "error": None,

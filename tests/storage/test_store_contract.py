@@ -381,10 +381,13 @@ async def test_ended_jobs_come_longest_ended_first(store: Store) -> None:
 
 async def test_files_that_outputs_name_are_held(store: Store) -> None:
     job = a_job(1)
-    output = replace(an_output(job), blob="aa.png", thumbnail_blob="bb.webp")
+    output = replace(an_output(job), blob="aaf.png", thumbnail_blob="bb0.webp")
     await store.commit([PutJob(job=job), PutOutput(output=output)])
-    assert await store.held_blobs(["aa.png", "bb.webp", "cc.png"]) == {"aa.png", "bb.webp"}
+    assert await store.held_blobs(["aaf.png", "bb0.webp", "cc.png"]) == {"aaf.png", "bb0.webp"}
     assert await store.held_blobs([]) == frozenset()
+    assert await store.named_blobs("aa") == {"aaf.png"}
+    assert await store.named_blobs("bb") == {"bb0.webp"}
+    assert await store.named_blobs("ab") == frozenset()
 
 
 async def test_a_submission_is_taken_back_with_its_key_and_messages(store: Store) -> None:

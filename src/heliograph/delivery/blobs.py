@@ -2,12 +2,17 @@
 
 from typing import Protocol
 
+from heliograph.domain.ids import TenantId
+
 
 class BlobStore(Protocol):
     """Names look like `<sha256 hex>.<suffix>`. Raises `Unavailable` when the medium fails."""
 
-    async def put(self, data: bytes, *, suffix: str) -> str:
-        """Store `data`; returns its name once it survives power loss. Storing it again changes nothing."""
+    async def put(self, data: bytes, *, suffix: str, owner: TenantId | None = None) -> str:
+        """Store `data`; returns its name once it survives power loss. Storing it again changes nothing.
+
+        `owner` is the tenant whose picture it is, None where it is nobody's; a store that encrypts uses its key.
+        """
         ...
 
     async def size(self, name: str) -> int | None:
@@ -27,4 +32,8 @@ class BlobStore(Protocol):
 
         False when there is none, or it was put again since.
         """
+        ...
+
+    async def check(self) -> None:
+        """Return when the medium answers. Raises `Unavailable` that says why it does not."""
         ...

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from heliograph.delivery.names import blob_name, is_blob_name
+from heliograph.delivery.recent import RecentPuts
 from heliograph.domain.errors import NotFound, Unavailable
+from heliograph.domain.ids import TenantId
 
 THREADS = 8
 _TEMPORARY_SUFFIX = ".tmp"
@@ -41,6 +43,7 @@ class DiskBlobStore:
         self._root = root
         self._numbers = itertools.count()
         self._choosing = threading.Lock()
+        self._recent = RecentPuts()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
         with _medium_errors(root):
             for number in range(256):
@@ -48,7 +51,7 @@ class DiskBlobStore:
             _fsync_folder(root)
             self._sweep()
 
-    async def put(self, data: bytes, *, suffix: str) -> str:
+    async def put(self, data: bytes, *, suffix: str, owner: TenantId | None = None) -> str:
         """Store `data` and return its name once it survives power loss."""
         return await self._run(lambda: self._put(data, suffix))
 
@@ -69,6 +72,10 @@ class DiskBlobStore:
         """Delete an object that was last put before a time. False when there is none, or it was put again since."""
         return await self._run(lambda: self._delete(name, before_s))
 
+    async def check(self) -> None:
+        """Return when the folders are there."""
+        await self._run(self._is_there)
+
     def path(self, name: str) -> Path:
         """Where the object of that name is, or would be. Raises `NotFound` for what cannot be a name."""
         if not is_blob_name(name):
@@ -87,6 +94,7 @@ class DiskBlobStore:
         target = self.path(name)
         with _medium_errors(self._root):
             with self._choosing:  # so that `delete` sees either no file or that it was just put
+                self._recent.note(name, now_s=time.monotonic())
                 is_there = target.exists()
                 if is_there:
                     os.utime(target)
@@ -137,12 +145,21 @@ class DiskBlobStore:
         path = self.path(name)
         with _medium_errors(self._root), self._choosing:
             try:
-                if path.stat().st_mtime >= before_s:
+                # Both: the wall clock may have been set since the file was written.
+                if path.stat().st_mtime >= before_s or self._is_recent(name, before_s):
                     return False
                 path.unlink()
             except FileNotFoundError:
                 return False
         return True
+
+    def _is_recent(self, name: str, before_s: float) -> bool:
+        """It was put a moment ago, and what is asked for is a deletion of old files."""
+        return before_s <= time.time() and self._recent.has(name, now_s=time.monotonic())
+
+    def _is_there(self) -> None:
+        with _medium_errors(self._root):
+            (self._root / "00").stat()
 
     def _sweep(self) -> None:
         oldest_kept_s = time.time() - _ABANDONED_AFTER_S

@@ -5,6 +5,7 @@ import time
 
 from heliograph.delivery.names import blob_name
 from heliograph.domain.errors import NotFound
+from heliograph.domain.ids import TenantId
 
 
 class MemoryBlobStore:
@@ -14,7 +15,7 @@ class MemoryBlobStore:
         self._blobs: dict[str, bytes] = {}
         self._put_at_s: dict[str, float] = {}
 
-    async def put(self, data: bytes, *, suffix: str) -> str:
+    async def put(self, data: bytes, *, suffix: str, owner: TenantId | None = None) -> str:
         """Store `data` and return its name."""
         name = blob_name(hashlib.sha256(data).hexdigest(), suffix)
         self._blobs[name] = data
@@ -44,6 +45,9 @@ class MemoryBlobStore:
             return False
         del self._blobs[name]
         return True
+
+    async def check(self) -> None:
+        """Memory always answers."""
 
     async def close(self) -> None:
         """Forget everything."""

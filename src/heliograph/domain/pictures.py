@@ -44,12 +44,25 @@ class Alignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Technical:
+    """How broken a picture looks beside its model's own ones: the logarithm of the odds, and the least that is flagged.
+
+    `kind` is the way in which it looks broken, such as `blurred`; None where it does not.
+    """
+
+    score: float
+    limit: float
+    kind: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One delivered picture, or a clip of `frames` frames that plays for `duration_s` (None for a still).
 
     `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
     `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
-    `alignment` is None where nothing judged whether the picture fits its prompt.
+    `alignment` is None where nothing judged whether the picture fits its prompt, `technical` where it is not known yet
+    what is usual for its model.
     """
 
     output_id: OutputId
@@ -70,3 +83,4 @@ class Output:
     frames: int = 1
     duration_s: float | None = None
     alignment: Alignment | None = None
+    technical: Technical | None = None

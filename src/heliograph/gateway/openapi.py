@@ -30,6 +30,7 @@ from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
 _Schema = dict[str, Any]
@@ -166,6 +167,7 @@ _JOB_EXAMPLE: _Schema = {
     "progress": {"step": 8, "steps": 8, "fraction": 1.0},
     "attempt": 1,
     "retry": None,
+    "reseeds": 0,
     "request": {
         "prompt": "a red boat on the sea at sunset",
         "negative_prompt": "",
@@ -957,6 +959,13 @@ _FIT: _Schema = {
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
 _OUTPUT["properties"] |= {
     **_FIT,
+    "technical": {
+        "anyOf": [
+            _object({"score": {"type": "number"}, "limit": {"type": "number"}, "kind": _nullable("string")}),
+            {"type": "null"},
+        ],
+        "description": "How broken it looks beside its model's own pictures; null where those are not known yet.",
+    },
     "frames": _COUNT | {"description": "Of a clip only."},
     "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
 }
@@ -1113,6 +1122,21 @@ _SCHEMAS: _Schema = {
                 "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
             },
             "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+            "prompt_syntax": {
+                "enum": [each.value for each in Syntax],
+                "default": "auto",
+                "description": "The notation of the prompt. plain: every character is what it is.",
+            },
+            "on_unsupported": {
+                "enum": ["refuse", "drop"],
+                "default": "refuse",
+                "description": "What the model cannot do: refuse the request, or leave it out and say so.",
+            },
+            "on_overflow": {
+                "enum": ["refuse", "shorten"],
+                "default": "refuse",
+                "description": "A prompt that is too long: refuse it, or shorten it and say so.",
+            },
             "task": {"enum": list(OFFERED), "description": "Without a model: any model that can do this."},
             "deadline_s": {"type": "number", "exclusiveMinimum": 0, "description": "Give up after so many seconds."},
             "wait_s_max": {

@@ -45,6 +45,7 @@ def job_json(status: JobStatus, *, output_url: OutputUrl) -> dict[str, object]:
         "progress": _progress(status),
         "attempt": job.attempt,
         "retry": _retry(status),
+        "reseeds": job.reseeds,
         "request": _request_json(job.request),
         "adjustments": adjustments_json(job.request.adjustments),
         "outputs": [output_json(output, output_url=output_url) for output in status.outputs],
@@ -137,6 +138,7 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
         **fit_json(output),
+        "technical": technical_json(output),
     }
     return picture if output.frames == 1 else picture | {"frames": output.frames, "duration_s": output.duration_s}
 
@@ -148,6 +150,14 @@ def fit_json(output: Output) -> dict[str, object]:
         "alignment": None if alignment is None else round(alignment.score, 4),
         "missing": [] if alignment is None else list(alignment.missing),
     }
+
+
+def technical_json(output: Output) -> dict[str, object] | None:
+    """How broken a picture looks beside its model's own ones; null where that is not known yet."""
+    technical = output.technical
+    if technical is None:
+        return None
+    return {"score": round(technical.score, 3), "limit": round(technical.limit, 3), "kind": technical.kind}
 
 
 def started_at_s(job: Job) -> float | None:

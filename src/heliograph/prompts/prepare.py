@@ -5,15 +5,19 @@ A value the model cannot honour is refused by name, never dropped. Defaults take
 where the user could be surprised by them: the size and the seed.
 """
 
+import re
 from collections.abc import Callable, Mapping
 
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.model_card import UPSCALER, ModelCard
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.prompts.parsing import detected, parse
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.prompts.reading import Reading, read_prompt, with_flags
 from heliograph.prompts.sizes import exact_size, size_of_shape, size_text
 from heliograph.prompts.text import clean_text, is_blank
+from heliograph.prompts.tree import Syntax
 from heliograph.prompts.values import choice, invalid, number, shown, whole_number
 
 IMAGES_MAX = 10
@@ -28,6 +32,8 @@ PIXELS_MAX = 80_000_000
 OUTPUT_QUALITY_DEFAULT = 90
 UNKNOWN_WORDS_SHOWN_MAX = 5
 UPSCALE_MAX = 4
+_PHRASE_END = re.compile(r"(?<=\S)(?=[,.;!?](?:\s|$))")
+_WORD_END = re.compile(r"(?<=\S)(?=\s)")
 NO_GUIDANCE = 0.0
 """`GenerationRequest.guidance` for a model that has no such knob."""
 
@@ -48,12 +54,31 @@ def prepare(
     `unknown_words` finds words the model never saw in training.
     """
     changes: list[Adjustment] = []
-    prompt = _prompt(raw.prompt, changes)
+    drops = raw.on_unsupported is not None and (
+        choice(raw.on_unsupported, param="on_unsupported", choices=("refuse", "drop")) == "drop"
+    )
+    shortens = raw.on_overflow is not None and (
+        choice(raw.on_overflow, param="on_overflow", choices=("refuse", "shorten")) == "shorten"
+    )
+    given = raw
+    text = _prompt(raw.prompt, changes)
+    syntax = _syntax(raw.prompt_syntax)
+    tree = parse(text, syntax)
+    raw = with_flags(raw, tree.flags, changes)
+    drawn: list[Adjustment] = []
+    seed = _seed(raw.seed, draw_seed, drawn)
+    reading = Reading(card=card, is_plain=syntax is Syntax.PLAIN, drops=drops, seed=seed)
+    prompt = read_prompt(tree.nodes, reading, changes, param="prompt")
+    if is_blank(prompt):
+        raise invalid("prompt", "prompt has no words besides its markup: say what the picture should show.")
     _note_unknown_words(prompt, unknown_words, changes)
-    negative_prompt = _negative_prompt(raw.negative_prompt, card, changes)
+    negative_prompt = _negative_prompt(raw.negative_prompt, reading, syntax, changes)
     style = _style(raw.style, card, presets)
     if style is not None:
         prompt, negative_prompt = _styled(prompt, negative_prompt, style, card, changes)
+    if shortens and count_tokens is not None:
+        prompt = _shortened(prompt, card, count_tokens, changes, param="prompt")
+        negative_prompt = _shortened(negative_prompt, card, count_tokens, changes, param="negative_prompt")
     prompt_tokens = _checked_tokens(prompt, card, count_tokens, param="prompt")
     _checked_tokens(negative_prompt, card, count_tokens, param="negative_prompt")
     (width_px, height_px), upscale = _size(raw, card, changes)
@@ -65,16 +90,17 @@ def prepare(
     frames = _frames(raw.frames, card)
     _check_pixels(image_count, frames, width_px, height_px)
     output_format, output_quality = _encoding(raw, is_clip=frames > 1)
+    changes += drawn
     return GenerationRequest(
         model_id=card.model_id,
         prompt=prompt,
-        raw_prompt=str(raw.prompt),
+        raw_prompt=str(given.prompt),
         negative_prompt=negative_prompt,
         width_px=width_px,
         height_px=height_px,
         steps=steps,
         guidance=guidance,
-        seed=_seed(raw.seed, draw_seed, changes),
+        seed=seed,
         image_count=image_count,
         frames=frames,
         frames_per_second=None if card.frames is None else card.frames.per_second,
@@ -98,16 +124,63 @@ def _prompt(value: object, changes: list[Adjustment]) -> str:
     return text
 
 
-def _negative_prompt(value: object, card: ModelCard, changes: list[Adjustment]) -> str:
+def syntax_of(raw: RawRequest) -> Syntax:
+    """The notation of a request's prompt: the one it names, or the one that is found out."""
+    syntax = _syntax(raw.prompt_syntax)
+    return detected(clean_text(raw.prompt, param="prompt")) if syntax is Syntax.AUTO else syntax
+
+
+def _syntax(value: object) -> Syntax:
+    if value is None:
+        return Syntax.AUTO
+    return Syntax(choice(value, param="prompt_syntax", choices=Syntax))
+
+
+def _negative_prompt(value: object, reading: Reading, syntax: Syntax, changes: list[Adjustment]) -> str:
     if value is None:
         return ""
     text = clean_text(value, param="negative_prompt")
+    card = reading.card
     if text and not card.supports_negative_prompt:
-        raise _unsupported(
-            "negative_prompt",
-            f"{card.model_id} has no negative prompt. Leave it out and describe what should be there.",
-        )
+        if not reading.drops:
+            raise _unsupported(
+                "negative_prompt",
+                f"{card.model_id} has no negative prompt. Leave it out and describe what should be there.",
+            )
+        reason = f"{card.model_id} has no negative prompt."
+        changes.append(Adjustment(parameter="negative_prompt", requested="set", used="left out", reason=reason))
+        return ""
     _note_tidying("negative_prompt", value, text, changes)
+    return read_prompt(parse(text, syntax).nodes, reading, changes, param="negative_prompt")
+
+
+def _shortened(
+    text: str, card: ModelCard, count_tokens: Callable[[str], int], changes: list[Adjustment], *, param: str
+) -> str:
+    """The longest beginning of `text`, in whole phrases or else words, that the model reads; what is cut is counted."""
+    limit = card.token_limit
+    if limit is None or count_tokens(text) <= limit:
+        return text
+    for pattern in (_PHRASE_END, _WORD_END):
+        ends = [match.start() for match in pattern.finditer(text)]
+        low, high = 0, len(ends)  # the first `low` fit, the first `high` + 1 do not
+        while low < high:
+            middle = (low + high + 1) // 2
+            if count_tokens(text[: ends[middle - 1]]) <= limit:
+                low = middle
+            else:
+                high = middle - 1
+        if low:
+            short = text[: ends[low - 1]]
+            changes.append(
+                Adjustment(
+                    parameter=param,
+                    requested=f"{len(text)} characters",
+                    used=f"{len(short)} characters",
+                    reason=f"{card.model_id} reads at most {limit} tokens; on_overflow says to shorten what is longer.",
+                )
+            )
+            return short
     return text
 
 

@@ -26,3 +26,6 @@ class RawRequest:
     style: object = None
     output_format: object = None
     output_quality: object = None
+    prompt_syntax: object = None
+    on_unsupported: object = None
+    on_overflow: object = None

@@ -245,6 +245,11 @@ class MemoryStore:
         held = {name for output in self._outputs.values() for name in (output.blob, output.thumbnail_blob)}
         return frozenset(names) & held
 
+    async def named_blobs(self, digits: str) -> frozenset[str]:
+        """See `Store.named_blobs`."""
+        held = {name for output in self._outputs.values() for name in (output.blob, output.thumbnail_blob)}
+        return frozenset(name for name in held if name.startswith(digits))
+
     async def last_sequence(self) -> int:
         """See `Store.last_sequence`."""
         return max(self._job_at, default=0)

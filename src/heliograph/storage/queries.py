@@ -243,6 +243,11 @@ SELECT job_id FROM jobs WHERE finished_at_s < :before_s ORDER BY finished_at_s L
 
 HOLDS_BLOB = "SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name LIMIT 1"
 
+NAMED_BLOBS = """
+SELECT blob AS name FROM outputs WHERE blob >= :low AND blob < :high
+UNION SELECT thumbnail_blob AS name FROM outputs WHERE thumbnail_blob >= :low AND thumbnail_blob < :high
+"""
+
 WEBHOOK_ENDPOINTS = "SELECT * FROM webhook_endpoints ORDER BY created_at_s, endpoint_id"
 
 WEBHOOK_TARGETS = """

@@ -9,6 +9,7 @@ JSON is ASCII with escapes, so any text survives, lone surrogates and NUL includ
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
@@ -16,7 +17,7 @@ from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
+from heliograph.domain.pictures import Alignment, Decision, Output, Technical, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, InputPicture, Inputs, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import (
@@ -276,6 +277,7 @@ def row_of_output(output: Output) -> Parameters:
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
+        **({} if output.technical is None else {"technical": asdict(output.technical)}),
     }
     return {
         "output_id": output.output_id,
@@ -314,6 +316,7 @@ def output_of_row(row: Row) -> Output:
         verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
+        technical=None if "technical" not in data else Technical(**data["technical"]),
     )
 
 

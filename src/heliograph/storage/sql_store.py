@@ -133,6 +133,12 @@ class SqlStore:
 
         return await self._read(read)
 
+    async def named_blobs(self, digits: str) -> frozenset[str]:
+        """See `Store.named_blobs`."""
+        # After the two digits comes a third one, and all of them are below `g`.
+        found = await self._all(queries.NAMED_BLOBS, lambda row: str(row["name"]), low=digits, high=f"{digits}g")
+        return frozenset(found)
+
     async def last_sequence(self) -> int:
         """See `Store.last_sequence`."""
         return (await self._all(queries.LAST_SEQUENCE, lambda row: int(row["last_sequence"])))[0]

@@ -216,6 +216,10 @@ class Store(Protocol):
         """Those of the names that an output has as its picture or thumbnail."""
         ...
 
+    async def named_blobs(self, digits: str) -> frozenset[str]:
+        """The names beginning with `digits`, two hexadecimal ones, that an output has as its picture or thumbnail."""
+        ...
+
     async def last_sequence(self) -> int:
         """The highest sequence ever stored, 0 for an empty store."""
         ...
