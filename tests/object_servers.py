@@ -4,6 +4,7 @@
 what neither does is tried on Ceph's gateway (`ceph.py`).
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -71,9 +72,10 @@ class ObjectServer:
                 time.sleep(0.02)
 
     def freeze(self) -> None:
-        """It takes connections and answers nothing."""
+        """It takes connections and answers nothing; returns once it has really stopped."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def thaw(self) -> None:
         """It goes on."""
