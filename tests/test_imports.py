@@ -120,6 +120,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.device",
         "inference.dual_encoder",
         "inference.fake",
         "inference.input_pictures",

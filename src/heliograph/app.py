@@ -605,6 +605,7 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
     command = [sys.executable, "-m", "heliograph.inference.worker"]
     command += ["--engine", card.engine.value, "--model-id", card.model_id]
     command += ["--checkpoint-every-s", str(settings.fleet.checkpoint_every_s)]
+    command += ["--memory-bytes-max", str(settings.fleet.slot_memory_bytes)]
     match card.engine:
         case EngineKind.ONNX:
             assert card.weights is not None, f"{card.model_id} runs on ONNX and names its weights"

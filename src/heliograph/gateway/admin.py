@@ -172,6 +172,7 @@ def _gpu_json(status: GpuStatus) -> dict[str, object]:
         "market": gpu.market.value,
         "memory_bytes": gpu.memory_bytes,
         "planned_bytes": status.planned_bytes,
+        "resting": status.is_resting,
         "halt": None if status.halt is None else _halt_json(status.halt),
     }
 

@@ -436,6 +436,7 @@ _FLEET_EXAMPLE: _Schema = {
             "market": "reserved",
             "memory_bytes": 2_000_000_000,
             "planned_bytes": 200_000_000,
+            "resting": False,
             "halt": None,
         }
     ],
