@@ -28,6 +28,7 @@ STAGES = frozenset(
         "storage",
         "webhooks",
         "outbound",
+        "monitoring",
     }
 )
 """They never import one another: what crosses from one to another is a value of `domain`."""
@@ -51,6 +52,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
+    "watching": frozenset({"domain", "monitoring", "pipeline"}),
+    "cli_doctor": frozenset({"client"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
@@ -63,6 +66,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "observability",
             "picture_store",
             "pipeline",
+            "watching",
             "postprocess",
             "quality_memory",
             "service",
@@ -80,6 +84,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "app",
             "cli_backup",
             "cli_costs",
+            "cli_doctor",
             "cli_fleet",
             "cli_prompt",
             "cli_simulate",
@@ -117,6 +122,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.device",
         "inference.dual_encoder",
         "inference.fake",
         "inference.input_pictures",
@@ -172,7 +178,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
+    "python_multipart": frozenset({"gateway.form_body"}),
+    "rich": frozenset({"cli", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -187,6 +194,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "picture_store",
             "pipeline",
             "quality_memory",
+            "watching",
         }
     ),
     "torch": frozenset(
@@ -199,7 +207,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
-    "typing_extensions": frozenset({"app", "gateway", "settings"}),
+    "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -228,6 +236,7 @@ DOES_BY_TRADE = (
     frozenset(
         {
             "gateway",
+            "watching",
             "housekeeping",
             "inventory",
             "picture_store",

@@ -32,7 +32,7 @@ from heliograph.simulation import PolicySet, Report, ScenarioFile, Surroundings,
 from heliograph.simulation.charts import duration_words
 from heliograph.simulation.cost_page import Costs, WhatIf, render_costs
 from heliograph.simulation.fleet_size import Demand, plan_fleet
-from heliograph.simulation.hardware import Term
+from heliograph.simulation.hardware import GPU_CLASSES, Term
 
 RECORDED_MAX = 2_000
 """Requests that "what if" plays; the newest are enough to tell policies apart."""
@@ -110,6 +110,7 @@ def costs_command(
     held = asyncio.run(_read(settings, since_s, until_s))
     found = cost_report(held.totals, by=by, since_s=since_s, until_s=until_s)
     models = {row.key: row.pictures for row in _by_model(held.totals, since_s, until_s).rows}
+    own_mix = _measured_mix(settings, models)
     prices = app.price_book(settings)
     with Console(stderr=True).status("reading the ledger") as status:
         told: Callable[[str], None] = (lambda text: status.update(text)) if sys.stderr.isatty() else lambda _text: None
@@ -119,11 +120,11 @@ def costs_command(
         if projection:
             inputs, projections = _projected(
                 images_per_day or list(VOLUMES),
-                _mix(mix, models),
+                weights(mix) if mix is not None else own_mix or dict(MIX),
                 slo or SLO,
                 tuple(gpu or ()),
                 term,
-                _known(found, held, settings, prices, has_own_mix=mix is None and bool(_measured_mix(models))),
+                _known(found, held, settings, prices, has_own_mix=mix is None and bool(own_mix)),
                 given,
                 prices,
                 told,
@@ -189,9 +190,7 @@ def _given(items: Sequence[str]) -> dict[str, float]:
 # --- what if ---------------------------------------------------------------------------------------------------------
 
 
-def _what_ifs(
-    settings: Settings, since_s: float, until_s: float, told: Callable[[str], None]
-) -> tuple[WhatIf, ...]:
+def _what_ifs(settings: Settings, since_s: float, until_s: float, told: Callable[[str], None]) -> tuple[WhatIf, ...]:
     """The newest requests again: as it was, with a GPU more and one fewer, and with models kept longer."""
     recorded = record(settings, since_s, until_s, jobs_max=RECORDED_MAX)
     if recorded is None:
@@ -216,7 +215,10 @@ def _what_ifs(
 
 
 def _with_trace(recorded: Recorded) -> Surroundings:
-    return replace(surroundings(Path()), read_text=lambda _path: recorded.trace)
+    def read(_path: str) -> str:
+        return recorded.trace
+
+    return replace(surroundings(Path()), read_text=read)
 
 
 def _sized(file: ScenarioFile, gpu: str, change: int) -> ScenarioFile:
@@ -246,19 +248,14 @@ def _what_if(change: str, report: Report, jobs: int) -> WhatIf:
 # --- projection ------------------------------------------------------------------------------------------------------
 
 
-def _measured_mix(models: Mapping[str, int]) -> dict[str, float]:
+def _measured_mix(settings: Settings, models: Mapping[str, int]) -> dict[str, float]:
     """Pictures by model, for the models that the catalogue has GPU timings of."""
-    shipped = surroundings(Path()).shipped.cards
+    cards = app.read_catalogue(settings).cards
     return {
-        name: float(count)
-        for name, count in models.items()
-        if count and (card := shipped.get(name)) is not None and card.vram_bytes and card.timings
-        and any(timing.gpu != "cpu" for timing in card.timings)
+        model_id: float(models[model_id])
+        for model_id, card in cards.items()
+        if models.get(model_id) and card.vram_bytes and any(timing.gpu != "cpu" for timing in card.timings)
     }
-
-
-def _mix(text: str | None, models: Mapping[str, int]) -> dict[str, float]:
-    return weights(text) if text is not None else _measured_mix(models) or dict(MIX)
 
 
 def _known(
@@ -276,7 +273,9 @@ def _known(
     ]
     if settings.store.keep_jobs_s is not None:
         days = settings.store.keep_jobs_s / 86_400
-        known.append(_assumption("days_kept", days, "days a picture is kept", Origin.GIVEN, "setting store.keep_jobs_s"))
+        known.append(
+            _assumption("days_kept", days, "days a picture is kept", Origin.GIVEN, "setting store.keep_jobs_s")
+        )
     if found.pictures < PICTURES_MIN:
         return known
     why = f"over {found.pictures:,} pictures, the server's idle time in it"
@@ -287,9 +286,7 @@ def _known(
     ):
         used_us = sum(found.quantities.get(component.value, 0) for component in components)
         if used_us:
-            known.append(
-                _assumption(name, used_us / found.pictures / 1e6, "CPU-s per picture", Origin.MEASURED, why)
-            )
+            known.append(_assumption(name, used_us / found.pictures / 1e6, "CPU-s per picture", Origin.MEASURED, why))
     if has_own_mix and held.stored_bytes is not None:
         known.append(
             _assumption("stored_mb", held.stored_bytes / 1e6, "MB kept per picture", Origin.MEASURED, "newest pictures")
@@ -321,7 +318,7 @@ def _projected(
     inputs = assumptions(known, {name: value for name, value in given.items() if name not in per_picture})
     shown = list(inputs.values())
     projections: list[Projection] = []
-    gpu_classes = gpus
+    gpu_classes = gpus or tuple(GPU_CLASSES)
     for volume in sorted(volumes):
         if per_picture:
             month_usd = per_picture["gpu_usd_per_picture"] * volume * 730 / 24
@@ -334,11 +331,11 @@ def _projected(
                 promised(slo),
                 surroundings(Path()),
                 term=term,
-                **({"gpu_classes": gpu_classes} if gpu_classes else {}),
+                gpu_classes=gpu_classes,
                 told=lambda text, volume=volume: told(f"projecting {volume:,.0f} a day: simulating {text}"),
             )
             best = plan.options[0]
-            gpu_classes = gpu_classes or (best.gpu,)  # the cheapest at the smallest volume is sized for the others
+            gpu_classes = (best.gpu,)  # the cheapest at the smallest volume is sized for the others
             count = round(slices) * best.count
             hour_usd = _gpu_usd(prices, best.gpu, term, best.usd_per_month[term.value] / best.count / 730)
             month_usd = count * hour_usd * 730

@@ -73,6 +73,7 @@ from heliograph.domain.lifecycle import (
     ReplicaLost,
     ReplicaStarted,
     RequestRefused,
+    StoreCommitted,
 )
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
@@ -495,17 +496,21 @@ class Pipeline:
                 self._deferred = writes
                 return
             self._is_flush_due = False
+            begun_s = self.now_s()
             try:
                 if writes:
                     await self._store.commit(writes)
             except Unavailable as error:
                 self.problems["store"] = error
+                self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes), has_failed=True))
                 # Whether the transaction was carried out is not always known: what is refused is taken back.
                 self._deferred = [*deferred, *self._deferred, *_taken_back(turn)]
                 self._refuse_submissions(turn, error)
                 await asyncio.sleep(STORE_RETRY_S)
             else:
                 self.problems.pop("store", None)
+                if writes:
+                    self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes)))
                 if self._outbox is not None and any(isinstance(write, PutWebhookMessage) for write in writes):
                     self._outbox.committed()
                 return

@@ -52,6 +52,9 @@ class GatewaySettings(Section):
     """Limits and manners of the HTTP API."""
 
     body_bytes_max: int = Field(default=1_048_576, gt=0, description="Largest request body in bytes.")
+    upload_bytes_max: int = Field(
+        default=32 * 1024**2, gt=0, description="Largest body of a call that sends pictures, in bytes."
+    )
     hold_s_max: float = Field(
         default=95.0, gt=0, description="Longest a synchronous image call is held; proxies cut at 100 s."
     )

@@ -173,9 +173,7 @@ ASSUMED: Mapping[str, Assumption] = MappingProxyType(
 """What is taken where nothing was measured and nobody said otherwise."""
 
 
-def assumptions(
-    known: Sequence[Assumption], given: Mapping[str, float]
-) -> Mapping[str, Assumption]:
+def assumptions(known: Sequence[Assumption], given: Mapping[str, float]) -> Mapping[str, Assumption]:
     """`known` over `ASSUMED`, and over both what a person said. `InvalidRequest` for a name that is none of them."""
     found = {**ASSUMED, **{each.name: each for each in known}}
     for name, value in given.items():

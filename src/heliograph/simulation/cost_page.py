@@ -161,7 +161,8 @@ def _projection(costs: Costs) -> str:
         blocks.append(
             f"<section><h2>{each.pictures_per_day:,.0f} pictures a day</h2>"
             f"<p>${each.total_usd:,.0f} a month, ${each.usd_per_picture:.5f} a picture</p>"
-            f"{stacked(parts, unit='$')}{_table(heads, rows)}<p class=note>{escape(each.fleet)}; projected.</p></section>"
+            f"{stacked(parts, unit='$')}{_table(heads, rows)}"
+            f"<p class=note>{escape(each.fleet)}; projected.</p></section>"
         )
     return f'<div class="two">{"".join(blocks)}</div>'
 

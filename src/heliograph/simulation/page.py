@@ -285,6 +285,7 @@ def _meter(share: float | None) -> str:
 
 
 def legend(items: Sequence[tuple[str, str]]) -> str:
+    """Names with their colours."""
     return (
         '<p class="legend">'
         + "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for name, colour in items)
