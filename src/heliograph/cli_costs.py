@@ -519,7 +519,7 @@ def _what_if_table(what_ifs: Sequence[WhatIf]) -> Table:
         change = "" if each is was or not was.usd else f"{each.usd / was.usd - 1:+.0%}"
         table.add_row(
             each.change,
-            f"{each.gpu_hours:,.2f}",
+            f"{each.gpu_hours:,.4g}",
             format_usd(Micros(round(each.usd * 1e6))),
             change,
             "-" if each.on_time is None else f"{each.on_time:.1%}",

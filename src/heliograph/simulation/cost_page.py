@@ -128,7 +128,7 @@ def _what_if(what_ifs: Sequence[WhatIf]) -> str:
     rows = [
         (
             each.change,
-            f"{each.gpu_hours:,.2f}",
+            f"{each.gpu_hours:,.4g}",
             format_usd(Micros(round(each.usd * 1e6))),
             "–" if each.on_time is None else f"{each.on_time:.1%}",
             "–" if each.p95_s is None else duration_words(each.p95_s),
@@ -171,15 +171,17 @@ def _inputs(items: Sequence[Assumption]) -> str:
     rows = [(each.name, f"{each.value:.4g}", each.unit, each.origin.value, each.why) for each in items]
     return (
         "<section><h2>What goes in</h2><div class=scroll>"
-        + _table(("name", "value", "unit", "origin", "why"), rows)
+        + _table(("name", "value", "unit", "origin", "why"), rows, has_words=True)
         + "</div></section>"
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, has_words: bool = False) -> str:
+    """Figures stand to the right; with `has_words` everything to the left, and long cells are broken."""
+    kind = " class=words" if has_words else ""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table{kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _day(at_s: float) -> str:

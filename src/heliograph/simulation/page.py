@@ -339,6 +339,7 @@ svg{display:block;width:100%;height:auto}.bar{height:22px;border-radius:6px;marg
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th{font-weight:500;color:var(--muted);text-align:right}td{text-align:right;border-top:1px solid var(--line)}
 th,td{padding:6px 8px;white-space:nowrap}th:first-child,td:first-child{text-align:left}.scroll{overflow-x:auto}
+.words th,.words td{text-align:left;white-space:normal}
 .meter{width:90px;height:7px;border-radius:4px;background:var(--empty);overflow:hidden}
 .meter i{display:block;height:100%;background:var(--good)}
 footer{margin-top:18px;color:var(--muted);font-size:13px}footer p{max-width:none}.none{color:var(--muted)}
