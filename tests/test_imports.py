@@ -179,7 +179,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "python_multipart": frozenset({"gateway.form_body"}),
-    "rich": frozenset({"cli", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
+    "rich": frozenset({"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -206,7 +206,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_costs", "cli_prompt", "cli_simulate", "cli_storage"}),
     "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
