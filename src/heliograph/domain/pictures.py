@@ -62,7 +62,7 @@ class Output:
     `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
     `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
     `alignment` is None where nothing judged whether the picture fits its prompt, `technical` where it is not known yet
-    what is usual for its model.
+    what is usual for its model. `thumbnail_bytes` is 0 for pictures of releases that did not count them.
     """
 
     output_id: OutputId
@@ -84,3 +84,9 @@ class Output:
     duration_s: float | None = None
     alignment: Alignment | None = None
     technical: Technical | None = None
+    thumbnail_bytes: int = 0
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """The names of all its files."""
+        return (self.blob, self.thumbnail_blob)

@@ -222,26 +222,33 @@ FORGET_WEBHOOK_MESSAGES = "DELETE FROM webhook_messages WHERE at_s < :before_s"
 DROP_TRIES_OF_JOB = """
 DELETE FROM webhook_tries WHERE message_id IN (
     SELECT message_id FROM webhook_messages WHERE job_id IN
-        (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+        (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 )
 """
 
 DROP_MESSAGES_OF_JOB = """
 DELETE FROM webhook_messages WHERE job_id IN
-    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 """
 
 DROP_ATTEMPTS_OF_JOB = """
 DELETE FROM attempts WHERE job_id IN
-    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 """
 
 DROP_OUTPUTS_OF_JOB = """
 DELETE FROM outputs WHERE job_id IN
-    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 """
 
-DROP_JOB = "DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL"
+DROP_JOB = """
+DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL)
+"""
 """The last of them: while the job is there, the others know that it has ended."""
 
 TAKE_BACK_MESSAGES = """
@@ -256,13 +263,26 @@ DELETE FROM idempotency_keys WHERE tenant_id = :tenant_id AND route = :route AND
 """
 
 ENDED_JOBS = """
-SELECT job_id FROM jobs WHERE finished_at_s < :before_s ORDER BY finished_at_s LIMIT :limit
+SELECT job_id FROM jobs
+WHERE finished_at_s < :before_s AND NOT EXISTS (
+    SELECT 1 FROM output_keeping
+    WHERE output_keeping.job_id = jobs.job_id AND (starred_at_s IS NOT NULL OR held_at_s IS NOT NULL)
+)
+ORDER BY finished_at_s LIMIT :limit
 """
 
-HOLDS_BLOB = "SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name LIMIT 1"
+HOLDS_BLOB = """
+SELECT 1 AS is_held FROM outputs WHERE thumbnail_blob = :name OR (blob = :name
+    AND NOT EXISTS (SELECT 1 FROM output_keeping
+                    WHERE output_keeping.output_id = outputs.output_id AND storage_tier = 'recipe'))
+LIMIT 1
+"""
+"""A picture that is only a recipe has no file but its thumbnail."""
 
 NAMED_BLOBS = """
 SELECT blob AS name FROM outputs WHERE blob >= :low AND blob < :high
+    AND NOT EXISTS (SELECT 1 FROM output_keeping
+                    WHERE output_keeping.output_id = outputs.output_id AND storage_tier = 'recipe')
 UNION SELECT thumbnail_blob AS name FROM outputs WHERE thumbnail_blob >= :low AND thumbnail_blob < :high
 """
 

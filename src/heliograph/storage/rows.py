@@ -280,6 +280,7 @@ def row_of_output(output: Output) -> Parameters:
         "duration_s": output.duration_s,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
+        **({} if output.thumbnail_bytes == 0 else {"thumbnail_bytes": output.thumbnail_bytes}),
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
         **({} if output.technical is None else {"technical": asdict(output.technical)}),
     }
@@ -321,6 +322,7 @@ def output_of_row(row: Row) -> Output:
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
         technical=None if "technical" not in data else Technical(**data["technical"]),
+        thumbnail_bytes=data.get("thumbnail_bytes", 0),
     )
 
 
