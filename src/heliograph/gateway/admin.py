@@ -35,7 +35,7 @@ def admin_router(context: Context) -> APIRouter:
     service = context.service
 
     def only_operator(request: Request) -> None:
-        _check_key(request.headers.get("authorization"), context.operator_key)
+        check_operator_key(request.headers.get("authorization"), context.operator_key)
 
     @router.get("/fleet", **openapi.FLEET)
     async def fleet(request: Request) -> Response:
@@ -84,7 +84,8 @@ def admin_router(context: Context) -> APIRouter:
     return router
 
 
-def _check_key(authorization: str | None, operator_key: str) -> None:
+def check_operator_key(authorization: str | None, operator_key: str) -> None:
+    """Raises `AuthenticationError` or `PermissionDenied` for whoever does not hold the operator's key."""
     scheme, _, secret = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise AuthenticationError(
