@@ -118,9 +118,7 @@ def measure(is_quick: bool) -> Iterable[Figure]:
         baseline_name="no faults",
         bar=Bar(limit=round(1.1 * p95_s, 3)),
     )
-    yield Figure(
-        name="  slowest", value=max(neighbours), unit="s", baseline=max(alone), baseline_name="no faults"
-    )
+    yield Figure(name="  slowest", value=max(neighbours), unit="s", baseline=max(alone), baseline_name="no faults")
     for kind in ("out_of_memory", "hog", "nan", "hang", "crash", "slow"):
         struck = [outcome for outcome in faulty if (outcome.fault or "").startswith(f"{kind}@")]
         if struck:
