@@ -217,14 +217,18 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps"})
-"""It turns seconds into the dates of other people's APIs and never asks what time it is."""
+WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+"""They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | WRITES_DATES | SEEDED_CHANCE
+    frozenset({"app", "cli", "cli_costs", "cli_simulate"})
+    | TECHNOLOGY_FILES
+    | READS_DATES_IN_FILES
+    | WRITES_DATES
+    | SEEDED_CHANCE
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
@@ -247,6 +251,7 @@ DOES_BY_TRADE = (
             "postprocess",
             "client",
             "cli",
+            "cli_costs",
             "cli_simulate",
             "app",
         }
