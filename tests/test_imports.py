@@ -28,6 +28,7 @@ STAGES = frozenset(
         "storage",
         "webhooks",
         "outbound",
+        "moderation",
     }
 )
 """They never import one another: what crosses from one to another is a value of `domain`."""
@@ -46,6 +47,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
@@ -55,6 +57,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "content_filter",
             "domain",
             "gateway",
             "housekeeping",
@@ -73,12 +76,14 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
+    "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
             "cli_fleet",
+            "cli_moderation",
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
@@ -124,6 +129,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_images",
         "inference.upscaler",
         "inference.worker",
+        "moderation.weights_file",
         "outbound.http",
         "storage.backup",
         "storage.data_dir",
@@ -147,6 +153,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "cli": frozenset({"storage.data_dir"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
+    # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
+    "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
     "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
@@ -159,7 +167,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
-    "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
+    "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
@@ -170,7 +178,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
+    "rich": frozenset({"cli", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -178,6 +186,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "structlog": frozenset(
         {
             "app",
+            "content_filter",
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
@@ -196,7 +205,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}),
     "typing_extensions": frozenset({"app", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
@@ -214,7 +223,11 @@ SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | WRITES_DATES | SEEDED_CHANCE
+    frozenset({"app", "cli", "cli_moderation", "cli_simulate"})
+    | TECHNOLOGY_FILES
+    | READS_DATES_IN_FILES
+    | WRITES_DATES
+    | SEEDED_CHANCE
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
@@ -225,6 +238,7 @@ LATE_IMPORTS = frozenset({"app", "inference.worker", "picture_store", "postproce
 DOES_BY_TRADE = (
     frozenset(
         {
+            "content_filter",
             "gateway",
             "housekeeping",
             "inventory",

@@ -25,10 +25,12 @@ WORD_MAX = 40
 
 _LOOKALIKES = {
     ord(pair[0]): pair[1]
-    for pair in (
-        "аa бb вb еe зe іi јj кk мm нh оo рp сc тt уy хx ѕs ԁd һh ӏl ԛq ԝw үy гr пn цu ьb αa βb γy εe ηn ιi κk νv οo ρp τt υu χx ωw ϲc ϳj ⅼl ɡg ɩi ʟl ʀr ɴn ɪi ᴀa ᴇe ᴏo ᴜu "
-        "ɑa ɐa հh օo ոn սu ցg đd łl øo ħh ŧt ıi ſs"
-    ).split()
+    for line in (
+        "аa бb вb еe зe іi јj кk мm нh оo рp сc тt уy хx ѕs ԁd һh ӏl ԛq ԝw үy гr пn цu ьb αa βb",
+        "γy εe ηn ιi κk νv οo ρp τt υu χx ωw ϲc ϳj ⅼl ɡg ɩi ʟl ʀr ɴn ɪi ᴀa ᴇe ᴏo ᴜu ɑa ɐa հh օo",
+        "ոn սu ցg đd łl øo ħh ŧt ıi ſs",
+    )
+    for pair in line.split()
 }
 """Letters of other scripts, and the Latin ones that a reader takes for them."""
 
@@ -107,7 +109,7 @@ class Vocabulary:
         yield from _readings(word)
 
     def _under_stars(self, word: str) -> list[str]:
-        """Known words that fit a word with stars, best first: those usually masked, then with vowels below the stars."""
+        """Known words that fit a word with stars, best first: those usually masked, then those that hide vowels."""
         if sum(letter.isalpha() for letter in word) < max(1, len(word) // 3):
             return []
         pattern = re.compile("".join("[a-z]" if letter in _STARS else _either(letter) for letter in word))

@@ -97,6 +97,17 @@ def _fits(word: str, term: str) -> bool:
     return word.startswith(term[:-1]) if term.endswith("*") else word == term
 
 
+AVOIDED = "negative."
+"""Classes of this section are looked for in negative prompts, and only there."""
+
+
+def known_terms(document: Mapping[str, object]) -> tuple[Terms, Terms]:
+    """The terms of a file: those that are weighed in prompts, and those that matter in negative prompts."""
+    classes = parse_terms(document)
+    weighed = {name: terms for name, terms in classes.items() if not name.startswith(AVOIDED)}
+    return Terms(weighed), Terms({name: terms for name, terms in classes.items() if name not in weighed})
+
+
 def parse_terms(document: Mapping[str, object]) -> dict[str, list[str]]:
     """The classes of a terms file as `section.name`, each term in lower case with single spaces."""
     classes: dict[str, list[str]] = {}
