@@ -155,10 +155,12 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, help="write the scores of the folds here, for a closer look")
     options = parser.parse_args()
     began = time.perf_counter()
-    terms, _ = known_terms(tomllib.loads(TERMS.read_text(encoding="utf-8")))
+    lexicon = known_terms(tomllib.loads(TERMS.read_text(encoding="utf-8")))
+    terms = lexicon.weighed
     rows = read_rows(options.rows) + our_rows(SEED)
     vocabulary = vocabulary_of(rows, terms)
-    design = design_of([features_of([w.text for w in words_of(row.prompt, vocabulary)], terms) for row in rows])
+    read = (lexicon.without_idioms(words_of(row.prompt, vocabulary)) for row in rows)
+    design = design_of([features_of([word.text for word in words], terms) for words in read])
     print(f"{len(rows)} rows, {len(design.places)} features, {time.perf_counter() - began:.0f} s", flush=True)
 
     may_train = np.array([row.is_licensed or row.source == OURS for row in rows])

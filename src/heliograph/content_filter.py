@@ -10,7 +10,7 @@ from heliograph.domain.errors import HeliographError, InvalidRequest
 from heliograph.moderation.classifier import Classifier
 from heliograph.moderation.judge import PromptFilter
 from heliograph.moderation.policy import ContentPolicy, parse_policy
-from heliograph.moderation.terms import Terms, known_terms
+from heliograph.moderation.terms import Lexicon, Terms, known_terms
 from heliograph.moderation.weights_file import read_weights
 from heliograph.settings import ModerationSettings
 
@@ -22,13 +22,13 @@ RELOAD_S = 2.0
 
 def open_filter(settings: ModerationSettings) -> PromptFilter:
     """The filter with its policy. Raises `InvalidRequest` for a bad policy, `Unavailable` for damaged weights."""
-    terms, avoidable = shipped_terms()
-    classifier = open_weights(settings.weights or SHIPPED_WEIGHTS, terms)
-    return PromptFilter(classifier, terms, avoidable, read_policy(settings.policy))
+    lexicon = shipped_terms()
+    classifier = open_weights(settings.weights or SHIPPED_WEIGHTS, lexicon.weighed)
+    return PromptFilter(classifier, lexicon, read_policy(settings.policy))
 
 
-def shipped_terms() -> tuple[Terms, Terms]:
-    """The terms that are weighed in prompts, and those that matter in negative prompts."""
+def shipped_terms() -> Lexicon:
+    """The terms that the filter knows."""
     return known_terms(tomllib.loads(TERMS.read_text(encoding="utf-8")))
 
 

@@ -261,7 +261,9 @@ def _bare(character: str) -> str:
     if unicodedata.category(character) in {"Cf", "Mn", "Me", "Cc"}:
         return ""
     decomposed = unicodedata.normalize("NFKD", character)
-    return "".join(part.lower() for part in decomposed if unicodedata.category(part) not in {"Mn", "Me", "Cf"})[:4]
+    plain = "".join(part.lower() for part in decomposed if unicodedata.category(part) not in {"Mn", "Me", "Cf"})[:4]
+    # An accent dresses up a Latin letter; in other scripts it makes another letter.
+    return plain if plain.isascii() else unicodedata.normalize("NFKC", character).lower()[:4]
 
 
 _MIXED = re.compile(r"[^\W\d_]+(?:['\d@$!*][^\W\d_]+)*")

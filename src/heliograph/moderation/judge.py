@@ -23,7 +23,7 @@ from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, Floats, 
 from heliograph.moderation.disguise import Vocabulary, Word, words_of
 from heliograph.moderation.features import MEANINGS_AT, features_of, named_features
 from heliograph.moderation.policy import PUBLIC_FIGURES_DEFAULT, ContentPolicy
-from heliograph.moderation.terms import Terms
+from heliograph.moderation.terms import Lexicon
 
 EVIDENCE_MAX = 3
 SPAN_WORDS_MAX = 12
@@ -47,10 +47,10 @@ _NAKED = ("without", "clothes")
 class PromptFilter:
     """Judges prompts by weights, terms and the policy in force. Pure but for `use`, which takes up a new policy."""
 
-    def __init__(self, classifier: Classifier, terms: Terms, avoidable: Terms, policy: ContentPolicy) -> None:
+    def __init__(self, classifier: Classifier, lexicon: Lexicon, policy: ContentPolicy) -> None:
         self._classifier = classifier
-        self._terms = terms
-        self._avoidable = avoidable
+        self._lexicon = lexicon
+        self._terms = lexicon.weighed
         self._usual: Mapping[Category, Threshold] = {
             **classifier.thresholds,
             Category.PUBLIC_FIGURES: PUBLIC_FIGURES_DEFAULT,
@@ -80,13 +80,13 @@ class PromptFilter:
         """The verdict on what a model is about to read. Never raises; below 10 ms for 2,000 characters."""
         read = words_of(prompt, self._classifier.vocabulary)
         excepted = {at for _, first, last in self._exceptions.found(read) for at in range(first, last + 1)}
-        kept = [word for at, word in enumerate(read) if at not in excepted]
+        kept = self._lexicon.without_idioms([word for at, word in enumerate(read) if at not in excepted])
         words = [word.text for word in kept]
         avoided = self._avoided(negative_prompt)
         judged = [*words, *_NAKED] if "negative.clothes" in avoided else words
         margins = self._margins(judged)
         scores = self._classifier.scores_of(margins)
-        added = self._added.found(kept)
+        added = self._added.found(read)
         for name, _, _ in added:
             scores[Category(name)] = 1.0
         classes = {mention.term_class for mention in self._terms.mentions(judged)}
@@ -104,7 +104,7 @@ class PromptFilter:
             return PolicyVerdict(decision=decision, score=max(scores.values()), scores=scores)
         for name, first, last in added:
             if name == category:
-                span = _span(prompt, kept, first, last)
+                span = _span(prompt, read, first, last)
                 evidence = (f"a term of this installation: {span.text}",)
                 break
         else:
@@ -125,7 +125,7 @@ class PromptFilter:
         if not negative_prompt:
             return frozenset()
         words = [word.text for word in words_of(negative_prompt, self._classifier.vocabulary)]
-        return frozenset(mention.term_class for mention in self._avoidable.mentions(words))
+        return frozenset(mention.term_class for mention in self._lexicon.avoidable.mentions(words))
 
     def _is_of_minors(self, words: Sequence[str], classes: set[str], avoided: frozenset[str], sexual: float) -> bool:
         names_minor = "minors.minor" in classes or _is_of_age_below(words) or "negative.adults" in avoided

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.moderation.disguise import Word
 
 PREFIX_MIN = 3
 """Shortest beginning that may stand for all its endings."""
@@ -100,12 +101,52 @@ def _fits(word: str, term: str) -> bool:
 AVOIDED = "negative."
 """Classes of this section are looked for in negative prompts, and only there."""
 
+IDIOMS = "harmless.idioms"
+IDIOM = "idiom"
+"""What an idiom is read as."""
 
-def known_terms(document: Mapping[str, object]) -> tuple[Terms, Terms]:
-    """The terms of a file: those that are weighed in prompts, and those that matter in negative prompts."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lexicon:
+    """The terms of a file: `weighed` in prompts, `avoidable` in negative prompts, and idioms, by their first word."""
+
+    weighed: Terms
+    avoidable: Terms
+    idioms: Mapping[str, Sequence[tuple[str, ...]]]
+
+    def without_idioms(self, words: Sequence[Word]) -> list[Word]:
+        """The words with each idiom as one word, the longest that fits."""
+        found: list[Word] = []
+        at = 0
+        while at < len(words):
+            length = self._idiom_length(words, at)
+            if length:
+                first, last = words[at], words[at + length - 1]
+                found.append(Word(text=IDIOM, start=first.start, end=last.end))
+            else:
+                found.append(words[at])
+            at += length or 1
+        return found
+
+    def _idiom_length(self, words: Sequence[Word], at: int) -> int:
+        lengths = [
+            len(idiom)
+            for idiom in self.idioms.get(words[at].text, ())
+            if tuple(word.text for word in words[at : at + len(idiom)]) == idiom
+        ]
+        return max(lengths, default=0)
+
+
+def known_terms(document: Mapping[str, object]) -> Lexicon:
+    """The terms of a file."""
     classes = parse_terms(document)
+    idioms: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in classes.pop(IDIOMS, ()):
+        words = tuple(phrase.split())
+        idioms.setdefault(words[0], []).append(words)
     weighed = {name: terms for name, terms in classes.items() if not name.startswith(AVOIDED)}
-    return Terms(weighed), Terms({name: terms for name, terms in classes.items() if name not in weighed})
+    avoidable = {name: terms for name, terms in classes.items() if name not in weighed}
+    return Lexicon(weighed=Terms(weighed), avoidable=Terms(avoidable), idioms=idioms)
 
 
 def parse_terms(document: Mapping[str, object]) -> dict[str, list[str]]:

@@ -71,7 +71,7 @@ def read_weights(path: Path, *, masked: frozenset[str]) -> Classifier:
     try:
         if path.stat().st_size > BYTES_MAX:
             raise Unavailable(f"{path} is too large to hold weights of the prompt filter.", code="weights_damaged")
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if int(archive["format"]) != FORMAT or tuple(archive["heads"].tolist()) != HEADS:
                 raise Unavailable(
                     f"{path} was written by another version; make it anew with `heliograph moderation train`.",
@@ -94,7 +94,7 @@ def read_weights(path: Path, *, masked: frozenset[str]) -> Classifier:
                 thresholds=thresholds,
                 vocabulary=vocabulary,
             )
-    except (OSError, KeyError, ValueError, AssertionError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, AssertionError, zipfile.BadZipFile) as error:
         raise Unavailable(
             f"{path} does not hold weights of the prompt filter: {error}", code="weights_damaged"
         ) from error
