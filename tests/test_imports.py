@@ -28,6 +28,7 @@ STAGES = frozenset(
         "storage",
         "webhooks",
         "outbound",
+        "monitoring",
         "moderation",
     }
 )
@@ -53,6 +54,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
+    "watching": frozenset({"domain", "monitoring", "pipeline"}),
+    "cli_doctor": frozenset({"client"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
@@ -66,6 +69,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "observability",
             "picture_store",
             "pipeline",
+            "watching",
             "postprocess",
             "quality_memory",
             "service",
@@ -74,6 +78,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
@@ -82,6 +87,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "app",
             "cli_backup",
+            "cli_costs",
+            "cli_doctor",
             "cli_fleet",
             "cli_moderation",
             "cli_prompt",
@@ -120,6 +127,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.device",
         "inference.dual_encoder",
         "inference.fake",
         "inference.input_pictures",
@@ -178,7 +186,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}),
+    "python_multipart": frozenset({"gateway.form_body"}),
+    "rich": frozenset(
+        {"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}
+    ),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -194,6 +205,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "picture_store",
             "pipeline",
             "quality_memory",
+            "watching",
         }
     ),
     "torch": frozenset(
@@ -205,8 +217,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}),
-    "typing_extensions": frozenset({"app", "gateway", "settings"}),
+    "typer": frozenset(
+        {"cli", "cli_backup", "cli_costs", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
+    ),
+    "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -216,14 +230,14 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps"})
-"""It turns seconds into the dates of other people's APIs and never asks what time it is."""
+WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+"""They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_moderation", "cli_simulate"})
+    frozenset({"app", "cli", "cli_costs", "cli_moderation", "cli_simulate"})
     | TECHNOLOGY_FILES
     | READS_DATES_IN_FILES
     | WRITES_DATES
@@ -240,6 +254,7 @@ DOES_BY_TRADE = (
         {
             "content_filter",
             "gateway",
+            "watching",
             "housekeeping",
             "inventory",
             "picture_store",
@@ -250,6 +265,7 @@ DOES_BY_TRADE = (
             "postprocess",
             "client",
             "cli",
+            "cli_costs",
             "cli_simulate",
             "app",
         }

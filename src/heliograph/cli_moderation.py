@@ -21,6 +21,11 @@ moderation_cli = typer.Typer(help="The content filter: how good it is, and teach
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
+@moderation_cli.callback()
+def moderation() -> None:
+    """The content filter: how good it is, and teaching it."""
+
+
 @moderation_cli.command("evaluate")
 def evaluate_command(
     file: Annotated[Path, typer.Argument(help="JSONL rows: prompt, label (1 = unsafe), category, source, tier.")],

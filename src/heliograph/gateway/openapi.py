@@ -30,6 +30,7 @@ from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
@@ -436,6 +437,7 @@ _FLEET_EXAMPLE: _Schema = {
             "market": "reserved",
             "memory_bytes": 2_000_000_000,
             "planned_bytes": 200_000_000,
+            "resting": False,
             "halt": None,
         }
     ],
@@ -492,6 +494,16 @@ FLEET: _Route = _operator_route(
     "/v1/admin/fleet",
     "Every GPU, every replica with the reason why it is there, and what was ordered. With the operator's key only.",
 )
+
+DIAGNOSIS: _Route = {
+    "summary": "What is wrong, and what to do about it",
+    "description": "Findings from the metrics of the last minutes, the likely cause first, each with what it was seen "
+    "by. With the operator's key only.",
+    "responses": {
+        200: _json("Diagnosis", DIAGNOSIS_EXAMPLE, "What is wrong now; no findings when all is well."),
+        **_errors("/v1/admin/diagnosis", "unauthenticated", "operator_only"),
+    },
+}
 
 PAUSE: _Route = {
     **_operator_route(
@@ -1281,6 +1293,7 @@ _SCHEMAS: _Schema = {
         }
     ),
     "Fleet": _FLEET,
+    "Diagnosis": DIAGNOSIS_SCHEMA,
     "HaltRequest": _object(
         {"model": _TEXT, "pool": _TEXT, "running": {"enum": ["pause", "finish"]}}, (), is_closed=True
     ),
