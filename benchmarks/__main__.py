@@ -34,6 +34,7 @@ BENCHMARKS = (
     Benchmark(name="throughput", about_s=(45, 18)),
     Benchmark(name="batching", about_s=(45, 12)),
     Benchmark(name="worker_loss", about_s=(70, 20)),
+    Benchmark(name="engine_faults", about_s=(360, 45)),
     Benchmark(name="flood", about_s=(70, 15)),
     Benchmark(name="storing", about_s=(6, 2)),
     Benchmark(name="store", about_s=(6, 3), has_figures=False, whole=("5000",), quick=("500",)),

@@ -31,9 +31,13 @@ from heliograph import __version__
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
+from heliograph.billing.storage_economics import StorageReport, storage_report
 from heliograph.billing.usage_meter import UsageMeter
+from heliograph.content_filter import open_filter, watch_policy
+from heliograph.domain.billing_records import Component
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
+from heliograph.domain.keeping import Holding, StorageTier
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.request import SEED_MAX, GenerationRequest
 from heliograph.domain.views import Gpu
@@ -55,6 +59,7 @@ from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.inventory import Inventory, take_inventory
+from heliograph.keeper import Keeper
 from heliograph.live import LiveFeed
 from heliograph.monitoring import Monitor
 from heliograph.observability import Metrics, log_lifecycle
@@ -63,12 +68,13 @@ from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
-from heliograph.prompts.policy import AllowAll, PolicyVerdict
+from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
 from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
+from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
@@ -134,6 +140,7 @@ async def installation(
     keep_jobs_s = _kept_s(settings)
     catalogue = read_catalogue(settings)
     presets = _presets(settings)
+    content_filter = open_filter(settings.moderation)
     engines = _engines(settings)
     cards = {card.model_id: card for card in catalogue.runnable(engines)}
     gpus = _slots(settings)
@@ -232,7 +239,7 @@ async def installation(
             catalogue=catalogue,
             engines=engines,
             presets=presets,
-            policy=AllowAll(),
+            policy=content_filter,
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
@@ -252,8 +259,19 @@ async def installation(
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
             await stack.enter_async_context(_background(watch))
+        if settings.moderation.policy is not None and not is_private:
+            await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        keeper = Keeper(
+            store=store,
+            blobs=blobs,
+            policy=retention_policy(settings.retention),
+            problems=pipeline.problems,
+            clock=clock,
+        )
+        if may_run_jobs and not is_private:
+            await stack.enter_async_context(_background(keeper.run()))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
@@ -281,6 +299,7 @@ async def installation(
             ),
             links=links,
             desk=desk,
+            keeper=keeper,
             page_dir=PAGE_DIR,
             clock=clock,
             new_id=_new_id,
@@ -527,7 +546,7 @@ def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: ob
     return ReadPrompt(
         card=card,
         request=request,
-        verdict=AllowAll().judge(request.prompt, request.negative_prompt),
+        verdict=open_filter(settings.moderation).judge(request.prompt, request.negative_prompt),
         syntax=syntax_of(raw),
         is_counted=reader is not None,
     )
@@ -765,6 +784,25 @@ def check_pictures(settings: Settings, *, reads: bool, sweeps: bool, on_folder: 
     if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
         raise NotFound(f"There is no database in {settings.data_dir}: nothing to check.", param="data_dir")
     return asyncio.run(look())
+
+
+def report_storage(settings: Settings) -> StorageReport:
+    """What lies where and what it costs, while a server may be running.
+
+    Raises `NotFound` when there is no database, `Unavailable` when it cannot be read.
+    """
+
+    async def look() -> Sequence[Holding]:
+        store = await open_store(settings, claims=False)
+        try:
+            return await store.holdings(now_s=time.time())
+        finally:
+            await store.close()
+
+    if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
+        raise NotFound(f"There is no database in {settings.data_dir}: nothing to report.", param="data_dir")
+    hot = price_book(settings).service_micros[Component.STORAGE]
+    return storage_report(asyncio.run(look()), {StorageTier.HOT: hot})
 
 
 def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:

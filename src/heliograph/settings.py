@@ -222,6 +222,17 @@ class QualitySettings(Section):
     )
 
 
+class ModerationSettings(Section):
+    """The content filter of prompts."""
+
+    policy: Path | None = Field(
+        default=None, description="TOML file with the content policy; it is read again whenever it changes."
+    )
+    weights: Path | None = Field(
+        default=None, description="Weights that `heliograph moderation train` made; by default those that ship."
+    )
+
+
 class StoreSettings(Section):
     """The database."""
 
@@ -259,6 +270,24 @@ class PictureSettings(Section):
     tenant_keys: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="Keys that tenants brought, 32 bytes in base64; their pictures are always encrypted with them.",
+    )
+
+
+class RetentionRuleSettings(Section):
+    """When a picture moves on, in days since it was delivered; what is left out never happens."""
+
+    delete_after_days: float | None = Field(default=None, ge=0)
+
+
+class RetentionSettings(Section):
+    """How long pictures stay; a star keeps one from being deleted, a hold from everybody."""
+
+    plans: dict[Tier, RetentionRuleSettings] = Field(
+        default_factory=dict,
+        description="By tier of the job: `delete_after_days`, counted from delivery. By default pictures stay.",
+    )
+    tenants: dict[str, RetentionRuleSettings] = Field(
+        default_factory=dict, description="The same for single tenants, instead of their plan's."
     )
 
 
@@ -320,8 +349,10 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
+    retention: RetentionSettings = RetentionSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

@@ -13,10 +13,13 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from heliograph.delivery.memory import MemoryBlobStore
+from heliograph.delivery.retention import RetentionPolicy
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.keeper import Keeper
 from heliograph.monitoring import Monitor
 from heliograph.outbound import OutboundPolicy
 from heliograph.settings import GatewaySettings, LimitSettings
@@ -33,6 +36,8 @@ class Gateway:
 
     service: FakeService = field(default_factory=FakeService)
     store: MemoryStore = field(default_factory=MemoryStore)
+    kept_blobs: MemoryBlobStore = field(default_factory=MemoryBlobStore)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     book: EndpointBook = field(default_factory=EndpointBook)
     keys: KeyRing = field(default_factory=KeyRing)
     settings: GatewaySettings = field(default_factory=GatewaySettings)
@@ -62,6 +67,13 @@ class Gateway:
                 wake=lambda: None,
                 clock=lambda: self.now_s,
                 new_id=lambda: f"id{next(numbers)}",
+            ),
+            keeper=Keeper(
+                store=self.store,
+                blobs=self.kept_blobs,
+                policy=self.retention,
+                problems={},
+                clock=lambda: self.now_s,
             ),
             page_dir=self.page_dir,
             clock=lambda: self.now_s,

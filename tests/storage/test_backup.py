@@ -37,6 +37,7 @@ from heliograph.storage.store import (
 from tests.builders import an_api_key
 from tests.postgres import PostgresServer
 from tests.storage.stored_samples import (
+    a_case,
     a_deletion,
     a_job,
     a_message,
@@ -48,6 +49,7 @@ from tests.storage.stored_samples import (
     an_attempt,
     an_endpoint,
     an_output,
+    opened,
 )
 
 ADA = TenantId("ada")
@@ -67,6 +69,7 @@ EVERYTHING: tuple[Write, ...] = (
     PutApiKey(key=an_api_key("k")),
     PutRefusal(refusal=a_refusal()),
     PutWebhookEndpoint(endpoint=an_endpoint()),
+    opened(a_case()),
     PutWebhookMessage(message=a_message()),
     MoveWebhookMessage(message=a_message(), tried=a_try()),
 )
@@ -112,6 +115,8 @@ async def contents(store: Store) -> list[object]:
         await store.keepings(before_s=9e9, limit=9),
         await store.deletions(ADA, limit=9),
         await store.regenerations(an_output(DONE).output_id, limit=9),
+        await store.cases_of_job(DONE.job_id),
+        await store.case_actions(a_case().case_id),
     ]
 
 
@@ -130,7 +135,7 @@ async def test_either_store_is_restored_from_either(
         **dict.fromkeys(manifest.rows, 1),
         **{"jobs": 2, "outputs": 2, "output_keeping": 2, "ledger_lines": 2},
     }
-    assert len(manifest.rows) == 13
+    assert len(manifest.rows) == 15
     assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
 
     restored = await app.open_store(after, claims=True)

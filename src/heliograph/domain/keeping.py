@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from heliograph.domain.ids import JobId, ModelId, OutputId, TenantId
+from heliograph.domain.pictures import Output
 from heliograph.domain.tiers import Tier
 
 
@@ -70,6 +72,21 @@ class Deletion:
     size_bytes: int
     files: tuple[str, ...]
     done_at_s: float | None = None
+
+    @classmethod
+    def of(cls, output: Output, reason: DeletionReason, *, at_s: float) -> Self:
+        """The deletion of a picture; a second one of the same picture has the same id."""
+        return cls(
+            deletion_id=f"del_{output.output_id}",
+            output_id=output.output_id,
+            job_id=output.job_id,
+            tenant_id=output.tenant_id,
+            reason=reason,
+            at_s=at_s,
+            sha256=output.sha256,
+            size_bytes=output.size_bytes,
+            files=output.blobs,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

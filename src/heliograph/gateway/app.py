@@ -17,11 +17,13 @@ from starlette.types import Lifespan
 
 import heliograph
 from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway import openapi_keeping
 from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.jobs import jobs_router
+from heliograph.gateway.keeping import keeping_router
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.middleware import BodyLimit, Envelope, OpenDoorGuard, problem_response
 from heliograph.gateway.openai_images import openai_images_router
@@ -34,6 +36,7 @@ from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
+from heliograph.keeper import Keeper
 from heliograph.monitoring import Monitor
 from heliograph.service import Service
 from heliograph.settings import GatewaySettings, LimitSettings
@@ -60,6 +63,7 @@ def create_app(
     metrics: Callable[[], tuple[bytes, str]],
     links: PictureLinks,
     desk: WebhookDesk,
+    keeper: Keeper,
     page_dir: Path | None,
     clock: Callable[[], float],
     new_id: Callable[[], str],
@@ -103,6 +107,7 @@ def create_app(
     for router in (
         jobs_router(context),
         outputs_router(context),
+        keeping_router(context, keeper),
         openai_images_router(context),
         webhooks_router(context),
         replicate_router(context),
@@ -113,7 +118,7 @@ def create_app(
         app.include_router(router)
     add_page(app, page_dir)
     app.add_route("/docs", _docs, include_in_schema=False)
-    app.openapi = partial(describe, app)
+    app.openapi = partial(describe, app, openapi_keeping.SCHEMAS)
     app.add_exception_handler(HeliographError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
