@@ -47,11 +47,13 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
+    "keeper": frozenset({"domain", "delivery", "storage"}),
+    "retention_settings": frozenset({"domain", "delivery", "settings"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
-    "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
+    "gateway": frozenset({"domain", "keeper", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "monitoring", "pipeline"}),
@@ -65,6 +67,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "gateway",
             "housekeeping",
             "inventory",
+            "keeper",
             "live",
             "observability",
             "picture_store",
@@ -72,6 +75,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "watching",
             "postprocess",
             "quality_memory",
+            "retention_settings",
             "service",
             "settings",
         }
@@ -82,7 +86,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
-    "cli_storage": frozenset({"app", "housekeeping", "settings"}),
+    "cli_keeping": frozenset({"client"}),
+    "cli_storage": frozenset({"app", "domain", "housekeeping", "settings"}),
     "cli": frozenset(
         {
             "app",
@@ -90,6 +95,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
+            "cli_keeping",
             "cli_moderation",
             "cli_prompt",
             "cli_simulate",
@@ -188,7 +194,17 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic_settings": frozenset({"settings"}),
     "python_multipart": frozenset({"gateway.form_body"}),
     "rich": frozenset(
-        {"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}
+        {
+            "cli",
+            "cli_costs",
+            "cli_doctor",
+            "cli_fleet",
+            "cli_keeping",
+            "cli_moderation",
+            "cli_simulate",
+            "cli_storage",
+            "terminal",
+        }
     ),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
@@ -201,6 +217,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "keeper",
             "observability",
             "picture_store",
             "pipeline",
@@ -218,7 +235,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset(
-        {"cli", "cli_backup", "cli_costs", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
+        {"cli", "cli_backup", "cli_costs", "cli_keeping", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
     ),
     "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),

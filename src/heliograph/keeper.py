@@ -169,16 +169,16 @@ class Keeper:
 
     async def _finish(self, deletion: Deletion) -> bool:
         """Erase what is left of a deleted picture. False when something has to wait."""
-        if self._problems:
-            return False
         try:
+            if self._purge is not None:
+                await self._purge(deletion)  # at once, and again with each file that waited: a copy may just be made
+            if self._problems:
+                return False
             held = await self._store.held_blobs(deletion.files)
             own = [name for name in dict.fromkeys(deletion.files) if name not in held]
             gone = [await self._blobs.erase(name, unless_put_within_s=JUST_PUT_S) for name in own]
             if not all(gone):
                 return False
-            if self._purge is not None:
-                await self._purge(deletion)
         except Unavailable as error:
             _log.warning("a deleted picture has files left", output_id=deletion.output_id, reason=error.message)
             return False
