@@ -41,7 +41,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
-    "postprocess_tools": frozenset({"domain", "quality", "inference"}),
+    "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
+    "provenance_wiring": frozenset({"delivery", "settings"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
@@ -51,17 +52,20 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
-        {"domain", "gateway", "housekeeping", "live", "observability", "pipeline", "postprocess", "service", "settings"}
+        {"domain", "gateway", "housekeeping", "live", "observability", "pipeline", "postprocess", "provenance_wiring"}
+        | {"service", "settings"}
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
     "cli_backup": frozenset({"app", "settings"}),
+    "cli_verify": frozenset({"delivery", "domain", "provenance_wiring", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
             "cli_fleet",
             "cli_simulate",
+            "cli_verify",
             "client",
             "domain",
             "gateway",
@@ -81,9 +85,13 @@ ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 
 TECHNOLOGY_FILES = frozenset(
     {
+        "delivery.c2pa",
+        "delivery.certificates",
         "delivery.disk",
+        "delivery.inspection",
         "delivery.memory",
         "delivery.pillow",
+        "delivery.png",
         "fleet.checkpoint_folder",
         "fleet.local",
         "fleet.orders_file",
@@ -118,22 +126,28 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "cli": frozenset({"storage.data_dir"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
-    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
+    "postprocess_tools": frozenset(
+        {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
+    ),
+    "provenance_wiring": frozenset({"delivery.certificates", "delivery.inspection"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
+    "c2pa": frozenset({"delivery.c2pa"}),
+    "cryptography": frozenset({"delivery.c2pa", "delivery.certificates"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
+    "isal": frozenset({"delivery.png"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
-    "PIL": frozenset({"delivery.pillow", "inference.worker", "terminal"}),
+    "PIL": frozenset({"delivery.inspection", "delivery.pillow", "inference.worker", "terminal"}),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "terminal"}),
+    "rich": frozenset({"cli", "cli_verify", "cli_fleet", "cli_simulate", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -141,8 +155,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "structlog": frozenset(
         {"app", "gateway.middleware", "gateway.webhook_courier", "housekeeping", "observability", "pipeline"}
     ),
-    "typer": frozenset({"cli", "cli_backup", "cli_simulate"}),
-    "typing_extensions": frozenset({"app", "gateway", "settings"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_simulate", "cli_verify"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -163,8 +177,9 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "postprocess_tools", "storage.schema"})
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
+LATE_IMPORTS = frozenset({"app", "inference.worker", "postprocess_tools", "provenance_wiring", "storage.schema"})
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
+commands verify nothing, and
 `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (

@@ -57,6 +57,7 @@ from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import AllowAll
 from heliograph.prompts.presets import StylePreset, parse_presets
+from heliograph.provenance_wiring import signing_identity, stamp_policy
 from heliograph.quality.gates import GatePolicy
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
@@ -155,6 +156,7 @@ async def installation(
             policy=gates,
             weights_dir=WEIGHTS_DIR,
             expected_judges={card.alignment for card in warm_cards if card.alignment is not None},
+            identity=await signing_identity(settings.provenance, data_dir),
         )
         stack.push_async_callback(post.close)
         await post.warm_up()
@@ -200,6 +202,7 @@ async def installation(
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
+            stamps=stamp_policy(settings.provenance),
         )
         service = PipelineService(
             pipeline=pipeline,

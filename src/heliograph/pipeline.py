@@ -22,6 +22,7 @@ import structlog
 from heliograph.billing.ledger import charge, record_cost
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.provenance import Stamp, StampPolicy
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.commands import (
@@ -123,7 +124,13 @@ class PostProcessor(Protocol):
     """Judges and encodes pictures somewhere else than on the loop."""
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
         ...
@@ -178,7 +185,7 @@ class Pipeline:
 
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `orders`
-    are an operator's from earlier; `keep_orders` makes new ones durable.
+    are an operator's from earlier; `keep_orders` makes new ones durable. `stamps` says what is written into files.
     """
 
     def __init__(
@@ -202,6 +209,7 @@ class Pipeline:
         orders: Orders | None = None,
         keep_orders: Callable[[Orders], Awaitable[None]] | None = None,
         remembered_s: float = 86_400.0,
+        stamps: StampPolicy | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.feed = feed
@@ -219,6 +227,7 @@ class Pipeline:
         self._new_id = new_id
         self._outbox = outbox
         self._remembered_s = remembered_s
+        self._stamps = stamps or StampPolicy()
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
         self._states: dict[JobId, JobState] = {}
@@ -565,10 +574,14 @@ class Pipeline:
     async def _finished(self, job: Job, images: tuple[RawImage, ...]) -> Event | None:
         job_id, attempt = job.job_id, job.attempt
         card = self._cards.get(job.request.model_id)
+        stamp = self._stamps.stamp(job.tenant_id, made_at_s=self.now_s())
+        alignment_judge = card and card.alignment
         try:
             results = await asyncio.gather(
                 *(
-                    self._post.finish(image, job.request, reseeds=job.reseeds, alignment_judge=card and card.alignment)
+                    self._post.finish(
+                        image, job.request, reseeds=job.reseeds, alignment_judge=alignment_judge, stamp=stamp
+                    )
                     for image in images
                 )
             )
@@ -628,6 +641,10 @@ class Pipeline:
                 thumbhash=picture.thumbhash,
                 verdict=picture.verdict,
                 alignment=picture.alignment,
+                pixels_sha256=picture.pixels_sha256,
+                perceptual_hash=picture.perceptual_hash,
+                parameters=picture.parameters,
+                is_signed=picture.is_signed,
                 created_at_s=self.now_s(),
             )
         return None

@@ -4,7 +4,7 @@ A tool that cannot be loaded is not tried again while the process lives, and its
 enlarged by a filter, or its alignment stays unknown. What was wrong is told once, for the server's log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from heliograph.delivery.signing import FileSigner, SigningIdentity
+from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import EngineError
 from heliograph.domain.model_card import UPSCALER
 from heliograph.domain.pictures import Alignment
@@ -82,6 +84,14 @@ class Tools:
             return None
         return None if alignment is None else Assessment(alignment=alignment, low=facts.low)
 
+    def signer(self, identity: SigningIdentity) -> FileSigner:
+        """What signs files with that identity. Raises `SigningFailed` when it cannot be used."""
+        return _open_signer(identity)
+
+    def inspector(self, anchors: Sequence[Path]) -> Callable[[bytes], Inspection]:
+        """What looks at files, trusting the roots in these PEM files."""
+        return _open_inspector(anchors)
+
     def take_problems(self) -> tuple[str, ...]:
         """What went wrong since this was asked last, in words for operators."""
         problems, self._problems = tuple(self._problems), []
@@ -112,3 +122,15 @@ def _open_judge(folder: Path) -> "tuple[DualEncoder, AlignmentFacts]":
 
     encoder = DualEncoder(folder)
     return encoder, read_facts(encoder.calibration)
+
+
+def _open_signer(identity: SigningIdentity) -> FileSigner:
+    from heliograph.delivery.c2pa import C2paSigner
+
+    return C2paSigner(identity)
+
+
+def _open_inspector(anchors: Sequence[Path]) -> Callable[[bytes], Inspection]:
+    from heliograph.delivery.inspection import FileInspector
+
+    return FileInspector(*anchors).look

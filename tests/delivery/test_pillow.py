@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 
 from heliograph.delivery import pillow
-from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, SOFTWARE, XMP_PACKET
+from heliograph.delivery.parameters import PictureParameters
+from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, SOFTWARE, Imprint, imprint
 from heliograph.delivery.variants import Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
 
 PARAMETERS = 'a boat, "red"\nأهلا 🌅\nSteps: 8, Seed: 7'
-METADATA = pillow.Metadata(
-    xmp=XMP_PACKET, software=SOFTWARE, parameters=PARAMETERS, short_parameters="Steps: 8, Seed: 7"
+METADATA = Imprint(
+    xmp=XMP, software=SOFTWARE, parameters=PARAMETERS, short_parameters="Steps: 8, Seed: 7"
 )
 PNG = PngEncoding(compress_level=6)
 JPEG = JpegEncoding(quality=92, has_full_chroma=True)
@@ -30,7 +31,7 @@ def a_picture(width: int = 96, height: int = 64) -> np.ndarray:
     return (np.stack(waves, axis=-1) * 120 + 127).astype(np.uint8)
 
 
-def encoded(encoding: Encoding, metadata: pillow.Metadata = METADATA) -> bytes:
+def encoded(encoding: Encoding, metadata: Imprint = METADATA) -> bytes:
     return pillow.encode(pillow.image_of(a_picture()), encoding, metadata)
 
 
