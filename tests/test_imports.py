@@ -41,13 +41,15 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
-    "postprocess_tools": frozenset({"domain", "quality", "inference"}),
-    "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
+    "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
+    "provenance_wiring": frozenset({"delivery", "settings"}),
+    "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
-    "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
+    "provenance_desk": frozenset({"delivery", "domain", "storage"}),
+    "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
@@ -64,6 +66,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "picture_store",
             "pipeline",
             "postprocess",
+            "provenance_wiring",
             "quality_memory",
             "service",
             "settings",
@@ -74,6 +77,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
+    "cli_verify": frozenset({"delivery", "domain", "gateway", "provenance_wiring", "settings"}),
     "cli": frozenset(
         {
             "app",
@@ -82,6 +86,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
+            "cli_verify",
             "client",
             "domain",
             "gateway",
@@ -101,10 +106,14 @@ ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 
 TECHNOLOGY_FILES = frozenset(
     {
+        "delivery.c2pa",
+        "delivery.certificates",
         "delivery.disk",
+        "delivery.inspection",
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
         "fleet.local",
@@ -149,28 +158,40 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
-    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
+    "postprocess_tools": frozenset(
+        {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
+    ),
+    "provenance_wiring": frozenset({"delivery.certificates", "delivery.inspection"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
-    "cryptography": frozenset({"delivery.sealed"}),
+    "c2pa": frozenset({"delivery.c2pa"}),
+    "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
+    "isal": frozenset({"delivery.png"}),
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
-        {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
+        {
+            "delivery.inspection",
+            "delivery.pillow",
+            "inference.diffusers",
+            "inference.input_pictures",
+            "inference.worker",
+            "terminal",
+        }
     ),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
+    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "cli_storage", "cli_verify", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -196,8 +217,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
-    "typing_extensions": frozenset({"app", "gateway", "settings"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage", "cli_verify"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -218,8 +239,11 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "picture_store", "postprocess_tools", "storage.schema"})
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
+LATE_IMPORTS = frozenset(
+    {"app", "inference.worker", "picture_store", "postprocess_tools", "provenance_wiring", "storage.schema"}
+)
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
+commands verify nothing, and
 `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
@@ -234,6 +258,8 @@ DOES_BY_TRADE = (
             "service",
             "live",
             "postprocess",
+            "provenance_desk",
+            "provenance_wiring",
             "client",
             "cli",
             "cli_simulate",

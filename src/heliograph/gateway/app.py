@@ -17,6 +17,7 @@ from starlette.types import Lifespan
 
 import heliograph
 from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway import openapi_provenance
 from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.errors import ProtocolError
@@ -29,6 +30,7 @@ from heliograph.gateway.operations import operations_router
 from heliograph.gateway.outputs import outputs_router
 from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.provenance import VERIFY_PATH, provenance_router
 from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
@@ -99,6 +101,7 @@ def create_app(
     for router in (
         jobs_router(context),
         outputs_router(context),
+        provenance_router(context),
         openai_images_router(context),
         webhooks_router(context),
         replicate_router(context),
@@ -108,12 +111,17 @@ def create_app(
         app.include_router(router)
     add_page(app, page_dir)
     app.add_route("/docs", _docs, include_in_schema=False)
-    app.openapi = partial(describe, app)
+    app.openapi = partial(describe, app, openapi_provenance.SCHEMAS)
     app.add_exception_handler(HeliographError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
     # Added last is outermost.
-    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max, bytes_held_max=limits.body_bytes_held_max)
+    app.add_middleware(
+        BodyLimit,
+        bytes_max=settings.body_bytes_max,
+        bytes_held_max=limits.body_bytes_held_max,
+        bytes_max_of={VERIFY_PATH: settings.verify_bytes_max},
+    )
     app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)
     app.add_middleware(Envelope, new_id=new_id)

@@ -6,7 +6,7 @@ Plain ASGI and not `BaseHTTPMiddleware`, which copies every body through a queue
 import asyncio
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 import structlog
@@ -116,16 +116,20 @@ class OpenDoorGuard:
 
 
 class BodyLimit:
-    """Refuses bodies over `bytes_max` as they are read, counting bytes: a length may be missing or a lie. A body that
-    would bring those of all calls together over `bytes_held_max` is refused as well, with 429.
+    """Refuses bodies over `bytes_max` (`bytes_max_of` for paths that take files) as they are read, counting bytes: a
+    length may be missing or a lie. A body that would bring those of all calls together over `bytes_held_max` is refused
+    as well, with 429.
 
     The refusal is raised into whoever reads the body and becomes a 413 there. Before the answer ends, a bounded part of
     the rest is read and thrown away; closing at once would reset the connection of a client that sends first and reads
     later, and it would never see the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, bytes_max: int, bytes_held_max: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, bytes_max: int, bytes_held_max: int, bytes_max_of: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
+        self._bytes_max_of = bytes_max_of or {}
         self._bytes_max = bytes_max
         self._bytes_held_max = bytes_held_max
         self._bytes_held = 0
@@ -136,25 +140,26 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        bytes_max = self._bytes_max_of.get(scope["path"], self._bytes_max)
         declared = headers.get("content-length", "")
-        received = int(declared) if declared.isdecimal() and int(declared) > self._bytes_max else 0
+        received = int(declared) if declared.isdecimal() and int(declared) > bytes_max else 0
         held = 0
         is_refused = False
 
         async def receive_counted() -> Message:
             nonlocal received, held, is_refused
             message: Message = {}
-            if received <= self._bytes_max:
+            if received <= bytes_max:
                 message = await receive()
                 length = len(message.get("body", b""))
                 received += length
                 held += length
                 self._bytes_held += length
-            if received > self._bytes_max:
+            if received > bytes_max:
                 is_refused = True
                 raise ProtocolError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"The body is larger than {self._bytes_max} bytes.",
+                    f"The body is larger than {bytes_max} bytes.",
                     code="body_too_large",
                     headers={"Connection": "close"},
                 )

@@ -101,9 +101,19 @@ _SUBMIT_ERRORS = (
 
 
 def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
+    return error_answers(instance, *(_ERRORS[name] for name in names))
+
+
+def known_errors(*names: str) -> tuple[HeliographError, ...]:
+    """Examples of errors that many routes answer with."""
+    return tuple(_ERRORS[name] for name in names)
+
+
+def error_answers(instance: str, *errors: HeliographError) -> dict[int | str, _Schema]:
+    """The answers of a route that refuses so; one for each status."""
     answers: dict[int | str, _Schema] = {}
-    for name in names:
-        answer = problem(_ERRORS[name], instance=instance, request_id="req_01k9x3v7c0aa")
+    for error in errors:
+        answer = problem(error, instance=instance, request_id="req_01k9x3v7c0aa")
         content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": answer.body}
         headers = {each: {"schema": {"type": "string"}, "example": value} for each, value in answer.headers.items()}
         answers[answer.status.value] = {
@@ -114,7 +124,8 @@ def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
     return answers
 
 
-def _json(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
+def json_answer(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
+    """An answer in JSON."""
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}},
@@ -313,7 +324,7 @@ SUBMIT: _Route = {
     "summary": "Submit a job",
     "status_code": 201,
     "responses": {
-        201: _json(
+        201: json_answer(
             "Job",
             _PENDING_EXAMPLE,
             "The job; it is durable.",
@@ -330,7 +341,7 @@ SUBMIT: _Route = {
 LIST: _Route = {
     "summary": "List jobs, newest first",
     "responses": {
-        200: _json(
+        200: json_answer(
             "JobList",
             {"object": "list", "data": [_JOB_EXAMPLE], "has_more": True, "next_before": "41"},
             "A page of jobs.",
@@ -342,7 +353,7 @@ LIST: _Route = {
 GET: _Route = {
     "summary": "Look at a job",
     "responses": {
-        200: _json("Job", _JOB_EXAMPLE, "The job as it is now."),
+        200: json_answer("Job", _JOB_EXAMPLE, "The job as it is now."),
         **_errors(f"/v1/jobs/{_JOB_ID}", "unauthenticated", "missing", "unavailable"),
     },
 }
@@ -351,7 +362,7 @@ CANCEL: _Route = {
     "summary": "Cancel a job",
     "description": "Stops the worker at once. Repeating it, or cancelling a job that has ended, changes nothing.",
     "responses": {
-        200: _json(
+        200: json_answer(
             "Job",
             _CANCELLED_EXAMPLE,
             "The job afterwards.",
@@ -391,7 +402,7 @@ MODELS: _Route = {
     "summary": "List models",
     "tags": ["Models"],
     "responses": {
-        200: _json("ModelList", {"object": "list", "data": [_MODEL_EXAMPLE]}, "The catalogue."),
+        200: json_answer("ModelList", {"object": "list", "data": [_MODEL_EXAMPLE]}, "The catalogue."),
         **_errors("/v1/models", "unauthenticated"),
     },
 }
@@ -399,15 +410,17 @@ MODELS: _Route = {
 HEALTHZ: _Route = {
     "summary": "Alive",
     "tags": ["Operations"],
-    "responses": {200: _json("Health", {"status": "ok"}, "The process answers.")},
+    "responses": {200: json_answer("Health", {"status": "ok"}, "The process answers.")},
 }
 
 READYZ: _Route = {
     "summary": "Ready to take jobs",
     "tags": ["Operations"],
     "responses": {
-        200: _json("Health", {"status": "ready", "problems": {}}, "Jobs are taken."),
-        503: _json("Health", {"status": "not_ready", "problems": {"store": "the disk is full"}}, "What is wrong."),
+        200: json_answer("Health", {"status": "ready", "problems": {}}, "Jobs are taken."),
+        503: json_answer(
+            "Health", {"status": "not_ready", "problems": {"store": "the disk is full"}}, "What is wrong."
+        ),
     },
 }
 
@@ -478,7 +491,7 @@ def _operator_route(summary: str, path: str, description: str, *errors: str) -> 
         "summary": summary,
         "description": description,
         "responses": {
-            200: _json("Fleet", _FLEET_EXAMPLE, "The fleet as it is now."),
+            200: json_answer("Fleet", _FLEET_EXAMPLE, "The fleet as it is now."),
             **_errors(path, "unauthenticated", "operator_only", *errors),
         },
     }
@@ -553,7 +566,7 @@ IMAGES: _Route = {
     ),
     "responses": {
         200: {
-            **_json("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
+            **json_answer("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
             "content": {
                 "application/json": {"schema": {"$ref": "#/components/schemas/Images"}, "example": _IMAGES_EXAMPLE},
                 # Without a schema: some tools read one as that of the whole body, others as that of each event.
@@ -615,7 +628,7 @@ ADD_ENDPOINT: _Route = {
     "description": "The answer is the only one, but for that of a rotation, that holds the endpoint's secret.",
     "status_code": 201,
     "responses": {
-        201: _json("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its secret."),
+        201: json_answer("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its secret."),
         **_errors(_ADD_PATH, "bad_url", *_BODY_ERRORS),
     },
     "openapi_extra": _body("WebhookEndpointRequest", {"url": "https://example.com/heliograph"}),
@@ -624,7 +637,7 @@ ADD_ENDPOINT: _Route = {
 LIST_ENDPOINTS: _Route = {
     "summary": "List webhook endpoints, oldest first",
     "responses": {
-        200: _json("WebhookEndpointList", {"object": "list", "data": [_ENDPOINT_EXAMPLE]}, "All of them."),
+        200: json_answer("WebhookEndpointList", {"object": "list", "data": [_ENDPOINT_EXAMPLE]}, "All of them."),
         **_errors(_ADD_PATH, "unauthenticated"),
     },
 }
@@ -632,7 +645,7 @@ LIST_ENDPOINTS: _Route = {
 GET_ENDPOINT: _Route = {
     "summary": "Look at a webhook endpoint",
     "responses": {
-        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint."),
+        200: json_answer("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint."),
         **_errors(_ENDPOINT_PATH, "unauthenticated", "no_endpoint"),
     },
 }
@@ -640,7 +653,7 @@ GET_ENDPOINT: _Route = {
 CHANGE_ENDPOINT: _Route = {
     "summary": "Change, disable or enable a webhook endpoint",
     "responses": {
-        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint as it is now."),
+        200: json_answer("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint as it is now."),
         **_errors(_ENDPOINT_PATH, "bad_url", "no_endpoint", *_BODY_ERRORS),
     },
     "openapi_extra": _body("WebhookEndpointChange", {"disabled": False}),
@@ -650,7 +663,7 @@ REMOVE_ENDPOINT: _Route = {
     "summary": "Delete a webhook endpoint",
     "description": "With it goes the log of what was sent there, and what waits to be sent.",
     "responses": {
-        200: _json(
+        200: json_answer(
             "WebhookEndpointDeleted",
             {"id": _ENDPOINT_ID, "object": "webhook_endpoint.deleted", "deleted": True},
             "It is gone.",
@@ -663,7 +676,7 @@ ROTATE_SECRET: _Route = {
     "summary": "Give a webhook endpoint a new secret",
     "description": "For a day deliveries are signed with the old secret, too.",
     "responses": {
-        200: _json("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its new secret."),
+        200: json_answer("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its new secret."),
         **_errors(f"{_ENDPOINT_PATH}/rotate", "unauthenticated", "no_endpoint", "unavailable"),
     },
 }
@@ -671,7 +684,7 @@ ROTATE_SECRET: _Route = {
 REPLAY_ENDPOINT: _Route = {
     "summary": "Send an endpoint everything it was not delivered",
     "responses": {
-        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "Sending begins."),
+        200: json_answer("WebhookEndpoint", _ENDPOINT_EXAMPLE, "Sending begins."),
         **_errors(f"{_ENDPOINT_PATH}/replay", "invalid", "no_endpoint", *_BODY_ERRORS),
     },
     "openapi_extra": _body("WebhookReplayRequest", {"since": 1790000000}),
@@ -680,7 +693,7 @@ REPLAY_ENDPOINT: _Route = {
 LIST_DELIVERIES: _Route = {
     "summary": "List webhook deliveries, newest first",
     "responses": {
-        200: _json(
+        200: json_answer(
             "WebhookDeliveryList",
             {"object": "list", "data": [_DELIVERY_EXAMPLE], "has_more": True, "next_before": _DELIVERY_ID},
             "A page of deliveries, without the tries.",
@@ -692,7 +705,7 @@ LIST_DELIVERIES: _Route = {
 GET_DELIVERY: _Route = {
     "summary": "Look at a webhook delivery and its tries",
     "responses": {
-        200: _json("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery."),
+        200: json_answer("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery."),
         **_errors(_DELIVERY_PATH, "unauthenticated", "no_delivery", "unavailable"),
     },
 }
@@ -701,7 +714,7 @@ REPLAY_DELIVERY: _Route = {
     "summary": "Deliver a webhook again",
     "description": "Whatever became of it before. The event keeps its id.",
     "responses": {
-        200: _json("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery, due now."),
+        200: json_answer("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery, due now."),
         **_errors(f"{_DELIVERY_PATH}/replay", "unauthenticated", "no_delivery", "unavailable"),
     },
 }
@@ -709,7 +722,7 @@ REPLAY_DELIVERY: _Route = {
 DEFAULT_SECRET: _Route = {
     "summary": "The secret that signs webhooks given with jobs",
     "responses": {
-        200: _json("WebhookSecret", {"key": _SECRET_EXAMPLE["secret"]}, "The caller's secret."),
+        200: json_answer("WebhookSecret", {"key": _SECRET_EXAMPLE["secret"]}, "The caller's secret."),
         **_errors("/v1/webhooks/default/secret", "unauthenticated"),
     },
 }
@@ -765,7 +778,7 @@ def _predict(path: str, schema: str, example: _Schema) -> _Route:
         "summary": "Make a prediction, as Replicate's clients ask for it",
         "status_code": 201,
         "responses": {
-            201: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction.", **{JOB_ID_HEADER: _JOB_ID}),
+            201: json_answer("Prediction", _PREDICTION_EXAMPLE, "The prediction.", **{JOB_ID_HEADER: _JOB_ID}),
             **_errors(path, *_SUBMIT_ERRORS),
         },
         "openapi_extra": {**_body(schema, example), "parameters": [_IDEMPOTENCY_KEY, _PREFER, _CANCEL_AFTER]},
@@ -784,7 +797,7 @@ PREDICT_WITH_MODEL = _predict(
 LIST_PREDICTIONS: _Route = {
     "summary": "List predictions, newest first",
     "responses": {
-        200: _json(
+        200: json_answer(
             "PredictionList",
             {
                 "previous": None,
@@ -800,7 +813,7 @@ LIST_PREDICTIONS: _Route = {
 GET_PREDICTION: _Route = {
     "summary": "Look at a prediction",
     "responses": {
-        200: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction as it is now."),
+        200: json_answer("Prediction", _PREDICTION_EXAMPLE, "The prediction as it is now."),
         **_errors(f"/v1/predictions/{_JOB_ID}", "unauthenticated", "missing", "unavailable"),
     },
 }
@@ -815,7 +828,7 @@ _VERSION_EXAMPLE: _Schema = {
 GET_PREDICTION_MODEL: _Route = {
     "summary": "Look at a model, as Replicate's clients ask for it",
     "responses": {
-        200: _json(
+        200: json_answer(
             "PredictionModel",
             {
                 "url": "https://example.com/v1/models/heliograph/helio-base",
@@ -836,7 +849,7 @@ GET_PREDICTION_VERSION: _Route = {
     "summary": "Look at a version of a model, as Replicate's clients ask for it",
     "description": "A model of ours has one version; any name of one is taken and given back.",
     "responses": {
-        200: _json("PredictionVersion", _VERSION_EXAMPLE, "What the model takes and gives."),
+        200: json_answer("PredictionVersion", _VERSION_EXAMPLE, "What the model takes and gives."),
         **_errors("/v1/models/heliograph/helio-base/versions/1", "unauthenticated", "no_model"),
     },
 }
@@ -844,7 +857,7 @@ GET_PREDICTION_VERSION: _Route = {
 CANCEL_PREDICTION: _Route = {
     "summary": "Cancel a prediction",
     "responses": {
-        200: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction afterwards."),
+        200: json_answer("Prediction", _PREDICTION_EXAMPLE, "The prediction afterwards."),
         **_errors(f"/v1/predictions/{_JOB_ID}/cancel", "unauthenticated", "missing", "unavailable"),
     },
 }
@@ -1323,14 +1336,14 @@ _IMAGE_DATA["required"] = ["seed"]
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, made once."""
+def describe(app: FastAPI, more_schemas: Mapping[str, _Schema]) -> dict[str, Any]:
+    """The OpenAPI document, made once. `more_schemas` are those of routes that are described elsewhere."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
         document["components"] = {
-            "schemas": _SCHEMAS,
+            "schemas": {**_SCHEMAS, **more_schemas},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `hg_…`."}},
         }
         document["security"] = [{"key": []}]

@@ -25,7 +25,7 @@ FORMAT = 1
 DATABASE = "heliograph.sqlite"
 MANIFEST = "manifest.json"
 BLOBS = "blobs"
-KEYS = "*.key"
+KEYS = ("*.key", "signing-*.pem")
 """The secrets in the data directory: what is in the database, or handed out, depends on them."""
 
 NOT_COPIED = frozenset({"alembic_version", "writer_epoch"})
@@ -70,7 +70,7 @@ def write_backup(
         draft.mkdir(parents=True, mode=0o700)
         on_failure.callback(shutil.rmtree, draft, ignore_errors=True)
         copy_database(draft / DATABASE)
-        for path in data_dir.glob(KEYS):
+        for path in _keys_in(data_dir):
             _copy(path, draft / path.name)
         with closing(sqlite3.connect(draft / DATABASE)) as connection:
             found = missing = 0
@@ -122,7 +122,7 @@ def restore_files(source: Path, data_dir: Path, restore_database: Callable[[Path
     Returns how many pictures were damaged and left out. Raises `InvalidRequest` for a secret that is there already and
     different.
     """
-    keys = sorted(path.name for path in source.glob(KEYS))
+    keys = [path.name for path in _keys_in(source)]
     for name in keys:
         there = data_dir / name
         if there.exists() and there.read_bytes() != (source / name).read_bytes():
@@ -137,6 +137,10 @@ def restore_files(source: Path, data_dir: Path, restore_database: Callable[[Path
     return damaged
 
 
+def _keys_in(folder: Path) -> list[Path]:
+    return sorted(path for pattern in KEYS for path in folder.glob(pattern))
+
+
 def tables_of(connection: sqlite3.Connection) -> list[str]:
     """The tables to copy, `jobs` first because others refer to it."""
     named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
@@ -147,8 +151,13 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
     return connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 -- a table's own name
 
 
+_BLOBS = """
+SELECT blob FROM outputs UNION SELECT thumbnail_blob FROM outputs UNION SELECT blob FROM output_variants
+"""
+
+
 def _blob_names(connection: sqlite3.Connection) -> Iterator[str]:
-    for (name,) in connection.execute("SELECT blob FROM outputs UNION SELECT thumbnail_blob FROM outputs"):
+    for (name,) in connection.execute(_BLOBS):
         if name is not None:
             yield name
 
