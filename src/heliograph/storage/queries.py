@@ -119,15 +119,14 @@ ORDER BY jobs.sequence, outputs.position
 """
 """The pictures of one page of `JOBS_OF_TENANT`, which is a range of sequences."""
 
-VARIANTS_OF_JOB = "SELECT * FROM output_variants WHERE job_id = :job_id ORDER BY output_id, name"
+VARIANTS_OF_JOB = "SELECT * FROM output_variants WHERE job_id = :job_id"
 
 VARIANTS_OF_JOBS = """
 SELECT output_variants.* FROM jobs JOIN output_variants ON output_variants.job_id = jobs.job_id
 WHERE jobs.tenant_id = :tenant_id AND jobs.sequence BETWEEN :oldest AND :newest
-ORDER BY output_variants.output_id, output_variants.name
 """
 
-VARIANTS_OF_OUTPUT = "SELECT * FROM output_variants WHERE output_id = :output_id ORDER BY name"
+VARIANTS_OF_OUTPUT = "SELECT * FROM output_variants WHERE output_id = :output_id"
 
 OPEN_JOBS = """
 SELECT * FROM jobs
@@ -143,7 +142,7 @@ OUTPUT = "SELECT * FROM outputs WHERE output_id = :output_id"
 OUTPUT_OF_BLOB = """
 SELECT * FROM outputs WHERE blob = :name OR thumbnail_blob = :name
     OR output_id IN (SELECT output_id FROM output_variants WHERE output_variants.blob = :name)
-ORDER BY created_at_s DESC LIMIT 1
+LIMIT 1
 """
 
 

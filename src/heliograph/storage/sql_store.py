@@ -289,7 +289,10 @@ def _with_variants(outputs: tuple[Output, ...], found: Iterable[rows.Row]) -> tu
         variants.setdefault(row["output_id"], []).append(rows.variant_of_row(row))
     if not variants:
         return outputs
-    return tuple(replace(output, variants=tuple(variants.get(output.output_id, ()))) for output in outputs)
+    return tuple(
+        replace(output, variants=tuple(sorted(variants.get(output.output_id, ()), key=lambda each: each.name)))
+        for output in outputs
+    )
 
 
 def _stored_job(row: rows.Row, outputs: tuple[Output, ...]) -> StoredJob:

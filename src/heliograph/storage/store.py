@@ -245,7 +245,7 @@ class Store(Protocol):
         ...
 
     async def output_of_blob(self, names: Sequence[str]) -> Output | None:
-        """The newest picture that has a file of one of these names, or None."""
+        """A picture that has a file of one of these names, or None."""
         ...
 
     async def outputs_alike(self, tenant_id: TenantId, perceptual_hash: str) -> tuple[Output, ...]:
