@@ -22,6 +22,7 @@ from heliograph.domain.job import LEGAL_MOVES, JobState
 from heliograph.gateway.errors import STATUS_OF
 from heliograph.observability import Metrics
 from heliograph.settings import Settings
+from heliograph.simulation import incidents
 from heliograph.simulation import scenario as scenarios
 from heliograph.simulation.hardware import GpuClass
 
@@ -216,6 +217,7 @@ _SCENARIO_TABLES: Mapping[str, type] = {
     "[gpu_classes.NAME]": GpuClass,
     "[machine]": scenarios.Machine,
     "[faults]": scenarios.Faults,
+    "[[incident]]": incidents.Incident,
 }
 
 

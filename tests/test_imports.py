@@ -28,6 +28,7 @@ STAGES = frozenset(
         "storage",
         "webhooks",
         "outbound",
+        "monitoring",
     }
 )
 """They never import one another: what crosses from one to another is a value of `domain`."""
@@ -53,6 +54,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
+    "watching": frozenset({"domain", "monitoring", "pipeline"}),
+    "cli_doctor": frozenset({"client"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
@@ -65,6 +68,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "observability",
             "picture_store",
             "pipeline",
+            "watching",
             "postprocess",
             "provenance_wiring",
             "quality_memory",
@@ -74,6 +78,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
@@ -82,6 +87,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "app",
             "cli_backup",
+            "cli_costs",
+            "cli_doctor",
             "cli_fleet",
             "cli_prompt",
             "cli_simulate",
@@ -124,6 +131,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.device",
         "inference.dual_encoder",
         "inference.fake",
         "inference.input_pictures",
@@ -191,7 +199,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_fleet", "cli_simulate", "cli_storage", "cli_verify", "terminal"}),
+    "python_multipart": frozenset({"gateway.form_body"}),
+    "rich": frozenset({"cli", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "cli_verify", "terminal"}),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -206,6 +215,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "picture_store",
             "pipeline",
             "quality_memory",
+            "watching",
         }
     ),
     "torch": frozenset(
@@ -218,7 +228,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage", "cli_verify"}),
-    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -250,6 +260,7 @@ DOES_BY_TRADE = (
     frozenset(
         {
             "gateway",
+            "watching",
             "housekeeping",
             "inventory",
             "picture_store",

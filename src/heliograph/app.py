@@ -56,6 +56,7 @@ from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
+from heliograph.monitoring import Monitor
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
@@ -79,6 +80,7 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
+from heliograph.watching import Watching
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
@@ -178,7 +180,7 @@ async def installation(
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
-        feed, metrics, profiles = LiveFeed(), Metrics(), Profiles()
+        feed, metrics, profiles, monitor = LiveFeed(), Metrics(), Profiles(), Monitor(clock)
         book = EndpointBook(await store.webhook_endpoints())
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
@@ -200,7 +202,11 @@ async def installation(
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
         meters = Meters(
-            fleet=FleetMeter(gpus, prices, now_s=clock()), usage=UsageMeter(prices), cpu_s=time.process_time
+            fleet=FleetMeter(gpus, prices, now_s=clock()),
+            usage=UsageMeter(prices),
+            cpu_s=time.process_time,
+            thread_cpu_s=time.thread_time,
+            store_cpu_s=lambda: store.cpu_s,
         )
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
@@ -214,7 +220,7 @@ async def installation(
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, log_lifecycle(log)),
+            sinks=(metrics, monitor, log_lifecycle(log)),
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -247,6 +253,8 @@ async def installation(
         working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
         starting.close()
+        watching = Watching(monitor, pipeline)
+        await stack.enter_async_context(_background(watching.run()))
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
@@ -275,7 +283,9 @@ async def installation(
             keys=keys,
             settings=settings.gateway,
             limits=settings.limits,
-            metrics=lambda: metrics.scrape(pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view()),
+            metrics=lambda: metrics.scrape(
+                pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view(), watching.counts
+            ),
             links=links,
             desk=desk,
             page_dir=PAGE_DIR,
@@ -283,6 +293,7 @@ async def installation(
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
+            monitor=monitor,
             public_url=settings.server.public_url,
         )
         yield Installation(
@@ -605,6 +616,7 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
     command = [sys.executable, "-m", "heliograph.inference.worker"]
     command += ["--engine", card.engine.value, "--model-id", card.model_id]
     command += ["--checkpoint-every-s", str(settings.fleet.checkpoint_every_s)]
+    command += ["--memory-bytes-max", str(settings.fleet.slot_memory_bytes)]
     match card.engine:
         case EngineKind.ONNX:
             assert card.weights is not None, f"{card.model_id} runs on ONNX and names its weights"

@@ -1,6 +1,7 @@
 """The `heliograph` command. It uses the public API only: a running server's, or that of one it starts for itself.
 
-Exit codes: 0 done, 1 the job failed, 2 the request is wrong, 3 something needed is missing or broken, 130 interrupted.
+Exit codes: 0 done, 1 the job failed or the doctor found something, 2 the request is wrong, 3 something needed is
+missing or broken, 130 interrupted.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from rich.text import Text
 
 from heliograph import __version__, app
 from heliograph.cli_backup import backup_command, restore_command
+from heliograph.cli_costs import costs_command
+from heliograph.cli_doctor import diagnosis_text
 from heliograph.cli_fleet import fleet_tables
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
@@ -45,6 +48,7 @@ from heliograph.storage.store import PutApiKey, Store
 from heliograph.terminal import ProgressView
 
 EXIT_JOB_FAILED = 1
+EXIT_FINDINGS = 1
 EXIT_BAD_REQUEST = 2
 EXIT_BROKEN = 3
 EXIT_INTERRUPTED = 130
@@ -239,6 +243,29 @@ def models_cap(
 ) -> None:
     """Bound the number of a model's replicas."""
     _show_fleet(data_dir, as_json, lambda client: client.change_model(model, {"replicas_max": replicas}))
+
+
+@cli.command()
+def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Say what is wrong with a running server, why it is thought so, and what to do. Ends with 1 if anything is."""
+    settings = _settings(data_dir)
+    found = _run(_ask_the_doctor(settings), as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _console().print(diagnosis_text(found), soft_wrap=True)
+    if found["findings"]:
+        raise typer.Exit(EXIT_FINDINGS)
+
+
+async def _ask_the_doctor(settings: Settings) -> JsonObject:
+    if await asyncio.to_thread(holder, settings.data_dir) is None:
+        raise Unavailable(
+            f"No server runs on {settings.data_dir}, so there is nothing to examine; `heliograph serve` starts one.",
+            code="no_server",
+            param="data_dir",
+        )
+    return await _ask_as_operator(settings, lambda client: client.diagnosis())
 
 
 @fleet_cli.callback()
@@ -496,6 +523,7 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
+cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 storage_cli.command("check")(_stopping(check_command))
 cli.command("simulate")(_stopping(simulate_command))

@@ -29,7 +29,7 @@ def _gpus(gpus: list[JsonObject]) -> Table:
             *(str(gpu[name]) for name in ("id", "pool", "market", "zone")),
             _size(gpu["memory_bytes"]),
             _size(gpu["planned_bytes"]),
-            "" if halt is None else str(halt["action"]),
+            "its driver was lost" if gpu["resting"] else "" if halt is None else str(halt["action"]),
         )
     return table
 

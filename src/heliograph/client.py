@@ -107,6 +107,10 @@ class Client:
         """The fleet, with the operator's key."""
         return await self._json("GET", "/v1/admin/fleet")
 
+    async def diagnosis(self) -> JsonObject:
+        """What is wrong, with the operator's key."""
+        return await self._json("GET", "/v1/admin/diagnosis")
+
     async def order(self, verb: str, body: Mapping[str, object]) -> JsonObject:
         """`pause`, `drain` or `resume`; gives the fleet."""
         return await self._json("POST", f"/v1/admin/{verb}", body)

@@ -6,7 +6,7 @@ enumerations, never by what a user sends. `docs/reference/metrics.md` lists them
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -24,6 +24,7 @@ from heliograph.domain.lifecycle import (
     ReplicaLost,
     ReplicaStarted,
     RequestRefused,
+    StoreCommitted,
     WebhookTried,
 )
 from heliograph.domain.views import FleetView, QueueView
@@ -83,9 +84,13 @@ class Metrics:
         self._lost = self._counter("workers_lost", "Workers gone, by reason.", "model", "reason")
         self._webhooks = self._counter("webhook_tries", "Tries to deliver a webhook.", "event", "result")
         self._webhook_s = self._histogram("webhook_seconds", "Time a receiver took to answer.", "result")
+        self._commit_s = self._histogram(
+            "store_commit_seconds", "Time the database took to make a turn's changes durable.", "result"
+        )
         self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
         self._pending_s = self._gauge("queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
         self._replicas = self._gauge("replicas", "Workers by state.", "model", "state")
+        self._findings = self._gauge("findings", "What the diagnosis finds wrong now.", "cause")
 
     def __call__(self, event: LifecycleEvent) -> None:
         """Count one event."""
@@ -105,18 +110,24 @@ class Metrics:
             case WebhookTried(event=news, state=state, duration_s=duration_s):
                 self._webhooks.labels(news.value, state.value).inc()
                 self._webhook_s.labels(state.value).observe(duration_s)
+            case StoreCommitted(duration_s=duration_s, has_failed=has_failed):
+                self._commit_s.labels("failed" if has_failed else "stored").observe(duration_s)
             case ReplicaStarted():
                 pass
 
-    def scrape(self, fleet: FleetView, queue: QueueView) -> tuple[bytes, str]:
-        """The exposition and its content type."""
-        for gauge in (self._pending, self._pending_s, self._replicas):
+    def scrape(
+        self, fleet: FleetView, queue: QueueView, findings: Mapping[str, int] | None = None
+    ) -> tuple[bytes, str]:
+        """The exposition and its content type; `findings` by cause."""
+        for gauge in (self._pending, self._pending_s, self._replicas, self._findings):
             gauge.clear()
         for model_id, line in queue.models.items():
             self._pending.labels(model_id).set(line.pending)
             self._pending_s.labels(model_id).set(line.pending_s)
         for replica in fleet.replicas:
             self._replicas.labels(replica.model_id, replica.state.value).inc()
+        for cause, count in (findings or {}).items():
+            self._findings.labels(cause).set(count)
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
     def _count_move(self, event: JobMoved) -> None:
@@ -171,6 +182,8 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                     attempt=job.attempt,
                     **({} if job.failure is None else {"code": job.failure.code}),
                 )
+            case StoreCommitted():
+                pass  # too many to read; the metrics have them
             case JobStepped() | WebhookTried():
                 pass  # of webhooks those that fail are logged where the reason is known
             case LateEventIgnored(event=name, job_id=job_id, attempt=attempt):

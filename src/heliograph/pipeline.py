@@ -13,7 +13,7 @@ Post-processing runs beside the loop, one task per job; a full disk parks it the
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
@@ -74,6 +74,7 @@ from heliograph.domain.lifecycle import (
     ReplicaLost,
     ReplicaStarted,
     RequestRefused,
+    StoreCommitted,
 )
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
@@ -420,7 +421,8 @@ class Pipeline:
         for command in turn.commands:
             await self._carry_out(command)
 
-    async def _take_turn(self, letters: Sequence[_Letter]) -> None:
+    def _decided(self, letters: Sequence[_Letter]) -> _Turn:
+        """What the scheduler and the fleet plan make of the letters."""
         now_s = self.now_s()
         turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
         for letter in letters:
@@ -430,6 +432,11 @@ class Pipeline:
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
         self._refuse_overload(turn)
+        return turn
+
+    async def _take_turn(self, letters: Sequence[_Letter]) -> None:
+        with nullcontext() if self._meters is None else self._meters.deciding():
+            turn = self._decided(letters)
         try:
             await self._make_durable(turn)
             for command in turn.commands:
@@ -498,17 +505,21 @@ class Pipeline:
                 self._deferred = writes
                 return
             self._is_flush_due = False
+            begun_s = self.now_s()
             try:
                 if writes:
                     await self._store.commit(writes)
             except Unavailable as error:
                 self.problems["store"] = error
+                self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes), has_failed=True))
                 # Whether the transaction was carried out is not always known: what is refused is taken back.
                 self._deferred = [*deferred, *self._deferred, *_taken_back(turn)]
                 self._refuse_submissions(turn, error)
                 await asyncio.sleep(STORE_RETRY_S)
             else:
                 self.problems.pop("store", None)
+                if writes:
+                    self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes)))
                 if self._outbox is not None and any(isinstance(write, PutWebhookMessage) for write in writes):
                     self._outbox.committed()
                 return

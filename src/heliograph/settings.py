@@ -55,8 +55,8 @@ class GatewaySettings(Section):
     """Limits and manners of the HTTP API."""
 
     body_bytes_max: int = Field(default=1_048_576, gt=0, description="Largest request body in bytes.")
-    verify_bytes_max: int = Field(
-        default=32 * 1024**2, gt=0, description="Largest file that `/v1/provenance/verify` takes, in bytes."
+    upload_bytes_max: int = Field(
+        default=32 * 1024**2, gt=0, description="Largest body of a call that sends pictures, in bytes."
     )
     hold_s_max: float = Field(
         default=95.0, gt=0, description="Longest a synchronous image call is held; proxies cut at 100 s."
@@ -313,8 +313,8 @@ class PriceSettings(Section):
     )
     service_usd: dict[Component, float] = Field(
         default_factory=dict,
-        description="Dollars per core-hour (`api_cpu`, `postprocess_cpu`), GB-month (`storage`), GB (`egress`) and "
-        "reviewer's hour (`moderation`).",
+        description="Dollars per core-hour (`api_cpu`, `queue_cpu`, `safety_cpu`, `postprocess_cpu`), GB-month "
+        "(`storage`), GB (`egress`) and reviewer's hour (`moderation`).",
     )
     tier_factor: dict[Tier, float] = Field(
         default_factory=dict, description="What each tier pays per dollar of GPU cost; 1.0 by default."

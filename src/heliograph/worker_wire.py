@@ -156,9 +156,9 @@ def _take_apart(message: ToWorker | FromWorker) -> tuple[dict[str, Any], Sequenc
         case StepDone(job_id=job_id, attempt=attempt, step=step, steps=steps, previews=previews):
             fields = {"job_id": job_id, "attempt": attempt, "step": step, "steps": steps}
             return fields | {"previews": [len(preview) for preview in previews]}, previews
-        case ImagesReady(job_id=job_id, attempt=attempt, run_s=run_s, images=images):
+        case ImagesReady(job_id=job_id, attempt=attempt, run_s=run_s, images=images, peak_bytes=peak_bytes):
             shapes = [[image.frames, image.width_px, image.height_px, image.seed] for image in images]
-            fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes}
+            fields = {"job_id": job_id, "attempt": attempt, "run_s": run_s, "images": shapes, "peak_bytes": peak_bytes}
             return fields, [image.rgb for image in images]
         case (
             Checkpointed(job_id=job_id, attempt=attempt, step=step, checkpoint=checkpoint)

@@ -73,7 +73,8 @@ def test_a_model_without_an_entry_has_no_work() -> None:
 def test_engine_errors_say_whether_trying_again_can_help(kind: EngineErrorKind) -> None:
     error = EngineError(kind, "It broke.")
     assert (error.code, error.retryable) == (f"engine_{kind}", kind in RETRYABLE_ENGINE_ERRORS)
-    assert error.retryable is (kind not in (EngineErrorKind.BAD_WEIGHTS, EngineErrorKind.BAD_INPUT))
+    callers = (EngineErrorKind.UNSUPPORTED_PARAMETER, EngineErrorKind.BAD_INPUT)
+    assert error.retryable is (kind not in callers)
 
 
 def test_errors_carry_a_stable_code_and_the_field() -> None:

@@ -286,3 +286,28 @@ def test_the_operator_looks_into_the_fleet_and_pauses_it(start_server: StartServ
     assert ordered("fleet", "resume", "--model", "fake")["halts"] == []
     wrong = run("fleet", "drain", "--pool", "H900", data_dir=server.data_dir)
     assert (wrong.returncode, "pool" in wrong.stderr) == (2, True)
+
+
+def test_the_doctor_examines_a_running_server(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server()
+    found = json.loads(run("doctor", "--json", data_dir=server.data_dir).stdout)
+    assert found["findings"] == []
+    assert "5 minutes of observation" in found["summary"]
+    healthy = run("doctor", data_dir=server.data_dir)
+    assert (healthy.returncode, "Too early to say" in healthy.stdout) == (0, True)
+    nobody = run("doctor", data_dir=tmp_path / "nothing")
+    assert nobody.returncode == 3
+    assert "No server runs on" in nobody.stderr
+
+
+def test_the_doctor_says_why_no_job_is_taken(start_server: StartServer) -> None:
+    server = start_server()
+    (server.data_dir / "blobs").rename(server.data_dir / "elsewhere")
+    eventually(
+        lambda: run("doctor", data_dir=server.data_dir).returncode == 1,
+        what="the doctor misses the pictures",
+        within_s=30,
+    )
+    shown = run("doctor", data_dir=server.data_dir).stdout
+    assert "No job is taken because of the picture store" in shown
+    assert "Next: Once that is mended" in shown

@@ -166,6 +166,8 @@ def test_it_works_on_uvloop_too() -> None:
         ("out_of_memory@1", EngineErrorKind.OUT_OF_MEMORY),
         ("bad_input@1", EngineErrorKind.BAD_INPUT),
         ("bug@end", EngineErrorKind.INTERNAL),
+        ("device_lost@1", EngineErrorKind.DEVICE_LOST),
+        ("unsupported@1", EngineErrorKind.UNSUPPORTED_PARAMETER),
     ],
 )
 async def test_a_worker_survives_its_engine(fault: str, kind: EngineErrorKind) -> None:
@@ -179,6 +181,28 @@ async def test_a_worker_survives_its_engine(fault: str, kind: EngineErrorKind) -
     assert (failed.job_id, failed.attempt, failed.kind) == (ORDER.job_id, 1, kind)
     assert 0 < len(failed.message) < 200
     assert SECRET not in failed.message
+
+
+async def test_what_goes_beyond_the_slots_memory_is_refused_by_the_kernel_and_the_worker_lives() -> None:
+    hungry = [*worker_command({"faults": ["hog@2#1"]})(CARD), "--memory-bytes-max", str(400 << 20)]
+    async with a_fleet(command=hungry) as (fleet, listener):
+        await listener.until(WorkerReady)
+        pid = the_child()
+        await fleet.run(WORKER, ORDER)
+        assert (await listener.until(RunFailed)).kind is EngineErrorKind.OUT_OF_MEMORY
+        await fleet.run(WORKER, replace(ORDER, attempt=2))
+        images = await listener.until(ImagesReady)
+        assert the_child() == pid, "the same process"
+        assert images.peak_bytes is not None
+        assert images.peak_bytes < 300 << 20, "what the failed run took was given back"
+
+
+async def test_a_run_that_hangs_is_found_as_soon_as_its_model_makes_it_likely() -> None:
+    async with a_fleet(faults=["hang@2"]) as (fleet, listener):
+        await listener.until(WorkerReady)
+        await fleet.run(WORKER, replace(ORDER, stall_limit_s=0.3))
+        lost = await listener.until(WorkerLost)
+    assert (lost.reason, lost.detail) == (LossReason.SILENT, "no step for 0.3 s")
 
 
 async def test_an_abort_ends_the_run_between_steps() -> None:
@@ -318,7 +342,8 @@ async def test_a_killed_worker_is_reported_once(phase: str) -> None:
     [
         ({"load_s": FOREVER_S}, {"load_timeout_s": 0.5}, LossReason.LOAD_FAILED, "not loaded within 0.5 s"),
         ({"faults": ["exit@load"]}, {}, LossReason.LOAD_FAILED, "exit code 3; stderr: the fake engine was told"),
-        ({"faults": ["bad_weights@load"]}, {}, LossReason.LOAD_FAILED, "bad_weights: the fake engine was told"),
+        ({"faults": ["device_lost@load"]}, {}, LossReason.DEVICE_LOST, "device_lost: RuntimeError at fake.py"),
+        ({"faults": ["bad_weights@load"]}, {}, LossReason.BAD_WEIGHTS, "bad_weights: the fake engine was told"),
         ({"faults": ["bug@load"]}, {}, LossReason.LOAD_FAILED, "internal: RuntimeError at fake.py"),
         ({"faults": ["hog@load"]}, {"memory_bytes_max": 150 << 20}, LossReason.OUT_OF_MEMORY, "150 MiB allowed"),
         ({"faults": ["hang@2"]}, {"step_timeout_s": 0.5}, LossReason.SILENT, "no step for 0.5 s"),
@@ -332,7 +357,7 @@ async def test_how_workers_end(
     options: dict[str, object], limits: dict[str, float], reason: LossReason, detail: str
 ) -> None:
     async with a_fleet(replace(LIMITS, **limits), **options) as (fleet, listener):
-        if reason is not LossReason.LOAD_FAILED and options["faults"] != ["hog@load"]:
+        if reason is not LossReason.LOAD_FAILED and not str(options["faults"]).endswith("@load']"):
             await listener.until(WorkerReady)
             await fleet.run(WORKER, ORDER)
         lost = await listener.until(WorkerLost)

@@ -17,6 +17,7 @@ from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.monitoring import Monitor
 from heliograph.outbound import OutboundPolicy
 from heliograph.settings import GatewaySettings, LimitSettings
 from heliograph.storage.memory import MemoryStore
@@ -39,6 +40,7 @@ class Gateway:
     page_dir: Path | None = None
     now_s: float = NOW_S
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    monitor: Monitor = field(default_factory=lambda: Monitor(lambda: NOW_S))
 
     def app(self) -> FastAPI:
         numbers = itertools.count(1)
@@ -66,6 +68,7 @@ class Gateway:
             new_id=lambda: str(next(numbers)),
             closing=self.closing,
             operator_key=OPERATOR_KEY,
+            monitor=self.monitor,
         )
 
     @asynccontextmanager

@@ -30,7 +30,6 @@ def refused(folder: Path, match: str) -> None:
     with pytest.raises(EngineError, match=match) as caught:
         read_folder(folder)
     assert caught.value.kind is EngineErrorKind.BAD_WEIGHTS
-    assert not caught.value.retryable
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.builders import (
     a_request,
     a_scheduler,
     a_timing,
+    cancelled,
     clock_ticked,
     images_ready,
     in_words,
@@ -57,6 +58,8 @@ def view_of(scheduler: Scheduler, job: str = "cat", *, now_s: float = 0.0) -> Jo
         pytest.param(run_failed("cat", EngineErrorKind.NAN), False, True, id="not a number"),
         pytest.param(run_failed("cat", EngineErrorKind.TIMEOUT), False, False, id="timeout"),
         pytest.param(run_failed("cat", EngineErrorKind.INTERNAL), False, False, id="a bug in the engine"),
+        pytest.param(run_failed("cat", EngineErrorKind.BAD_WEIGHTS), False, False, id="damaged weights"),
+        pytest.param(run_failed("cat", EngineErrorKind.DEVICE_LOST), False, False, id="the driver was lost"),
         pytest.param(worker_lost("w0"), False, False, id="the worker crashed"),
         pytest.param(worker_lost("w0", LossReason.SILENT), False, False, id="the worker fell silent"),
         pytest.param(worker_lost("w0", LossReason.RECLAIMED), False, False, id="its GPU was taken back"),
@@ -94,6 +97,81 @@ def test_out_of_memory_goes_on_on_a_larger_gpu_where_one_is_idle(other: object, 
     play(scheduler, replica_requested("w0"), replica_requested("w1"), worker_ready("w0"), submitted("cat"))
     play(scheduler, worker_ready("w1"))
     assert in_words(play(scheduler, run_failed("cat", OUT_OF_MEMORY)))[-1] == f"{worker} runs cat#2"
+
+
+# --- workers and GPUs that are sick ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_replaced"),
+    [
+        (EngineErrorKind.BAD_WEIGHTS, True),
+        (EngineErrorKind.DEVICE_LOST, True),
+        (EngineErrorKind.OUT_OF_MEMORY, False),
+        (EngineErrorKind.NAN, False),
+        (EngineErrorKind.INTERNAL, False),
+        (EngineErrorKind.UNSUPPORTED_PARAMETER, False),
+    ],
+)
+def test_which_failure_costs_the_worker_its_place(kind: EngineErrorKind, is_replaced: bool) -> None:
+    scheduler = a_scheduler(**NO_PAUSES)
+    play(scheduler, submitted("cat"), submitted("dog"))
+    words = in_words(play(scheduler, run_failed("cat", kind)))
+    assert ("stop w0" in words) == is_replaced
+    assert any(word.startswith("w0 runs") for word in words) != is_replaced, "nothing new runs on what is to go"
+
+
+def test_a_worker_that_fails_everybody_is_replaced() -> None:
+    scheduler = a_scheduler(**NO_PAUSES, attempts_max=9)
+    play(scheduler, submitted("cat"))
+    for attempt in (1, 2, 3, 4):
+        assert "stop w0" not in in_words(play(scheduler, run_failed("cat", attempt=attempt))), "it may be the job"
+    play(scheduler, images_ready("cat", attempt=5), submitted("dog"), submitted("owl"), submitted("fox"))
+    words = [in_words(play(scheduler, run_failed(each))) for each in ("dog", "owl", "fox")]
+    assert [("stop w0" in each) for each in words] == [False, False, True]
+
+
+def lose_driver(scheduler: Scheduler, job: str, worker: str, *, now_s: float) -> None:
+    """The worker on `gpu0` loses its driver over the job and is gone."""
+    play(scheduler, replica_requested(worker, gpu="gpu0"), worker_ready(worker), submitted(job), now_s=now_s)
+    play(scheduler, run_failed(job, EngineErrorKind.DEVICE_LOST), worker_lost(worker, LossReason.STOPPED), now_s=now_s)
+    play(scheduler, cancelled(job), clock_ticked(), now_s=now_s)
+
+
+def test_a_gpu_that_loses_its_driver_again_and_again_rests_for_longer_each_time() -> None:
+    scheduler = a_scheduler(workers=0, gpus=2)
+    rests: list[bool] = []
+    for number, at_s in enumerate((0.0, 10.0, 100.0)):
+        lose_driver(scheduler, f"cat{number}", f"v{number}", now_s=at_s)
+        rests.append("gpu0" in scheduler.fleet_view().resting)
+    assert rests == [False, True, True]
+    for at_s, is_resting in ((159.0, True), (161.0, False)):
+        play(scheduler, clock_ticked(), now_s=at_s)
+        assert ("gpu0" in scheduler.fleet_view().resting) == is_resting
+    play(scheduler, replica_requested("w9", gpu="gpu0"), worker_ready("w9"), submitted("owl"), now_s=162.0)
+    play(scheduler, images_ready("owl"), now_s=163.0)
+    lose_driver(scheduler, "fox", "u1", now_s=164.0)
+    assert "gpu0" not in scheduler.fleet_view().resting, "a run that succeeds clears it"
+
+
+def test_one_job_cannot_put_a_fleet_to_rest() -> None:
+    scheduler = a_scheduler(workers=2, **NO_PAUSES, attempts_max=9)
+    play(scheduler, submitted("cat"))
+    for attempt in range(1, 5):
+        worker = f"w{attempt - 1}"
+        commands = play(scheduler, run_failed("cat", EngineErrorKind.DEVICE_LOST, attempt=attempt), clock_ticked())
+        assert f"stop {worker}" in in_words(commands)
+        fresh = f"w{attempt + 1}"  # it comes once the other has the job
+        play(scheduler, worker_lost(worker, LossReason.STOPPED))
+        play(scheduler, replica_requested(fresh, gpu=f"gpu{(attempt + 1) % 2}"), worker_ready(fresh))
+    assert scheduler.fleet_view().resting == frozenset()
+
+
+def test_weights_that_are_damaged_are_not_loaded_thrice() -> None:
+    scheduler = a_scheduler(workers=0)
+    play(scheduler, submitted("cat"), replica_requested("w0"))
+    commands = play(scheduler, worker_lost("w0", LossReason.BAD_WEIGHTS), clock_ticked())
+    assert in_words(commands) == ["cat failed (model_load_failed)"]
 
 
 # --- runs that take too long -----------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import pytest
 
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.job import JobState
+from heliograph.domain.sketch import Sketch
 from heliograph.domain.tiers import Tier
 from heliograph.simulation import charts
 from heliograph.simulation.books import Asked
 from heliograph.simulation.chance import Chance
 from heliograph.simulation.measures import Measures
 from heliograph.simulation.page import render
-from heliograph.simulation.sketch import Sketch
 from tests.simulation.test_simulate import FAULTS, SPOT, STORM
 from tests.simulation.worlds import a_scenario, checked
 

@@ -119,6 +119,8 @@ class EngineErrorKind(StrEnum):
     BAD_WEIGHTS = "bad_weights"
     BAD_INPUT = "bad_input"
     BAD_CHECKPOINT = "bad_checkpoint"
+    DEVICE_LOST = "device_lost"
+    UNSUPPORTED_PARAMETER = "unsupported_parameter"
     INTERNAL = "internal"
 
 
@@ -128,7 +130,9 @@ RETRYABLE_ENGINE_ERRORS = frozenset(
         EngineErrorKind.NAN,
         EngineErrorKind.TIMEOUT,
         EngineErrorKind.CRASH,
+        EngineErrorKind.BAD_WEIGHTS,
         EngineErrorKind.BAD_CHECKPOINT,
+        EngineErrorKind.DEVICE_LOST,
         EngineErrorKind.INTERNAL,
     }
 )

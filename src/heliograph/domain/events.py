@@ -77,6 +77,8 @@ class LossReason(StrEnum):
     SILENT = "silent"
     OUT_OF_MEMORY = "out_of_memory"
     LOAD_FAILED = "load_failed"
+    BAD_WEIGHTS = "bad_weights"
+    DEVICE_LOST = "device_lost"
     STOPPED = "stopped"
     RECLAIMED = "reclaimed"
 
@@ -121,12 +123,16 @@ class CheckpointKept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagesReady:
-    """The attempt's pictures left the GPU after `run_s` seconds; the worker is free again."""
+    """The attempt's pictures left the GPU after `run_s` seconds; the worker is free again.
+
+    `peak_bytes` is the most memory that the worker held during the run, None where the worker cannot tell.
+    """
 
     job_id: JobId
     attempt: int
     run_s: float
     images: tuple[RawImage, ...]
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

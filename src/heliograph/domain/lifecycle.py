@@ -82,6 +82,15 @@ class WebhookTried:
     duration_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCommitted:
+    """The store took `duration_s` seconds to make `writes` changes durable, or to say that it cannot."""
+
+    duration_s: float
+    writes: int
+    has_failed: bool = False
+
+
 LifecycleEvent = (
     JobMoved
     | JobStepped
@@ -91,4 +100,5 @@ LifecycleEvent = (
     | ReplicaLoaded
     | ReplicaLost
     | WebhookTried
+    | StoreCommitted
 )

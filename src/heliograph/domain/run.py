@@ -31,7 +31,8 @@ class RunOrder:
     With `frames` above 1 every picture is a clip. With `resume_from`, the checkpoint that an earlier attempt left, the
     first `first_step` steps are done already. With `spares_memory` the engine does with less of it where it can, if
     more slowly: one picture at a time, decoded in parts. The pictures are the same. With `inputs` it starts from
-    pictures, and may take fewer steps than were ordered: `strength` times as many, at least one.
+    pictures, and may take fewer steps than were ordered: `strength` times as many, at least one. A worker that makes no
+    step for `stall_limit_s` seconds hangs; None: nobody knows yet how long a step of such a run may take.
     """
 
     job_id: JobId
@@ -50,3 +51,4 @@ class RunOrder:
     first_step: int = 0
     spares_memory: bool = False
     inputs: RunInputs | None = None
+    stall_limit_s: float | None = None

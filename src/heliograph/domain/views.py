@@ -1,6 +1,6 @@
 """What one stage may know of another: small frozen snapshots, made when a decision needs them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -70,12 +70,14 @@ class ReplicaView:
 class FleetView:
     """All GPUs and replicas, in a stable order.
 
-    `in_host_memory` names, by node, the models whose weights lie in the host's memory and load fast from there.
+    `in_host_memory` names, by node, the models whose weights lie in the host's memory and load fast from there. On
+    GPUs that are `resting`, because their driver was lost again and again, nothing is loaded for now.
     """
 
     gpus: tuple[Gpu, ...]
     replicas: tuple[ReplicaView, ...]
     in_host_memory: Mapping[str, frozenset[ModelId]] = field(default_factory=dict[str, frozenset[ModelId]])
+    resting: Collection[GpuId] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,11 +220,15 @@ class ReplicaStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuStatus:
-    """One GPU as an operator sees it: `planned_bytes` are promised to the replicas on it."""
+    """One GPU as an operator sees it: `planned_bytes` are promised to the replicas on it.
+
+    One that `is_resting` lost its driver again and again: nothing is loaded on it for a while.
+    """
 
     gpu: Gpu
     planned_bytes: int
     halt: Halt | None
+    is_resting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

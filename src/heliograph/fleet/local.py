@@ -156,7 +156,7 @@ class LocalFleet(FleetDriver):
             return
         assert worker.vitals.phase is Phase.IDLE, f"worker {worker_id} is {worker.vitals.phase} and cannot run a job"
         worker.run = (order.job_id, order.attempt)
-        worker.vitals = replace(worker.vitals, phase=Phase.RUNNING, heard_s=_now_s())
+        worker.vitals = replace(worker.vitals, phase=Phase.RUNNING, heard_s=_now_s(), stall_limit_s=order.stall_limit_s)
         kept = None
         if order.resume_from is not None and self._checkpoints is not None:
             kept = await self._checkpoints.get(order.job_id)
@@ -370,7 +370,7 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
                 worker_id=worker.worker_id, load_s=load_s, memory_bytes=memory_bytes, can_resume=can_resume
             )
         case LoadFailed(kind=kind, message=text):
-            worker.sentence = worker.sentence or (LossReason.LOAD_FAILED, f"{kind}: {text}")
+            worker.sentence = worker.sentence or (_LOAD_FAILURES.get(kind, LossReason.LOAD_FAILED), f"{kind}: {text}")
             return None
         case Pong():
             return None
@@ -394,6 +394,13 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
             return message
         case Run() | Abort() | Pause() | Ping():
             raise WireError(f"a worker does not send {type(message).__name__}")
+
+
+_LOAD_FAILURES = {
+    EngineErrorKind.BAD_WEIGHTS: LossReason.BAD_WEIGHTS,
+    EngineErrorKind.DEVICE_LOST: LossReason.DEVICE_LOST,
+    EngineErrorKind.OUT_OF_MEMORY: LossReason.OUT_OF_MEMORY,
+}
 
 
 def _become_idle(worker: _Worker) -> None:

@@ -95,6 +95,10 @@ class _Room:
         self.is_busy = False
         self.models: set[ModelId] = set()
 
+    def rest(self) -> None:
+        """Nothing new fits here for now."""
+        self.free_bytes = -self.gpu.memory_bytes
+
     def take(self, size: int, *, is_going: bool = False) -> None:
         """A replica of `size` bytes is there, perhaps not for long."""
         self.free_bytes -= size
@@ -153,6 +157,9 @@ class _Planner:
         self._commands: list[FleetCommand] = []
         self._worths: dict[WorkerId, Worth] = {}
         self._gpu_of_each_size = {gpu.memory_bytes: gpu for gpu in fleet.gpus}.values()
+        for gpu_id in fleet.resting:
+            if gpu_id in self._rooms:
+                self._rooms[gpu_id].rest()
         for replica in fleet.replicas:
             is_going = replica.state is ReplicaState.STOPPING
             for gpu_id in replica.gpu_ids:

@@ -47,6 +47,7 @@ def fleet_status(
                 gpu=gpu,
                 planned_bytes=sum(_size(each, cards, gpu) for each in fleet.replicas if gpu.gpu_id in each.gpu_ids),
                 halt=next((halt for halt in orders.halts if halt.covers(ModelId(""), gpu.gpu_class)), None),
+                is_resting=gpu.gpu_id in fleet.resting,
             )
             for gpu in fleet.gpus
         ),

@@ -15,7 +15,8 @@ from heliograph.domain.events import LossReason
 class LocalLimits:
     """How long to wait for a worker, in seconds, and how much memory it may hold.
 
-    `step_timeout_s` is the longest silence within a run; the time in which our own side does not listen does not count.
+    `step_timeout_s` is the longest silence within a run whose own limit is not known yet; the time in which our own
+    side does not listen does not count.
     Beyond `lease_s` without an answer a worker has lost its lease. `memory_bytes_max` is resident memory. The worker is
     looked at every `poll_interval_s`, and condemned for silence only in two looks running.
     """
@@ -48,7 +49,8 @@ class Vitals:
     """What is known of a worker's health. Times are seconds of one monotonic clock.
 
     `heard_s`: the last progress, or the last command that calls for some. `alive_s`: the last frame of any kind.
-    `abort_s`: when the run was told to abort. `ping_s`: when an unanswered ping was sent.
+    `abort_s`: when the run was told to abort. `ping_s`: when an unanswered ping was sent. `stall_limit_s`: how long
+    this run may go without a step, where that has been learned.
     """
 
     phase: Phase = Phase.LOADING
@@ -56,6 +58,7 @@ class Vitals:
     alive_s: float
     abort_s: float | None = None
     ping_s: float | None = None
+    stall_limit_s: float | None = None
 
 
 def is_ping_due(vitals: Vitals, limits: LocalLimits, now_s: float) -> bool:
@@ -69,8 +72,9 @@ def judge(vitals: Vitals, limits: LocalLimits, now_s: float) -> tuple[LossReason
     silence_s = now_s - vitals.heard_s
     if vitals.phase is Phase.LOADING and silence_s > limits.load_timeout_s:
         return LossReason.LOAD_FAILED, f"the model was not loaded within {limits.load_timeout_s:g} s"
-    if vitals.phase is Phase.RUNNING and silence_s > limits.step_timeout_s:
-        return LossReason.SILENT, f"no step for {limits.step_timeout_s:g} s"
+    step_timeout_s = limits.step_timeout_s if vitals.stall_limit_s is None else vitals.stall_limit_s
+    if vitals.phase is Phase.RUNNING and silence_s > step_timeout_s:
+        return LossReason.SILENT, f"no step for {step_timeout_s:.3g} s"
     if vitals.abort_s is not None and now_s - vitals.abort_s > limits.abort_grace_s:
         return LossReason.SILENT, f"the run did not stop within {limits.abort_grace_s:g} s"
     if vitals.ping_s is not None and now_s - vitals.ping_s > limits.lease_s - limits.ping_interval_s:

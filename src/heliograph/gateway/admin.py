@@ -35,7 +35,7 @@ def admin_router(context: Context) -> APIRouter:
     service = context.service
 
     def only_operator(request: Request) -> None:
-        _check_key(request.headers.get("authorization"), context.operator_key)
+        check_operator_key(request.headers.get("authorization"), context.operator_key)
 
     @router.get("/fleet", **openapi.FLEET)
     async def fleet(request: Request) -> Response:
@@ -84,7 +84,8 @@ def admin_router(context: Context) -> APIRouter:
     return router
 
 
-def _check_key(authorization: str | None, operator_key: str) -> None:
+def check_operator_key(authorization: str | None, operator_key: str) -> None:
+    """Raises `AuthenticationError` or `PermissionDenied` for whoever does not hold the operator's key."""
     scheme, _, secret = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise AuthenticationError(
@@ -171,6 +172,7 @@ def _gpu_json(status: GpuStatus) -> dict[str, object]:
         "market": gpu.market.value,
         "memory_bytes": gpu.memory_bytes,
         "planned_bytes": status.planned_bytes,
+        "resting": status.is_resting,
         "halt": None if status.halt is None else _halt_json(status.halt),
     }
 

@@ -20,6 +20,7 @@ from heliograph.domain.errors import HeliographError, InvalidRequest
 from heliograph.gateway import openapi_provenance
 from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
+from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.jobs import jobs_router
 from heliograph.gateway.keys import KeyRing
@@ -30,11 +31,12 @@ from heliograph.gateway.operations import operations_router
 from heliograph.gateway.outputs import outputs_router
 from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
-from heliograph.gateway.provenance import VERIFY_PATH, provenance_router
+from heliograph.gateway.provenance import provenance_router
 from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
+from heliograph.monitoring import Monitor
 from heliograph.service import Service
 from heliograph.settings import GatewaySettings, LimitSettings
 
@@ -65,14 +67,15 @@ def create_app(
     new_id: Callable[[], str],
     closing: asyncio.Event,
     operator_key: str,
+    monitor: Monitor,
     public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
-    that never come twice. `operator_key` opens what only the operator may do. `page_dir` holds the built page;
-    `public_url` is what the outside calls this server.
+    that never come twice. `operator_key` opens what only the operator may do, `monitor` knows what is wrong.
+    `page_dir` holds the built page; `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -97,6 +100,7 @@ def create_app(
         closing=closing,
         public_url=public_url,
         operator_key=operator_key,
+        monitor=monitor,
     )
     for router in (
         jobs_router(context),
@@ -107,6 +111,7 @@ def create_app(
         replicate_router(context),
         operations_router(context),
         admin_router(context),
+        diagnosis_router(context),
     ):
         app.include_router(router)
     add_page(app, page_dir)
@@ -119,8 +124,8 @@ def create_app(
     app.add_middleware(
         BodyLimit,
         bytes_max=settings.body_bytes_max,
+        upload_bytes_max=settings.upload_bytes_max,
         bytes_held_max=limits.body_bytes_held_max,
-        bytes_max_of={VERIFY_PATH: settings.verify_bytes_max},
     )
     app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)

@@ -13,6 +13,7 @@ from heliograph.domain.ids import OutputId
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.monitoring import Monitor
 from heliograph.service import Service
 from heliograph.settings import GatewaySettings
 
@@ -35,6 +36,7 @@ class Context:
     closing: asyncio.Event
     public_url: str | None
     operator_key: str
+    monitor: Monitor
 
     def caller(self, request: Request) -> Caller:
         """On whose behalf the request is made. Raises `AuthenticationError`."""

@@ -30,6 +30,7 @@ from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
@@ -101,7 +102,7 @@ _SUBMIT_ERRORS = (
 
 
 def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
-    return error_answers(instance, *(_ERRORS[name] for name in names))
+    return error_answers(instance, *known_errors(*names))
 
 
 def known_errors(*names: str) -> tuple[HeliographError, ...]:
@@ -110,7 +111,7 @@ def known_errors(*names: str) -> tuple[HeliographError, ...]:
 
 
 def error_answers(instance: str, *errors: HeliographError) -> dict[int | str, _Schema]:
-    """The answers of a route that refuses so; one for each status."""
+    """What a route answers when it does not do as it is told; the last of one status is its example."""
     answers: dict[int | str, _Schema] = {}
     for error in errors:
         answer = problem(error, instance=instance, request_id="req_01k9x3v7c0aa")
@@ -125,12 +126,15 @@ def error_answers(instance: str, *errors: HeliographError) -> dict[int | str, _S
 
 
 def json_answer(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
-    """An answer in JSON."""
+    """An answer in JSON; `headers` are named with their examples."""
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}},
         "headers": {name: {"schema": {"type": "string"}, "example": value} for name, value in headers.items()},
     }
+
+
+_json = json_answer
 
 
 def _body(schema: str, example: object) -> _Schema:
@@ -324,7 +328,7 @@ SUBMIT: _Route = {
     "summary": "Submit a job",
     "status_code": 201,
     "responses": {
-        201: json_answer(
+        201: _json(
             "Job",
             _PENDING_EXAMPLE,
             "The job; it is durable.",
@@ -341,7 +345,7 @@ SUBMIT: _Route = {
 LIST: _Route = {
     "summary": "List jobs, newest first",
     "responses": {
-        200: json_answer(
+        200: _json(
             "JobList",
             {"object": "list", "data": [_JOB_EXAMPLE], "has_more": True, "next_before": "41"},
             "A page of jobs.",
@@ -353,7 +357,7 @@ LIST: _Route = {
 GET: _Route = {
     "summary": "Look at a job",
     "responses": {
-        200: json_answer("Job", _JOB_EXAMPLE, "The job as it is now."),
+        200: _json("Job", _JOB_EXAMPLE, "The job as it is now."),
         **_errors(f"/v1/jobs/{_JOB_ID}", "unauthenticated", "missing", "unavailable"),
     },
 }
@@ -362,7 +366,7 @@ CANCEL: _Route = {
     "summary": "Cancel a job",
     "description": "Stops the worker at once. Repeating it, or cancelling a job that has ended, changes nothing.",
     "responses": {
-        200: json_answer(
+        200: _json(
             "Job",
             _CANCELLED_EXAMPLE,
             "The job afterwards.",
@@ -402,7 +406,7 @@ MODELS: _Route = {
     "summary": "List models",
     "tags": ["Models"],
     "responses": {
-        200: json_answer("ModelList", {"object": "list", "data": [_MODEL_EXAMPLE]}, "The catalogue."),
+        200: _json("ModelList", {"object": "list", "data": [_MODEL_EXAMPLE]}, "The catalogue."),
         **_errors("/v1/models", "unauthenticated"),
     },
 }
@@ -410,17 +414,15 @@ MODELS: _Route = {
 HEALTHZ: _Route = {
     "summary": "Alive",
     "tags": ["Operations"],
-    "responses": {200: json_answer("Health", {"status": "ok"}, "The process answers.")},
+    "responses": {200: _json("Health", {"status": "ok"}, "The process answers.")},
 }
 
 READYZ: _Route = {
     "summary": "Ready to take jobs",
     "tags": ["Operations"],
     "responses": {
-        200: json_answer("Health", {"status": "ready", "problems": {}}, "Jobs are taken."),
-        503: json_answer(
-            "Health", {"status": "not_ready", "problems": {"store": "the disk is full"}}, "What is wrong."
-        ),
+        200: _json("Health", {"status": "ready", "problems": {}}, "Jobs are taken."),
+        503: _json("Health", {"status": "not_ready", "problems": {"store": "the disk is full"}}, "What is wrong."),
     },
 }
 
@@ -448,6 +450,7 @@ _FLEET_EXAMPLE: _Schema = {
             "market": "reserved",
             "memory_bytes": 2_000_000_000,
             "planned_bytes": 200_000_000,
+            "resting": False,
             "halt": None,
         }
     ],
@@ -491,7 +494,7 @@ def _operator_route(summary: str, path: str, description: str, *errors: str) -> 
         "summary": summary,
         "description": description,
         "responses": {
-            200: json_answer("Fleet", _FLEET_EXAMPLE, "The fleet as it is now."),
+            200: _json("Fleet", _FLEET_EXAMPLE, "The fleet as it is now."),
             **_errors(path, "unauthenticated", "operator_only", *errors),
         },
     }
@@ -504,6 +507,16 @@ FLEET: _Route = _operator_route(
     "/v1/admin/fleet",
     "Every GPU, every replica with the reason why it is there, and what was ordered. With the operator's key only.",
 )
+
+DIAGNOSIS: _Route = {
+    "summary": "What is wrong, and what to do about it",
+    "description": "Findings from the metrics of the last minutes, the likely cause first, each with what it was seen "
+    "by. With the operator's key only.",
+    "responses": {
+        200: _json("Diagnosis", DIAGNOSIS_EXAMPLE, "What is wrong now; no findings when all is well."),
+        **_errors("/v1/admin/diagnosis", "unauthenticated", "operator_only"),
+    },
+}
 
 PAUSE: _Route = {
     **_operator_route(
@@ -566,7 +579,7 @@ IMAGES: _Route = {
     ),
     "responses": {
         200: {
-            **json_answer("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
+            **_json("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
             "content": {
                 "application/json": {"schema": {"$ref": "#/components/schemas/Images"}, "example": _IMAGES_EXAMPLE},
                 # Without a schema: some tools read one as that of the whole body, others as that of each event.
@@ -628,7 +641,7 @@ ADD_ENDPOINT: _Route = {
     "description": "The answer is the only one, but for that of a rotation, that holds the endpoint's secret.",
     "status_code": 201,
     "responses": {
-        201: json_answer("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its secret."),
+        201: _json("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its secret."),
         **_errors(_ADD_PATH, "bad_url", *_BODY_ERRORS),
     },
     "openapi_extra": _body("WebhookEndpointRequest", {"url": "https://example.com/heliograph"}),
@@ -637,7 +650,7 @@ ADD_ENDPOINT: _Route = {
 LIST_ENDPOINTS: _Route = {
     "summary": "List webhook endpoints, oldest first",
     "responses": {
-        200: json_answer("WebhookEndpointList", {"object": "list", "data": [_ENDPOINT_EXAMPLE]}, "All of them."),
+        200: _json("WebhookEndpointList", {"object": "list", "data": [_ENDPOINT_EXAMPLE]}, "All of them."),
         **_errors(_ADD_PATH, "unauthenticated"),
     },
 }
@@ -645,7 +658,7 @@ LIST_ENDPOINTS: _Route = {
 GET_ENDPOINT: _Route = {
     "summary": "Look at a webhook endpoint",
     "responses": {
-        200: json_answer("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint."),
+        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint."),
         **_errors(_ENDPOINT_PATH, "unauthenticated", "no_endpoint"),
     },
 }
@@ -653,7 +666,7 @@ GET_ENDPOINT: _Route = {
 CHANGE_ENDPOINT: _Route = {
     "summary": "Change, disable or enable a webhook endpoint",
     "responses": {
-        200: json_answer("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint as it is now."),
+        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "The endpoint as it is now."),
         **_errors(_ENDPOINT_PATH, "bad_url", "no_endpoint", *_BODY_ERRORS),
     },
     "openapi_extra": _body("WebhookEndpointChange", {"disabled": False}),
@@ -663,7 +676,7 @@ REMOVE_ENDPOINT: _Route = {
     "summary": "Delete a webhook endpoint",
     "description": "With it goes the log of what was sent there, and what waits to be sent.",
     "responses": {
-        200: json_answer(
+        200: _json(
             "WebhookEndpointDeleted",
             {"id": _ENDPOINT_ID, "object": "webhook_endpoint.deleted", "deleted": True},
             "It is gone.",
@@ -676,7 +689,7 @@ ROTATE_SECRET: _Route = {
     "summary": "Give a webhook endpoint a new secret",
     "description": "For a day deliveries are signed with the old secret, too.",
     "responses": {
-        200: json_answer("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its new secret."),
+        200: _json("WebhookEndpointWithSecret", _SECRET_EXAMPLE, "The endpoint with its new secret."),
         **_errors(f"{_ENDPOINT_PATH}/rotate", "unauthenticated", "no_endpoint", "unavailable"),
     },
 }
@@ -684,7 +697,7 @@ ROTATE_SECRET: _Route = {
 REPLAY_ENDPOINT: _Route = {
     "summary": "Send an endpoint everything it was not delivered",
     "responses": {
-        200: json_answer("WebhookEndpoint", _ENDPOINT_EXAMPLE, "Sending begins."),
+        200: _json("WebhookEndpoint", _ENDPOINT_EXAMPLE, "Sending begins."),
         **_errors(f"{_ENDPOINT_PATH}/replay", "invalid", "no_endpoint", *_BODY_ERRORS),
     },
     "openapi_extra": _body("WebhookReplayRequest", {"since": 1790000000}),
@@ -693,7 +706,7 @@ REPLAY_ENDPOINT: _Route = {
 LIST_DELIVERIES: _Route = {
     "summary": "List webhook deliveries, newest first",
     "responses": {
-        200: json_answer(
+        200: _json(
             "WebhookDeliveryList",
             {"object": "list", "data": [_DELIVERY_EXAMPLE], "has_more": True, "next_before": _DELIVERY_ID},
             "A page of deliveries, without the tries.",
@@ -705,7 +718,7 @@ LIST_DELIVERIES: _Route = {
 GET_DELIVERY: _Route = {
     "summary": "Look at a webhook delivery and its tries",
     "responses": {
-        200: json_answer("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery."),
+        200: _json("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery."),
         **_errors(_DELIVERY_PATH, "unauthenticated", "no_delivery", "unavailable"),
     },
 }
@@ -714,7 +727,7 @@ REPLAY_DELIVERY: _Route = {
     "summary": "Deliver a webhook again",
     "description": "Whatever became of it before. The event keeps its id.",
     "responses": {
-        200: json_answer("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery, due now."),
+        200: _json("WebhookDeliveryWithLog", _LOGGED_EXAMPLE, "The delivery, due now."),
         **_errors(f"{_DELIVERY_PATH}/replay", "unauthenticated", "no_delivery", "unavailable"),
     },
 }
@@ -722,7 +735,7 @@ REPLAY_DELIVERY: _Route = {
 DEFAULT_SECRET: _Route = {
     "summary": "The secret that signs webhooks given with jobs",
     "responses": {
-        200: json_answer("WebhookSecret", {"key": _SECRET_EXAMPLE["secret"]}, "The caller's secret."),
+        200: _json("WebhookSecret", {"key": _SECRET_EXAMPLE["secret"]}, "The caller's secret."),
         **_errors("/v1/webhooks/default/secret", "unauthenticated"),
     },
 }
@@ -778,7 +791,7 @@ def _predict(path: str, schema: str, example: _Schema) -> _Route:
         "summary": "Make a prediction, as Replicate's clients ask for it",
         "status_code": 201,
         "responses": {
-            201: json_answer("Prediction", _PREDICTION_EXAMPLE, "The prediction.", **{JOB_ID_HEADER: _JOB_ID}),
+            201: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction.", **{JOB_ID_HEADER: _JOB_ID}),
             **_errors(path, *_SUBMIT_ERRORS),
         },
         "openapi_extra": {**_body(schema, example), "parameters": [_IDEMPOTENCY_KEY, _PREFER, _CANCEL_AFTER]},
@@ -797,7 +810,7 @@ PREDICT_WITH_MODEL = _predict(
 LIST_PREDICTIONS: _Route = {
     "summary": "List predictions, newest first",
     "responses": {
-        200: json_answer(
+        200: _json(
             "PredictionList",
             {
                 "previous": None,
@@ -813,7 +826,7 @@ LIST_PREDICTIONS: _Route = {
 GET_PREDICTION: _Route = {
     "summary": "Look at a prediction",
     "responses": {
-        200: json_answer("Prediction", _PREDICTION_EXAMPLE, "The prediction as it is now."),
+        200: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction as it is now."),
         **_errors(f"/v1/predictions/{_JOB_ID}", "unauthenticated", "missing", "unavailable"),
     },
 }
@@ -828,7 +841,7 @@ _VERSION_EXAMPLE: _Schema = {
 GET_PREDICTION_MODEL: _Route = {
     "summary": "Look at a model, as Replicate's clients ask for it",
     "responses": {
-        200: json_answer(
+        200: _json(
             "PredictionModel",
             {
                 "url": "https://example.com/v1/models/heliograph/helio-base",
@@ -849,7 +862,7 @@ GET_PREDICTION_VERSION: _Route = {
     "summary": "Look at a version of a model, as Replicate's clients ask for it",
     "description": "A model of ours has one version; any name of one is taken and given back.",
     "responses": {
-        200: json_answer("PredictionVersion", _VERSION_EXAMPLE, "What the model takes and gives."),
+        200: _json("PredictionVersion", _VERSION_EXAMPLE, "What the model takes and gives."),
         **_errors("/v1/models/heliograph/helio-base/versions/1", "unauthenticated", "no_model"),
     },
 }
@@ -857,7 +870,7 @@ GET_PREDICTION_VERSION: _Route = {
 CANCEL_PREDICTION: _Route = {
     "summary": "Cancel a prediction",
     "responses": {
-        200: json_answer("Prediction", _PREDICTION_EXAMPLE, "The prediction afterwards."),
+        200: _json("Prediction", _PREDICTION_EXAMPLE, "The prediction afterwards."),
         **_errors(f"/v1/predictions/{_JOB_ID}/cancel", "unauthenticated", "missing", "unavailable"),
     },
 }
@@ -1293,6 +1306,7 @@ _SCHEMAS: _Schema = {
         }
     ),
     "Fleet": _FLEET,
+    "Diagnosis": DIAGNOSIS_SCHEMA,
     "HaltRequest": _object(
         {"model": _TEXT, "pool": _TEXT, "running": {"enum": ["pause", "finish"]}}, (), is_closed=True
     ),

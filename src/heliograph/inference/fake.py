@@ -52,6 +52,11 @@ class FaultKind(StrEnum):
     BAD_WEIGHTS = "bad_weights"
     BUG = "bug"
     """An exception that no engine should raise; its text quotes the prompt."""
+    DEVICE_LOST = "device_lost"
+    """What a library raises when the GPU's driver is gone."""
+    UNSUPPORTED = "unsupported"
+    SLOW = "slow"
+    """The step takes `slow_s` seconds longer, and the run goes on."""
     BLANK = "blank"
     """The pictures come out black. Only at `end`."""
 
@@ -85,6 +90,7 @@ class FakeOptions:
     step_s: float = 0.0
     noise: bool = False
     can_resume: bool = True
+    slow_s: float = 1.0
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -149,11 +155,11 @@ class FakeEngine:
         if order is not None and order.spares_memory:
             due = [kind for kind in due if kind is not FaultKind.HUNGRY]
         for kind in due:
-            _happen(kind, "" if order is None else order.prompt)
+            _happen(kind, "" if order is None else order.prompt, slow_s=self._options.slow_s)
         return due
 
 
-def _happen(kind: FaultKind, prompt: str) -> None:
+def _happen(kind: FaultKind, prompt: str, *, slow_s: float) -> None:
     match kind:
         case FaultKind.CRASH:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -172,6 +178,12 @@ def _happen(kind: FaultKind, prompt: str) -> None:
             raise MemoryError
         case FaultKind.NAN | FaultKind.BAD_INPUT | FaultKind.BAD_WEIGHTS:
             raise EngineError(EngineErrorKind(kind.value), f"the fake engine was told to fail with {kind.value}")
+        case FaultKind.DEVICE_LOST:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+        case FaultKind.UNSUPPORTED:
+            raise EngineError(EngineErrorKind.UNSUPPORTED_PARAMETER, "guidance: this engine has no such parameter")
+        case FaultKind.SLOW:
+            time.sleep(slow_s)
         case FaultKind.BUG:
             raise RuntimeError(f"cannot draw {prompt!r}")
         case FaultKind.BLANK:

@@ -18,6 +18,7 @@ line: of unexpected exceptions only the type and the place are told, since their
 import argparse
 import ctypes
 import faulthandler
+import gc
 import io
 import os
 import signal
@@ -41,7 +42,9 @@ from heliograph.domain.model_card import EngineKind
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunOrder
 from heliograph.inference.checkpoint import Checkpoint
+from heliograph.inference.device import Device, HostDevice, open_device
 from heliograph.inference.engine import Engine, EngineImages, EngineStep
+from heliograph.inference.failures import kind_of
 from heliograph.worker_wire import (
     PREFIX_BYTES,
     Abort,
@@ -75,7 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     driver = socket.socket(fileno=options.fd)
     worker = Worker(driver, ModelId(options.model_id), checkpoint_every_s=options.checkpoint_every_s)
-    worker.serve(lambda: _build_engine(options))
+
+    def open_capped() -> Device:
+        device = open_device(options.device)
+        if options.memory_bytes_max is not None:
+            device.cap(options.memory_bytes_max)
+        return device
+
+    worker.serve(lambda: _build_engine(options), open_capped)
 
 
 class Worker:
@@ -87,19 +97,21 @@ class Worker:
         self._checkpoint_every_s = checkpoint_every_s
         self._inbox: SimpleQueue[Run] = SimpleQueue()
         self._sending = threading.Lock()
+        self._device: Device = HostDevice()
         self._abort: tuple[JobId, int] | None = None
         self._pause: tuple[JobId, int] | None = None
 
-    def serve(self, build_engine: Callable[[], Engine]) -> NoReturn:
+    def serve(self, build_engine: Callable[[], Engine], open_device: Callable[[], Device] = HostDevice) -> NoReturn:
         """Load the engine, then work for ever; ends with the process."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         try:
+            self._device = open_device()
             engine = build_engine()
             engine.load()
         except Exception as error:  # top of the process: whatever went wrong, the driver is told
-            self._send(LoadFailed(kind=_kind_of(error), message=_text_of(error)))
+            self._send(LoadFailed(kind=kind_of(error), message=_text_of(error)))
             os._exit(1)
-        self._send(Ready(memory_bytes=_resident_bytes(), can_resume=engine.can_resume))
+        self._send(Ready(memory_bytes=self._device.held_bytes(), can_resume=engine.can_resume))
         while True:
             message = self._inbox.get()
             self._send(self._run(engine, message.order, message.checkpoint))
@@ -108,6 +120,7 @@ class Worker:
         """Carry the order out, reporting steps; returns how it ended."""
         self._send(RunStarted(job_id=order.job_id, attempt=order.attempt))
         started_s = time.monotonic()
+        self._device.begin_run()
         try:
             resume = Checkpoint.from_bytes(checkpoint) if checkpoint else None
             pixels = self._generate(engine, order, resume)
@@ -115,10 +128,20 @@ class Worker:
                 return pixels
             run_s = time.monotonic() - started_s
             images = tuple(_raw_image(picture, seed) for picture, seed in zip(pixels, order.seeds, strict=True))
-            return ImagesReady(job_id=order.job_id, attempt=order.attempt, run_s=run_s, images=images)
+            return ImagesReady(
+                job_id=order.job_id,
+                attempt=order.attempt,
+                run_s=run_s,
+                images=images,
+                peak_bytes=self._device.peak_bytes(),
+            )
         except Exception as error:  # top of the worker: whatever went wrong, the scheduler is told
-            kind, message = _kind_of(error), _text_of(error)
-            return RunFailed(job_id=order.job_id, attempt=order.attempt, kind=kind, message=message)
+            kind, message = kind_of(error), _text_of(error)
+        # Here the error is gone, and with it the frames that held on to what did not fit.
+        if kind is EngineErrorKind.OUT_OF_MEMORY:
+            gc.collect()
+            self._device.recover()
+        return RunFailed(job_id=order.job_id, attempt=order.attempt, kind=kind, message=message)
 
     def _generate(
         self, engine: Engine, order: RunOrder, resume: Checkpoint | None
@@ -206,16 +229,6 @@ def _build_engine(options: argparse.Namespace) -> Engine:
             return FakeEngine(FakeOptions.parse(options.fake_options))
 
 
-def _kind_of(error: Exception) -> EngineErrorKind:
-    match error:
-        case EngineError(kind=kind):
-            return kind
-        case MemoryError():
-            return EngineErrorKind.OUT_OF_MEMORY
-        case _:
-            return EngineErrorKind.INTERNAL
-
-
 def _text_of(error: Exception) -> str:
     """A short account for operators that cannot contain a prompt; engines word their own errors with care."""
     if isinstance(error, EngineError):
@@ -241,10 +254,6 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="heliograph.inference.worker", description="One loaded model on a socket.")
     parser.add_argument("--fd", type=int, required=True, help="inherited socket to the driver")
@@ -255,6 +264,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, help="folder for what is found out about a model (diffusers)")
     parser.add_argument(
         "--checkpoint-every-s", type=float, default=0.0, help="seconds of work between checkpoints of a run; 0: none"
+    )
+    parser.add_argument("--device", default="cpu", help="where the model lives: cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--memory-bytes-max", type=int, help="memory of the device that this process gets at most; none: no bound"
     )
     parser.add_argument("--fake-options", default="{}", help='JSON such as {"step_s": 0.05, "faults": ["crash@3#1"]}')
     return parser.parse_args(arguments)

@@ -86,12 +86,14 @@ from heliograph.scheduling.admission import Forecast, refusal
 from heliograph.scheduling.census import Count, held_back
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
 from heliograph.scheduling.fairness import Held, Place
+from heliograph.scheduling.health import Health
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine, choose_among
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way, rest_s_min
 from heliograph.scheduling.priority import place_of
 from heliograph.scheduling.profiles import RUN_S_UNKNOWN, Profiles
 from heliograph.scheduling.ranking import Ranking
+from heliograph.scheduling.stalls import Stalls
 
 RESEED_STRIDE = 10_007
 """Distance between the seeds of two tries: far enough that the pictures of a batch never meet."""
@@ -128,6 +130,7 @@ class _Open:
     steps: int = 0
     step_at_s: float = 0.0
     first_step: int = 0
+    silence_s: float = 0.0
     pauses: int = 0
     is_paused: bool = False
     memory_floor_bytes: int = 0
@@ -212,6 +215,8 @@ class Scheduler:
         self._ticked_at_s = float("-inf")
         self._lived_s = 0.0
         self._trust = Trust()
+        self._health = Health()
+        self._stalls = Stalls()
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -428,8 +433,12 @@ class Scheduler:
 
     def _lose_worker(self, worker: _Worker, event: WorkerLost, now_s: float) -> list[Command]:
         is_our_doing = event.reason in (LossReason.STOPPED, LossReason.RECLAIMED)
+        self._health.forget_worker(worker.worker_id)
         if worker.state is ReplicaState.LOADING and not is_our_doing:
             self._load_failures[worker.model_id] += 1
+            if event.reason is LossReason.BAD_WEIGHTS:  # they will be no better the next time
+                failures = max(self._load_failures[worker.model_id], self._policy.load_failures_max)
+                self._load_failures[worker.model_id] = failures
             self._load_failed_at_s[worker.model_id] = now_s
             if self._load_failures[worker.model_id] >= self._policy.load_failures_max:
                 self._give_up_on(worker.model_id)
@@ -545,6 +554,7 @@ class Scheduler:
     def _note_step(self, event: StepDone, now_s: float) -> list[Command]:
         entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
         if entry is not None and event.step > entry.step:
+            entry.silence_s = max(entry.silence_s, now_s - entry.step_at_s)
             entry.step, entry.steps, entry.step_at_s = event.step, event.steps, now_s
         return []
 
@@ -562,6 +572,9 @@ class Scheduler:
         entry = self._current(event.job_id, event.attempt, JobState.RUNNING)
         if entry is None or worker is None:
             return self._free(run, now_s)
+        self._health.succeeded(worker.worker_id, worker.gpu_ids)
+        silence_s = max(entry.silence_s, now_s - entry.step_at_s)
+        self._stalls.observe(entry.job.request, worker.gpu.gpu_class, silence_s)
         if not entry.first_step:
             self._profiles.observe_run(entry.job.request, event.run_s, worker.gpu.gpu_class)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
@@ -575,6 +588,10 @@ class Scheduler:
     def _run_failed(self, event: RunFailed, now_s: float) -> list[Command]:
         run = (event.job_id, event.attempt)
         worker = self._worker_of(run)
+        if worker is not None and worker.state is not ReplicaState.STOPPING:
+            why = self._health.failed(worker.worker_id, worker.gpu_ids, event.job_id, event.kind, now_s=now_s)
+            if why is not None:
+                worker.enter(ReplicaState.STOPPING, now_s)  # freed now, it ends
         freed = self._free(run, now_s)
         entry = self._current(event.job_id, event.attempt, *ON_WORKER)
         if entry is None or worker is None:
@@ -778,6 +795,7 @@ class Scheduler:
         latest_s = now_s + max(self._policy.backoff_s, default=0.0)
         self._delayed = [(min(at_s, latest_s), sequence, job_id) for at_s, sequence, job_id in self._delayed]
         heapq.heapify(self._delayed)
+        self._health.clock_set_back(now_s=now_s)
         failed_at_s = self._load_failed_at_s
         self._load_failed_at_s = {model_id: min(at_s, now_s) for model_id, at_s in failed_at_s.items()}
 
@@ -1003,7 +1021,7 @@ class Scheduler:
         entry.estimate_s = self._profiles.run_s(job.request, worker.gpu.gpu_class)
         self._count_run_in(entry)
         entry.dispatched_lived_s = self._lived_s
-        entry.first_step, entry.is_paused = job.steps_done, False
+        entry.first_step, entry.is_paused, entry.silence_s = job.steps_done, False, 0.0
         entry.step, entry.steps, entry.step_at_s = job.steps_done, max(entry.steps, job.request.steps), now_s
         run = (job.job_id, job.attempt)
         worker.enter(ReplicaState.BUSY, now_s)
@@ -1014,6 +1032,7 @@ class Scheduler:
         order = run_order(
             job, preview_every=self._policy.preview_every, checkpoint=job.checkpoint, steps_done=job.steps_done
         )
+        order = replace(order, stall_limit_s=self._stalls.limit_s(job.request, worker.gpu.gpu_class))
         return [RecordJob(job=job, cause="dispatched"), Dispatch(worker_id=worker.worker_id, order=order)]
 
     def _retry_or_fail(
@@ -1063,6 +1082,7 @@ class Scheduler:
         """Forget a job: it has ended, or never began."""
         job = entry.job
         del self._open[job.job_id]
+        self._health.forget_job(job.job_id)
         if job.state is JobState.PENDING:
             self._pending.change(job, -1)
             line = self._lines.get(job.request.model_id)
@@ -1203,6 +1223,7 @@ class Scheduler:
         return FleetView(
             gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in leaving),
             replicas=tuple([worker.viewed() for worker in workers]),
+            resting=self._health.resting(now_s=self._ticked_at_s),
         )
 
     def queue_of(self, model_id: ModelId) -> ModelQueue:
@@ -1395,7 +1416,7 @@ def _run_inputs(inputs: Inputs) -> RunInputs:
 
 _UNLOADED = "the operator has it unloaded"
 
-_KEEPS_CHECKPOINT = frozenset({EngineErrorKind.OUT_OF_MEMORY, EngineErrorKind.TIMEOUT})
+_KEEPS_CHECKPOINT = frozenset({EngineErrorKind.OUT_OF_MEMORY, EngineErrorKind.TIMEOUT, EngineErrorKind.DEVICE_LOST})
 """Failures that say nothing against what was done before them; after any other the run starts afresh."""
 
 _LOSS_IN_WORDS: Mapping[LossReason, str] = {
@@ -1403,6 +1424,8 @@ _LOSS_IN_WORDS: Mapping[LossReason, str] = {
     LossReason.SILENT: "The worker stopped answering.",
     LossReason.OUT_OF_MEMORY: "The worker ran out of memory; a smaller picture or fewer of them may fit.",
     LossReason.LOAD_FAILED: "The worker could not load the model.",
+    LossReason.BAD_WEIGHTS: "The model's weights are damaged.",
+    LossReason.DEVICE_LOST: "The GPU's driver was lost.",
     LossReason.STOPPED: "The worker was stopped.",
     LossReason.RECLAIMED: "The GPU was taken back.",
 }

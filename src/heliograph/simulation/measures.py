@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from heliograph.domain.job import JobState
+from heliograph.domain.sketch import Sketch
 from heliograph.domain.tiers import Tier
 from heliograph.simulation.books import Asked
 from heliograph.simulation.report import EtaReport, GroupReport, Quantiles, Series
-from heliograph.simulation.sketch import Sketch
 
 STAGES = {
     JobState.PENDING: "queue",

@@ -17,6 +17,7 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.routing.catalogue import CatalogueFile, merge, read_catalogue_tables
 from heliograph.scheduling import SchedulerPolicy
 from heliograph.simulation.hardware import GPU_CLASSES, GpuClass, Term
+from heliograph.simulation.incidents import Incident
 from heliograph.simulation.toml_fields import Table, read_table, wrong
 
 _Policy = TypeVar("_Policy")
@@ -263,6 +264,7 @@ class Scenario:
     workload: tuple[Workload, ...]
     spot: Mapping[str, SpotSource] = field(default_factory=dict[str, SpotSource])
     faults: Faults = field(default_factory=Faults)
+    incident: tuple[Incident, ...] = ()
     targets: Mapping[str, Mapping[Tier, float]] = field(default_factory=dict[str, Mapping[Tier, float]])
     target_stretch: float = 0.0
     deadlines: bool = False

@@ -64,6 +64,7 @@ from heliograph.domain.orders import Halt, Scope
 from heliograph.domain.pictures import Decision, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
+from heliograph.domain.sketch import Sketch
 from heliograph.domain.views import Gpu, Market
 from heliograph.fleet.capacity import Arriving
 from heliograph.simulation.arrivals import Arrival
@@ -71,10 +72,10 @@ from heliograph.simulation.books import Asked, Books
 from heliograph.simulation.chance import Chance
 from heliograph.simulation.decider import Decider, Holdings, Present
 from heliograph.simulation.hardware import Term
+from heliograph.simulation.incidents import Incident, IncidentKind, Incidents
 from heliograph.simulation.machines import Machined, Machines, Replica, Run
 from heliograph.simulation.measures import Measures
 from heliograph.simulation.scenario import Scenario
-from heliograph.simulation.sketch import Sketch
 from heliograph.simulation.spot import Availability
 from heliograph.simulation.truth import Truth
 
@@ -93,6 +94,8 @@ LOST_NOTICE_S = 10.0
 """A worker's end cannot go unnoticed for longer: the driver looks after its processes."""
 
 VIDEO_TASKS = frozenset({"t2v", "i2v"})
+_KILLING = {"out_of_memory": LossReason.OUT_OF_MEMORY, "crashed": LossReason.CRASHED}
+"""Faults of a run that end its worker."""
 _REJECTED = Verdict(decision=Decision.REGENERATE, reasons=("simulated",))
 
 
@@ -131,6 +134,7 @@ class World:
         self._decider: Decider | None = make_decider([])
         self._truth = truth
         self._faults = scenario.faults
+        self._incidents = Incidents(scenario.incident)
         self._machine = scenario.machine
         self._availability = availability
         self._luck = chance.fork("faults")
@@ -209,6 +213,8 @@ class World:
                 self._at(at_s, self._set_present, machined, available >= share, at_s > 0)
             if self._faults.gpu_failures_per_hour:
                 self._at(self._wait_s(self._faults.gpu_failures_per_hour), self._break_gpu, machined)
+        for incident in self._incidents.of(IncidentKind.ZONE_LOSS):
+            self._at(incident.at_s, self._take_zone_back, incident)
         if self._capacity:
             self._at(0.0, self._trade)
         if self._faults.clock_jumps_per_hour:
@@ -217,6 +223,26 @@ class World:
             self._at(self._wait_s(self._faults.restarts_per_hour), self._kill_server)
         if self._faults.halts_per_hour:
             self._at(self._wait_s(self._faults.halts_per_hour), self._halt)
+
+    def _size(self, kind: IncidentKind, *targets: str, default: float) -> float:
+        """How large an incident of this kind is that is in force, or the default."""
+        return self._incidents.size(kind, targets, self.now_s, default=default) if self._incidents else default
+
+    def _dispatch_s(self) -> float:
+        """From the decision to the worker: what is decided is made durable first."""
+        return self._machine.dispatch_s + self._size(IncidentKind.SLOW_COMMITS, "", default=0.0)
+
+    def _take_zone_back(self, incident: Incident) -> None:
+        """The market takes a share of a zone's spot GPUs back, all at once, and has none until the incident is over."""
+        spot = [
+            machined
+            for machined in self.machines.gpus.values()
+            if machined.group.zone == incident.target and machined.group.term is Term.SPOT and machined.is_available
+        ]
+        taken = spot[: round(incident.size * len(spot))]
+        for machined in taken:
+            self._set_present(machined, False, True)
+            self._at(self.now_s + incident.duration_s, self._set_present, machined, True, True)
 
     def _first_of(self, machined: Machined) -> int:
         return next(i for i, other in enumerate(self.machines.gpus.values()) if other.group is machined.group)
@@ -304,12 +330,13 @@ class World:
             case SaveJob(job=job):
                 self.books.save(job)
             case Dispatch(worker_id=worker_id):
-                self._at(self.now_s + self._machine.dispatch_s, self._begin, worker_id, command.order)
+                self._at(self.now_s + self._dispatch_s(), self._begin, worker_id, command.order)
                 replica = self.machines.replicas.get(worker_id)
                 if replica is not None and not replica.is_hanging:
                     assert replica.is_ready, f"worker {worker_id} has not loaded and gets job {command.order.job_id}"
             case PostProcess(job=job):
                 finish_s = self._machine.finish_s * self._truth.noise()
+                finish_s *= self._size(IncidentKind.SLOW_FINISH, "", default=1.0)
                 self._at(self.now_s + finish_s, self._deliver, job)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 self._call_off(worker_id, job_id, attempt, is_kept=False)
@@ -398,7 +425,8 @@ class World:
         return known
 
     def _deliver(self, job: Job) -> None:
-        if self._luck.happens(self._faults.gate_rejects):
+        rejects = self._size(IncidentKind.GATE_REJECTS, job.request.model_id, default=self._faults.gate_rejects)
+        if self._luck.happens(rejects):
             self._internal(GateRejected(job_id=job.job_id, attempt=job.attempt, verdict=_REJECTED))
         else:
             self._internal(OutputsStored(job_id=job.job_id, attempt=job.attempt, outputs=()))
@@ -441,7 +469,8 @@ class World:
         replica = Replica(worker_id=worker_id, gpus=gpus, model_id=model_id, memory_bytes=card.vram_bytes or 0)
         self.machines.add(replica)
         self._settle_all(replica)
-        if self._luck.happens(self._faults.load_failures):
+        fails = self._size(IncidentKind.LOAD_FAILURES, model_id, default=self._faults.load_failures)
+        if self._luck.happens(fails):
             self._at(self.now_s + load_s * self._luck.uniform(), self._lose, replica, LossReason.LOAD_FAILED)
         else:
             self._at(self.now_s + load_s, self._ready, replica, load_s)
@@ -510,14 +539,17 @@ class World:
             steps=order.steps,
             images=len(order.seeds),
         )
+        on_gpus = [machined.gpu.gpu_id for machined in replica.gpus]
+        work_s *= self._size(IncidentKind.SLOW_GPU, *on_gpus, default=1.0)
         left_s = work_s * (1.0 - order.first_step / max(order.steps, 1))
         if order.first_step:
             left_s += self._machine.resume_s
         run = Run(order=order, work_s=work_s, left_s=left_s, begun_s=self.now_s, updated_s=self.now_s, has_begun=True)
         run.kept_s = self.now_s
         for probability, fault in (
-            (self._faults.run_failures, "failed"),
+            (self._size(IncidentKind.RUN_FAILURES, order.model_id, default=self._faults.run_failures), "failed"),
             (self._faults.out_of_memory, "out_of_memory"),
+            (self._size(IncidentKind.BAD_GPU, *on_gpus, default=0.0), "crashed"),
         ):
             if self._luck.happens(probability):
                 run.fault, run.left_s = fault, left_s * self._luck.uniform()
@@ -566,8 +598,8 @@ class World:
         if replica.run is not run or run.token != token or replica.is_hanging:
             return
         order = run.order
-        if run.fault == "out_of_memory":
-            self._lose(replica, LossReason.OUT_OF_MEMORY)
+        if run.fault in _KILLING:
+            self._lose(replica, _KILLING[run.fault])
             return
         self._leave_gpu(replica, run, is_lost=run.fault is not None)
         event: Event

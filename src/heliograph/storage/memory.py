@@ -67,6 +67,11 @@ class MemoryStore:
         self._tries: dict[MessageId, tuple[WebhookTry, ...]] = {}
         self._undo: list[Callable[[], object]] = []
 
+    @property
+    def cpu_s(self) -> float:
+        """See `Store`; it has no thread."""
+        return 0.0
+
     async def commit(self, writes: Sequence[Write]) -> None:
         """See `Store.commit`; durable means that the dictionaries have it."""
         self._undo.clear()

@@ -70,6 +70,11 @@ class SqlStore:
         """Transactions committed since opening: under load far fewer than calls of `commit`."""
         return self._writer.transaction_count
 
+    @property
+    def cpu_s(self) -> float:
+        """See `Store`."""
+        return self._writer.cpu_s
+
     async def commit(self, writes: Sequence[Write]) -> None:
         """See `Store.commit`. A call that is cancelled while it waits may or may not be carried out."""
         self._check_open()

@@ -202,6 +202,11 @@ ALIKE_BITS = 7
 class Store(Protocol):
     """Raises `Unavailable` when the medium fails (disk full, database gone); then nothing of the call was written."""
 
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that its writer's own thread took so far, 0 where there is none."""
+        ...
+
     async def commit(self, writes: Sequence[Write]) -> None:
         """Apply `writes` in order, all or nothing, and return once they survive power loss.
 

@@ -11,6 +11,11 @@ _WIDTH = math.log(1.02)
 _SMALLEST = 1e-6
 
 
+def bin_of(value: float) -> int:
+    """The bin a value falls into; what is below a millionth counts as zero."""
+    return math.ceil(math.log(value) / _WIDTH) if value > _SMALLEST else -(10**9)
+
+
 class Sketch:
     """Counts of non-negative values."""
 
@@ -24,7 +29,10 @@ class Sketch:
 
     def add(self, value: float) -> None:
         """Count one value; what is below a millionth counts as zero."""
-        index = math.ceil(math.log(value) / _WIDTH) if value > _SMALLEST else -(10**9)
+        self.add_in(bin_of(value), value)
+
+    def add_in(self, index: int, value: float) -> None:
+        """Count one value whose bin is known: what goes into several sketches is placed once."""
         self._bins[index] = self._bins.get(index, 0) + 1
         self.count += 1
         self.total += value
