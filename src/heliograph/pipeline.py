@@ -602,7 +602,8 @@ class Pipeline:
     async def _finished(self, job: Job, images: tuple[RawImage, ...]) -> Event | None:
         job_id, attempt = job.job_id, job.attempt
         card = self._cards.get(job.request.model_id)
-        stamp = self._stamps.stamp(job.tenant_id, made_at_s=self.now_s())
+        is_edit = job.request.inputs is not None
+        stamp = self._stamps.stamp(job.tenant_id, made_at_s=self.now_s(), is_edit=is_edit)
         alignment_judge = card and card.alignment
         try:
             results = await asyncio.gather(

@@ -144,7 +144,7 @@ def finish_picture(
     thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
     placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
     parameters = _parameters(raw, request, width_px=width_px, height_px=height_px, upscaled_by=upscaled_by)
-    is_edit = stamp.ingredient is not None
+    is_edit = stamp.is_edit
 
     def file_of(
         image: pillow.Picture, encoding: Encoding, written: Imprint, motion: pillow.Motion | None = None

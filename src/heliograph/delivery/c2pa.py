@@ -55,6 +55,7 @@ class C2paSigner(FileSigner):
         try:
             with c2pa.Builder.from_json(definition, context=self._context) as builder:
                 if stamp.ingredient is not None:
+                    builder.set_intent(c2pa.C2paBuilderIntent.EDIT)  # it says first that the parent was opened
                     parent = {"title": "the picture that was edited", "relationship": "parentOf"}
                     mime = mime_type_of(stamp.ingredient) or "application/octet-stream"
                     builder.add_ingredient(parent, mime, io.BytesIO(stamp.ingredient))

@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -21,19 +22,6 @@ from heliograph.delivery.verification import Inspection
 PIXELS_MAX = 64 * 1024**2
 _TEXT_CHARS_MAX = 100_000
 _SOURCE_TYPE = re.compile(rb"""DigitalSourceType(?:\s*=\s*["']|>\s*)(https?://[\w./-]{1,200})""")
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    KeyError,
-    IndexError,
-    TypeError,
-    OverflowError,
-    EOFError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-"""What Pillow raises for pictures that are none, cut off or made to hurt."""
 
 
 class FileInspector:
@@ -68,17 +56,15 @@ class FileInspector:
 def _read_picture(data: bytes) -> tuple[str | None, str | None, str | None]:
     """Parameters and software as the file states them, and its perceptual hash; None for what cannot be read."""
     parameters = software = fingerprint = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                parameters, software = (_bounded(text) for text in pillow.texts_of(image))
-                if image.width * image.height <= PIXELS_MAX:
-                    image.draft("RGB", (4 * perceptual_hash.SIDE_PX, 4 * perceptual_hash.SIDE_PX))
-                    fingerprint = perceptual_hash.perceptual_hash(pillow.squeezed(image, perceptual_hash.SIDE_PX))
-    except _UNREADABLE:
-        pass
+    # Decoders raise whatever they like over a stranger's bytes; what was read until then stays.
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(data)) as image:
+            parameters, software = (_bounded(text) for text in pillow.texts_of(image))
+            if image.width * image.height <= PIXELS_MAX:
+                image.draft("RGB", (4 * perceptual_hash.SIDE_PX, 4 * perceptual_hash.SIDE_PX))
+                fingerprint = perceptual_hash.perceptual_hash(pillow.squeezed(image, perceptual_hash.SIDE_PX))
     return parameters, software, fingerprint
 
 

@@ -34,13 +34,14 @@ class Stamp:
     """What the operator wants written into a tenant's files.
 
     `shared` is the most that files say which are handed out by link. `made_at_s` is when the picture was made, in
-    seconds since the epoch, for the manifest; None leaves it out. `ingredient` is the file of somebody's picture that
-    this one was made of.
+    seconds since the epoch, for the manifest; None leaves it out. `is_edit`: it was made of somebody's picture, and
+    `ingredient` is the file of that, None where it is not at hand.
     """
 
     parameters: ParametersMode = ParametersMode.FULL
     shared: ParametersMode = ParametersMode.MINIMAL
     made_at_s: float | None = None
+    is_edit: bool = False
     ingredient: bytes | None = None
 
 
@@ -52,10 +53,10 @@ class StampPolicy:
     of_tenant: Mapping[str, ParametersMode] = field(default_factory=dict[str, ParametersMode])
     shared: ParametersMode = ParametersMode.MINIMAL
 
-    def stamp(self, tenant_id: TenantId, *, made_at_s: float) -> Stamp:
+    def stamp(self, tenant_id: TenantId, *, made_at_s: float, is_edit: bool = False) -> Stamp:
         """What to write into a picture of that tenant."""
         mode = self.of_tenant.get(tenant_id, self.parameters)
-        return Stamp(parameters=mode, shared=self.shared, made_at_s=made_at_s)
+        return Stamp(parameters=mode, shared=self.shared, made_at_s=made_at_s, is_edit=is_edit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +104,10 @@ def xmp_packet(parameters: PictureParameters, mode: ParametersMode, *, is_edit: 
 
 def manifest(model: str, stamp: Stamp, *, made_at: str | None = None) -> dict[str, object]:
     """The C2PA manifest to sign, as c2pa-python reads it: made by a machine, by which model, `made_at` (RFC 3339)."""
-    is_edit = stamp.ingredient is not None
+    # An edit begins with opening its ingredient, which the signer says; without one the picture begins here.
     action: dict[str, object] = {
-        "action": "c2pa.edited" if is_edit else "c2pa.created",
-        "digitalSourceType": EDITED_SOURCE_TYPE if is_edit else DIGITAL_SOURCE_TYPE,
+        "action": "c2pa.created" if stamp.ingredient is None else "c2pa.edited",
+        "digitalSourceType": EDITED_SOURCE_TYPE if stamp.is_edit else DIGITAL_SOURCE_TYPE,
         "softwareAgent": _agent(model, stamp.parameters),
     }
     if made_at is not None:
