@@ -200,7 +200,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "python_multipart": frozenset({"gateway.form_body"}),
-    "rich": frozenset({"cli", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "cli_verify", "terminal"}),
+    "rich": frozenset(
+        {"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "cli_verify", "terminal"}
+    ),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -227,7 +229,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage", "cli_verify"}),
+    "typer": frozenset({"cli", "cli_backup", "cli_costs", "cli_prompt", "cli_simulate", "cli_storage", "cli_verify"}),
     "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
@@ -238,14 +240,18 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps"})
-"""It turns seconds into the dates of other people's APIs and never asks what time it is."""
+WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+"""They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | WRITES_DATES | SEEDED_CHANCE
+    frozenset({"app", "cli", "cli_costs", "cli_simulate"})
+    | TECHNOLOGY_FILES
+    | READS_DATES_IN_FILES
+    | WRITES_DATES
+    | SEEDED_CHANCE
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
@@ -253,8 +259,7 @@ LATE_IMPORTS = frozenset(
     {"app", "inference.worker", "picture_store", "postprocess_tools", "provenance_wiring", "storage.schema"}
 )
 """`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
-commands verify nothing, and
-`storage.schema` needs Alembic only when something is to be migrated."""
+commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(
@@ -273,6 +278,7 @@ DOES_BY_TRADE = (
             "provenance_wiring",
             "client",
             "cli",
+            "cli_costs",
             "cli_simulate",
             "app",
         }
@@ -413,9 +419,9 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
-    assert {name for name in named - used if name != "pillow"} == set(), "unused"
+    assert {name for name in named - used if name not in {"pillow", "c2pa_python"}} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
     optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
-    # By Pillow, FastAPI, pydantic and diffusers.
-    brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
+    # By Pillow, c2pa-python, FastAPI, pydantic and diffusers.
+    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

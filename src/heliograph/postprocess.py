@@ -342,7 +342,7 @@ class PostProcessPool:
             baseline=baseline,
             stamp=stamp or Stamp(),
         )
-        answer = await self._done(task, f"a picture of model {request.model_id}")
+        answer = await self._done(task, f"a picture of model {request.model_id} could not be encoded")
         assert isinstance(answer, FinishedPicture | Verdict), "a picture's answer is the picture or why there is none"
         return answer
 
@@ -351,18 +351,18 @@ class PostProcessPool:
 
         Raises `Unavailable` when the pool is closed, or when the file was too much for every process that tried.
         """
-        answer = await self._done(_Look(data=data), "a file to be looked at")
+        answer = await self._done(_Look(data=data), "a file could not be looked at")
         assert isinstance(answer, Inspection), "a look ends with what was found"
         return answer
 
-    async def _done(self, work: _Work, what: str) -> _Answer:
+    async def _done(self, work: _Work, misfortune: str) -> _Answer:
         if self._is_closed:
             raise _closed()
         child = await self._idle.get()
         try:
             if self._is_closed:
                 raise _closed()
-            return await _done_by(child, work, what)
+            return await _done_by(child, work, misfortune)
         finally:
             self._idle.put_nowait(child)
 
@@ -388,7 +388,7 @@ def _closed() -> Unavailable:
     return Unavailable("the server is shutting down; the picture is made again after its restart", code="shutting_down")
 
 
-async def _done_by(child: "_Child", work: _Work, what: str) -> _Answer:
+async def _done_by(child: "_Child", work: _Work, misfortune: str) -> _Answer:
     for _ in range(1 + RETRIES):
         answer = await child.ask(work)
         match answer:
@@ -396,8 +396,7 @@ async def _done_by(child: "_Child", work: _Work, what: str) -> _Answer:
                 continue
             case _Broken(traceback=trace):
                 last_line = trace.strip().rpartition("\n")[2]
-                message = f"{what} could not be worked on: {last_line}"
-                error = HeliographError(message, code="post_processing_failed")
+                error = HeliographError(f"{misfortune}: {last_line}", code="post_processing_failed")
                 error.add_note(trace)
                 raise error
             case _Unsigned(message=message):
@@ -405,7 +404,7 @@ async def _done_by(child: "_Child", work: _Work, what: str) -> _Answer:
             case _:
                 return answer
     raise Unavailable(
-        f"the encoding process died {1 + RETRIES} times over {what}; see the log, and whether memory is short",
+        f"{misfortune}: the process died {1 + RETRIES} times over it; see the log, and whether memory is short",
         code="post_processing_unavailable",
         retry_after_s=10,
     )
