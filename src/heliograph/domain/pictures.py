@@ -110,6 +110,23 @@ class Technical:
     kind: str | None
 
 
+class Availability(StrEnum):
+    """Who may have a stored picture: its tenant, only reviewers for now, or nobody but them any more."""
+
+    DELIVERED = "delivered"
+    HELD = "held"
+    WITHHELD = "withheld"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """How sure the classifier `judge` is, 0 to 1, that a picture is not safe for work, and what follows from it."""
+
+    score: float
+    decision: Decision
+    judge: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One delivered picture, or a clip of `frames` frames that plays for `duration_s` (None for a still).
@@ -117,11 +134,11 @@ class Output:
     `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
     `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
     `alignment` is None where nothing judged whether the picture fits its prompt, `technical` where it is not known yet
-    what is usual for its model. `pixels_sha256` is the hex digest of the RGB bytes of every frame before they were
-    encoded: equal for equal pictures, while signed files differ each time. `perceptual_hash` is 16 hex digits that
-    survive resizing and recompression. Both are None for pictures of releases that kept none. `parameters` says what
-    the file holds of the request. `variants` are kept apart and join when an output is read; more of them may come
-    after the job has completed.
+    what is usual for its model, `safety` where nothing judged whether it is safe. `pixels_sha256` is the hex digest of
+    the RGB bytes of every frame before they were encoded: equal for equal pictures, while signed files differ each
+    time. `perceptual_hash` is 16 hex digits that survive resizing and recompression. Both are None for pictures of
+    releases that kept none. `parameters` says what the file holds of the request. `variants` are kept apart and join
+    when an output is read; more of them may come after the job has completed.
     """
 
     output_id: OutputId
@@ -143,6 +160,8 @@ class Output:
     duration_s: float | None = None
     alignment: Alignment | None = None
     technical: Technical | None = None
+    safety: Safety | None = None
+    availability: Availability = Availability.DELIVERED
     pixels_sha256: str | None = None
     perceptual_hash: str | None = None
     parameters: ParametersMode = ParametersMode.FULL

@@ -12,17 +12,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from heliograph.domain.accounts import ApiKey, Refusal
+from heliograph.domain.accounts import ApiKey, Refusal, Role
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import (
     Alignment,
+    Availability,
     Decision,
     FileFormat,
     Output,
     ParametersMode,
+    Safety,
     Technical,
     Variant,
     Verdict,
@@ -294,6 +296,7 @@ def row_of_output(output: Output) -> Parameters:
         **({} if output.pixels_sha256 is None else {"pixels_sha256": output.pixels_sha256}),
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
         **({} if output.technical is None else {"technical": asdict(output.technical)}),
+        **({} if output.safety is None else {"safety": asdict(output.safety)}),
     }
     return {
         "output_id": output.output_id,
@@ -305,6 +308,7 @@ def row_of_output(output: Output) -> Parameters:
         "blob": output.blob,
         "thumbnail_blob": output.thumbnail_blob,
         "perceptual_hash": output.perceptual_hash,
+        "availability": output.availability.value,
         "data": _encode(data),
     }
 
@@ -372,7 +376,15 @@ def output_of_row(row: Row) -> Output:
         perceptual_hash=row["perceptual_hash"],
         parameters=ParametersMode(data.get("parameters", "full")),
         is_signed=data.get("signed", False),
+        safety=_safety(data.get("safety")),
+        availability=Availability(row["availability"]),
     )
+
+
+def _safety(data: dict[str, Any] | None) -> Safety | None:
+    if data is None:
+        return None
+    return Safety(score=data["score"], decision=Decision(data["decision"]), judge=data["judge"])
 
 
 def row_of_ledger_line(line: LedgerLine) -> Parameters:
@@ -471,6 +483,7 @@ def row_of_api_key(key: ApiKey) -> Parameters:
         "name": key.name,
         "created_at_s": key.created_at_s,
         "revoked_at_s": key.revoked_at_s,
+        "role": key.role.value,
     }
 
 
@@ -485,6 +498,7 @@ def api_key_of_row(row: Row) -> ApiKey:
         name=row["name"],
         created_at_s=row["created_at_s"],
         revoked_at_s=row["revoked_at_s"],
+        role=Role(row["role"]),
     )
 
 
