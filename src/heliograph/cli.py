@@ -291,8 +291,12 @@ def accounts_credit(
     as_json: AsJson = False,
 ) -> None:
     """Give a tenant credit."""
-    body = {"id": credit_id or f"cli-{secrets.token_hex(8)}", "micros": micros_of(usd)}
-    _post_to_account(data_dir, as_json, lambda client: client.credit(tenant, body))
+
+    def post(client: Client) -> Awaitable[JsonObject]:
+        name = credit_id or f"cli-{secrets.token_hex(8)}"
+        return client.credit(tenant, {"id": name, "micros": micros_of(usd)})
+
+    _post_to_account(data_dir, as_json, post)
 
 
 @accounts_cli.command("refund")

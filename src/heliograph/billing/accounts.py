@@ -120,8 +120,8 @@ class AccountBook:
         if plan.hard_micros is not None and spent + price > plan.hard_micros:
             raise _refusal(
                 f"Plan {plan.name} is limited to {format_usd(plan.hard_micros)} a month; "
-                f"{format_usd(standing.charged)} are charged and {format_usd(standing.held)} on order, and this is expected to cost "
-                f"{format_usd(price)}.",
+                f"{format_usd(standing.charged)} are charged and {format_usd(standing.held)} on order, and "
+                f"this is expected to cost {format_usd(price)}.",
                 month,
             )
         if plan.is_prepaid and standing.balance - standing.held < max(price, 1):
