@@ -222,6 +222,17 @@ class QualitySettings(Section):
     )
 
 
+class ModerationSettings(Section):
+    """The content filter of prompts."""
+
+    policy: Path | None = Field(
+        default=None, description="TOML file with the content policy; it is read again whenever it changes."
+    )
+    weights: Path | None = Field(
+        default=None, description="Weights that `heliograph moderation train` made; by default those that ship."
+    )
+
+
 class StoreSettings(Section):
     """The database."""
 
@@ -340,6 +351,7 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()

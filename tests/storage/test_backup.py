@@ -285,3 +285,21 @@ async def test_a_backup_leaves_an_older_database_as_it_is_and_is_of_today(
     assert await store.refusals(ADA, limit=9) == (a_refusal(),)
     assert await store.job(JobId("job-1")) is None
     await store.close()
+
+
+async def test_orders_the_operators_key_and_inputs_are_part_of_it(made_settings: MadeSettings, tmp_path: Path) -> None:
+    before, after = made_settings("before", "sqlite"), made_settings("after", "sqlite")
+    await filled(before, *EVERYTHING)
+    inputs = DiskBlobStore(before.data_dir / "inputs")
+    whole, damaged = await inputs.put(b"a sketch", suffix="png"), await inputs.put(b"a mask", suffix="png")
+    await inputs.close()
+    (before.data_dir / "inputs" / damaged[:2] / damaged).write_bytes(b"spoiled")
+    for name in ("operator.key", "orders.json"):
+        (before.data_dir / name).write_text(name)
+    manifest = await asyncio.to_thread(app.back_up, before, tmp_path / "out", has_pictures=False)
+    assert (manifest.pictures, manifest.pictures_missing) == (None, 1)
+    assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
+    for name in ("operator.key", "orders.json"):
+        assert (after.data_dir / name).read_text() == name
+    assert (after.data_dir / "inputs" / whole[:2] / whole).read_bytes() == b"a sketch"
+    assert not (after.data_dir / "inputs" / damaged[:2] / damaged).exists()

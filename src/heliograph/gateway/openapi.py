@@ -42,6 +42,7 @@ from heliograph.gateway.openapi_accounts import (
     PRICE_SCHEMA,
 )
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
@@ -1388,6 +1389,7 @@ _SCHEMAS: _Schema = {
                         "items": _object({"model": _TEXT, "eta": _ETA}),
                         "description": "Models that could do it instead, closest first.",
                     },
+                    "moderation_details": MODERATION_DETAILS,
                 },
                 ("message", "type", "param", "code"),
             ),
