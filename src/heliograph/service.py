@@ -287,7 +287,7 @@ class PipelineService:
     def price(self, submission: Submission, *, caller: Caller) -> Priced:
         """What the submission would cost; nothing is made and nothing held."""
         deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
-        request = self._checked(submission, self._wants(submission, caller, deadline_s))
+        request = self._checked(submission, self._wants(submission, caller, deadline_s), caller)
         found = self._quote(request, caller.tier)
         job_id, now_s, why_not = JobId("price"), self._pipeline.now_s(), None
         try:

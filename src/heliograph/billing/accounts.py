@@ -17,7 +17,6 @@ from heliograph.domain.errors import Overloaded
 from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.money import Micros, format_usd
 
-INSUFFICIENT_QUOTA = "insufficient_quota"
 UNLIMITED = "unlimited"
 
 
@@ -129,7 +128,7 @@ class AccountBook:
                 f"Plan {plan.name} is prepaid: the credit of {format_usd(standing.balance)} less "
                 f"{format_usd(standing.held)} on order does not cover the {format_usd(price)} that this is expected to "
                 "cost. Buy credit and send it again.",
-                code=INSUFFICIENT_QUOTA,
+                code="insufficient_quota",
             )
         self._use(tenant_id, month.name).holds[job_id] = (price, pictures)
 
@@ -186,4 +185,4 @@ class AccountBook:
 
 def _refusal(message: str, month: Month) -> Overloaded:
     begins = f"{month_of(month.end_s).name}-01"
-    return Overloaded(f"{message} It starts anew on {begins} (UTC).", code=INSUFFICIENT_QUOTA)
+    return Overloaded(f"{message} It starts anew on {begins} (UTC).", code="insufficient_quota")
