@@ -53,7 +53,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
     "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
-    "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
+    "account_desk": frozenset({"billing", "domain", "storage"}),
+    "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "monitoring", "pipeline"}),
@@ -62,6 +63,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "account_desk",
             "content_filter",
             "domain",
             "gateway",
@@ -81,6 +83,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_accounts": frozenset({"account_desk", "app", "billing", "cli_simulate", "client", "domain", "settings"}),
     "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
@@ -91,6 +94,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "app",
             "cli_backup",
+            "cli_accounts",
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
@@ -211,6 +215,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "rich": frozenset(
         {
             "cli",
+            "cli_accounts",
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
@@ -251,6 +256,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "typer": frozenset(
         {
             "cli",
+            "cli_accounts",
             "cli_backup",
             "cli_costs",
             "cli_moderation",
@@ -270,14 +276,14 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+WRITES_DATES = frozenset({"billing.months", "gateway.timestamps", "simulation.cost_page"})
 """They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_costs", "cli_moderation", "cli_simulate"})
+    frozenset({"app", "cli", "cli_accounts", "cli_costs", "cli_moderation", "cli_simulate"})
     | TECHNOLOGY_FILES
     | READS_DATES_IN_FILES
     | WRITES_DATES
@@ -297,6 +303,7 @@ DOES_BY_TRADE = (
             "content_filter",
             "gateway",
             "watching",
+            "account_desk",
             "housekeeping",
             "inventory",
             "picture_store",
@@ -309,6 +316,7 @@ DOES_BY_TRADE = (
             "provenance_wiring",
             "client",
             "cli",
+            "cli_accounts",
             "cli_costs",
             "cli_simulate",
             "app",
