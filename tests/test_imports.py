@@ -43,8 +43,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
-    "postprocess_tools": frozenset({"domain", "quality", "inference"}),
-    "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
+    "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
+    "provenance_wiring": frozenset({"delivery", "settings"}),
+    "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "keeper": frozenset({"domain", "delivery", "storage"}),
@@ -52,8 +53,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
-    "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
-    "gateway": frozenset({"domain", "keeper", "live", "service", "settings"}) | STAGES,
+    "provenance_desk": frozenset({"delivery", "domain", "storage"}),
+    "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
+    "account_desk": frozenset({"billing", "domain", "storage"}),
+    "gateway": frozenset({"account_desk", "domain", "keeper", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "monitoring", "pipeline"}),
@@ -62,6 +65,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "account_desk",
             "content_filter",
             "domain",
             "gateway",
@@ -74,6 +78,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "pipeline",
             "watching",
             "postprocess",
+            "provenance_wiring",
             "quality_memory",
             "retention_settings",
             "service",
@@ -82,16 +87,19 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_accounts": frozenset({"account_desk", "app", "billing", "cli_simulate", "client", "domain", "settings"}),
     "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
     "cli_keeping": frozenset({"client"}),
     "cli_storage": frozenset({"app", "domain", "housekeeping", "settings"}),
+    "cli_verify": frozenset({"delivery", "domain", "gateway", "provenance_wiring", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
+            "cli_accounts",
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
@@ -100,6 +108,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
+            "cli_verify",
             "client",
             "domain",
             "gateway",
@@ -119,10 +128,14 @@ ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 
 TECHNOLOGY_FILES = frozenset(
     {
+        "delivery.c2pa",
+        "delivery.certificates",
         "delivery.disk",
+        "delivery.inspection",
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
         "fleet.local",
@@ -171,21 +184,33 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
-    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
+    "postprocess_tools": frozenset(
+        {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
+    ),
+    "provenance_wiring": frozenset({"delivery.certificates", "delivery.inspection"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
-    "cryptography": frozenset({"delivery.sealed"}),
+    "c2pa": frozenset({"delivery.c2pa"}),
+    "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
+    "isal": frozenset({"delivery.png"}),
     "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
-        {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
+        {
+            "delivery.inspection",
+            "delivery.pillow",
+            "inference.diffusers",
+            "inference.input_pictures",
+            "inference.worker",
+            "terminal",
+        }
     ),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
@@ -203,6 +228,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "cli_moderation",
             "cli_simulate",
             "cli_storage",
+            "cli_accounts",
+            "cli_verify",
             "terminal",
         }
     ),
@@ -235,9 +262,20 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset(
-        {"cli", "cli_backup", "cli_costs", "cli_keeping", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
+        {
+            "cli",
+            "cli_accounts",
+            "cli_keeping",
+            "cli_backup",
+            "cli_costs",
+            "cli_moderation",
+            "cli_prompt",
+            "cli_simulate",
+            "cli_storage",
+            "cli_verify",
+        }
     ),
-    "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -247,14 +285,14 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+WRITES_DATES = frozenset({"billing.months", "gateway.timestamps", "simulation.cost_page"})
 """They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_costs", "cli_moderation", "cli_simulate"})
+    frozenset({"app", "cli", "cli_accounts", "cli_costs", "cli_moderation", "cli_simulate"})
     | TECHNOLOGY_FILES
     | READS_DATES_IN_FILES
     | WRITES_DATES
@@ -262,9 +300,11 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "picture_store", "postprocess_tools", "storage.schema"})
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
-`storage.schema` needs Alembic only when something is to be migrated."""
+LATE_IMPORTS = frozenset(
+    {"app", "inference.worker", "picture_store", "postprocess_tools", "provenance_wiring", "storage.schema"}
+)
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
+commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(
@@ -272,6 +312,7 @@ DOES_BY_TRADE = (
             "content_filter",
             "gateway",
             "watching",
+            "account_desk",
             "housekeeping",
             "inventory",
             "picture_store",
@@ -280,8 +321,11 @@ DOES_BY_TRADE = (
             "service",
             "live",
             "postprocess",
+            "provenance_desk",
+            "provenance_wiring",
             "client",
             "cli",
+            "cli_accounts",
             "cli_costs",
             "cli_simulate",
             "app",
@@ -423,9 +467,9 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
-    assert {name for name in named - used if name != "pillow"} == set(), "unused"
+    assert {name for name in named - used if name not in {"pillow", "c2pa_python"}} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
     optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
-    # By Pillow, FastAPI, pydantic and diffusers.
-    brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
+    # By Pillow, c2pa-python, FastAPI, pydantic and diffusers.
+    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

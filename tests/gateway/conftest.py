@@ -13,6 +13,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from heliograph.account_desk import AccountDesk
+from heliograph.billing.accounts import AccountBook
 from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.delivery.retention import RetentionPolicy
 from heliograph.gateway.app import create_app
@@ -81,6 +83,7 @@ class Gateway:
             closing=self.closing,
             operator_key=OPERATOR_KEY,
             monitor=self.monitor,
+            accounts=AccountDesk(store=self.store, book=AccountBook(), clock=lambda: self.now_s),
         )
 
     @asynccontextmanager

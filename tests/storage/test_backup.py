@@ -29,6 +29,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     Store,
@@ -46,6 +47,7 @@ from tests.storage.stored_samples import (
     a_refusal,
     a_regeneration,
     a_try,
+    a_variant,
     an_attempt,
     an_endpoint,
     an_output,
@@ -64,6 +66,7 @@ EVERYTHING: tuple[Write, ...] = (
     PutOutput(output=an_output(DONE, 2)),
     EraseOutput(deletion=a_deletion(an_output(DONE, 2))),
     PutRegeneration(regeneration=a_regeneration(DONE)),
+    PutVariant(variant=a_variant(an_output(DONE))),
     a_posting(DONE, "p1", 700),
     PutIdempotency(record=a_record(DONE)),
     PutApiKey(key=an_api_key("k")),
@@ -135,7 +138,7 @@ async def test_either_store_is_restored_from_either(
         **dict.fromkeys(manifest.rows, 1),
         **{"jobs": 2, "outputs": 2, "output_keeping": 2, "ledger_lines": 2},
     }
-    assert len(manifest.rows) == 15
+    assert len(manifest.rows) == 16
     assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
 
     restored = await app.open_store(after, claims=True)

@@ -31,6 +31,17 @@ FROM outputs WHERE output_id = :output_id AND NOT EXISTS (
 ON CONFLICT (deletion_id) DO NOTHING
 """
 
+DROP_VARIANTS_OF_RECIPE = """
+DELETE FROM output_variants WHERE output_id = :output_id AND EXISTS (
+    SELECT 1 FROM output_keeping WHERE output_keeping.output_id = :output_id AND storage_tier = 'recipe'
+)
+"""
+
+ERASE_VARIANTS = """
+DELETE FROM output_variants
+WHERE output_id = :output_id AND EXISTS (SELECT 1 FROM deletions WHERE deletion_id = :deletion_id)
+"""
+
 ERASE_KEEPING = """
 DELETE FROM output_keeping
 WHERE output_id = :output_id AND EXISTS (SELECT 1 FROM deletions WHERE deletion_id = :deletion_id)
@@ -71,7 +82,9 @@ HOLDINGS = """
 SELECT tenant_id, plan, storage_tier, age_days_min, is_kept, COUNT(*) AS output_count,
     CAST(SUM(size_bytes) AS BIGINT) AS size_bytes
 FROM (
-    SELECT tenant_id, plan, storage_tier, size_bytes,
+    SELECT tenant_id, plan, storage_tier,
+        size_bytes + COALESCE((SELECT SUM(output_variants.size_bytes) FROM output_variants
+                               WHERE output_variants.output_id = output_keeping.output_id), 0) AS size_bytes,
         CASE WHEN created_at_s > :week_ago_s THEN 0 WHEN created_at_s > :month_ago_s THEN 7
              WHEN created_at_s > :quarter_ago_s THEN 30 ELSE 90 END AS age_days_min,
         CASE WHEN starred_at_s IS NULL AND held_at_s IS NULL THEN 0 ELSE 1 END AS is_kept

@@ -34,6 +34,8 @@ from heliograph.storage.keeping import (
 )
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
+    ALIKE_BITS,
+    ALIKE_MAX,
     DropJob,
     DropWebhookEndpoint,
     Forget,
@@ -47,6 +49,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -122,6 +125,12 @@ class MemoryStore:
                     self._set(self._outputs, output.output_id, output)
                     self._set(self._outputs_of, output.job_id, (*self._outputs_of.get(output.job_id, ()), output))
                     self._set(self._keepings, output.output_id, _new_keeping(output, self._jobs[output.job_id]))
+            case PutVariant(variant=variant):
+                output = self._outputs.get(variant.output_id)
+                names = {each.name for each in output.variants} if output is not None else set[str]()
+                if output is not None and variant.name not in names:
+                    ordered = tuple(sorted((*output.variants, variant), key=lambda each: each.name))
+                    self._replace_output(replace(output, variants=ordered))
             case PostLedger(lines=lines):
                 for posting_id, posting in postings(lines).items():
                     if posting_id not in self._postings:
@@ -205,6 +214,8 @@ class MemoryStore:
                 keeping = self._keepings.get(output_id)
                 if keeping is not None and not (to is StorageTier.RECIPE and keeping.is_kept):
                     self._set(self._keepings, output_id, replace(keeping, storage_tier=to, moved_at_s=at_s))
+                    if to is StorageTier.RECIPE:
+                        self._replace_output(replace(self._outputs[output_id], variants=()))
             case EraseOutput(deletion=deletion):
                 keeping, output = self._keepings.get(deletion.output_id), self._outputs.get(deletion.output_id)
                 if keeping is None or output is None or keeping.held_at_s is not None:
@@ -266,6 +277,11 @@ class MemoryStore:
         for message in self._lane(head.job_id, head.target):
             if message.next_at_s < head.next_at_s:
                 self._set(self._messages, message.message_id, replace(message, next_at_s=head.next_at_s))
+
+    def _replace_output(self, output: Output) -> None:
+        others = tuple(each for each in self._outputs_of[output.job_id] if each.output_id != output.output_id)
+        self._set(self._outputs, output.output_id, output)
+        self._set(self._outputs_of, output.job_id, (*others, output))
 
     def _drop_messages(self, is_unwanted: Callable[[WebhookMessage], bool]) -> None:
         for message in [message for message in self._messages.values() if is_unwanted(message)]:
@@ -395,10 +411,13 @@ class MemoryStore:
                 age_days_min=age_days,
                 is_kept=is_kept,
                 outputs=len(found),
-                size_bytes=sum(each.size_bytes for each in found),
+                size_bytes=sum(each.size_bytes + self._variant_bytes(each.output_id) for each in found),
             )
             for (tenant_id, plan, storage_tier, age_days, is_kept), found in sorted(groups.items())
         )
+
+    def _variant_bytes(self, output_id: OutputId) -> int:
+        return sum(variant.size_bytes for variant in self._outputs[output_id].variants)
 
     async def deletion(self, deletion_id: str) -> Deletion | None:
         """See `Store.deletion`."""
@@ -428,6 +447,22 @@ class MemoryStore:
         """See `Store.regenerations_of_model`."""
         return _newest([each for each in self._regenerations.values() if each.model_id == model_id], limit)
 
+    async def output_of_blob(self, names: Sequence[str]) -> Output | None:
+        """See `Store.output_of_blob`. Looks at every picture there is."""
+        found = [output for output in self._outputs.values() if set(names) & set(output.blobs)]
+        return max(found, key=lambda output: output.created_at_s, default=None)
+
+    async def outputs_alike(self, tenant_id: TenantId, perceptual_hash: str) -> tuple[Output, ...]:
+        """See `Store.outputs_alike`. Looks at every picture there is."""
+        alike = [
+            output
+            for output in self._outputs.values()
+            if output.tenant_id == tenant_id
+            and output.perceptual_hash is not None
+            and (int(output.perceptual_hash, 16) ^ int(perceptual_hash, 16)).bit_count() <= ALIKE_BITS
+        ]
+        return tuple(sorted(alike, key=lambda output: -output.created_at_s)[:ALIKE_MAX])
+
     async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
         """See `Store.attempts`."""
         return tuple(sorted(self._attempts.get(job_id, {}).values(), key=lambda attempt: attempt.number))
@@ -435,6 +470,20 @@ class MemoryStore:
     async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
         """See `Store.ledger`."""
         return self._ledger_of.get(job_id, ())
+
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """See `Store.posting`."""
+        return self._postings.get(posting_id, ())
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """See `Store.revenue_lines`."""
+        lines = [
+            line
+            for posting in self._postings.values()
+            for line in posting
+            if line.account is Account.REVENUE and after < (line.at_s, line.posting_id) and line.at_s < until_s
+        ]
+        return tuple(sorted(lines, key=lambda line: (line.at_s, line.posting_id))[:limit])
 
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
         """See `Store.ledger_balance`."""

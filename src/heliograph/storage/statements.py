@@ -34,6 +34,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -58,6 +59,8 @@ def statements_of(write: Write) -> list[Statement]:
                 (queries.PUT_OUTPUT, rows.row_of_output(output)),
                 (keeping_queries.PUT_KEEPING, keeping_rows.row_of_new_keeping(output)),
             ]
+        case PutVariant(variant=variant):
+            return [(queries.PUT_VARIANT, rows.row_of_variant(variant))]
         case PostLedger(lines=lines):
             return [
                 (queries.post_ledger(len(posting)), rows.row_of_posting(posting))
@@ -78,6 +81,7 @@ def statements_of(write: Write) -> list[Statement]:
                 (queries.DROP_TRIES_OF_JOB, named),
                 (queries.DROP_MESSAGES_OF_JOB, named),
                 (queries.DROP_ATTEMPTS_OF_JOB, named),
+                (queries.DROP_VARIANTS_OF_JOB, named),
                 (queries.DROP_OUTPUTS_OF_JOB, named),
                 (keeping_queries.DROP_KEEPINGS_OF_JOB, named),
                 (keeping_queries.DROP_REGENERATION, named),
@@ -109,11 +113,12 @@ def _keeping_statements(write: KeepingWrite) -> list[Statement]:
             return [(keeping_queries.HOLD_OUTPUT, {"output_id": output_id, "at_s": at_s})]
         case MoveOutput(output_id=output_id, to=to, at_s=at_s):
             moved: rows.Parameters = {"output_id": output_id, "storage_tier": to.value, "at_s": at_s}
-            return [(keeping_queries.MOVE_OUTPUT, moved)]
+            return [(keeping_queries.MOVE_OUTPUT, moved), (keeping_queries.DROP_VARIANTS_OF_RECIPE, moved)]
         case EraseOutput(deletion=deletion):
             named: rows.Parameters = {"output_id": deletion.output_id, "deletion_id": deletion.deletion_id}
             return [
                 (keeping_queries.PUT_DELETION, keeping_rows.row_of_deletion(deletion)),
+                (keeping_queries.ERASE_VARIANTS, named),
                 (keeping_queries.ERASE_KEEPING, named),
                 (keeping_queries.ERASE_OUTPUT, named),
             ]

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 
 _SECONDS = sa.Double[float]()
 _PENDING = sa.text("done_at_s IS NULL")
@@ -29,7 +29,10 @@ def upgrade() -> None:
     op.create_index("output_keeping_by_age", "output_keeping", ["created_at_s", "output_id"])
     op.create_index("output_keeping_by_job", "output_keeping", ["job_id"])
     is_postgres = op.get_bind().dialect.name == "postgresql"
-    size = "CAST(outputs.data AS json)->>'size_bytes'" if is_postgres else "json_extract(outputs.data, '$.size_bytes')"
+    size = "CAST(data AS json)->>'size_bytes'" if is_postgres else "json_extract(data, '$.size_bytes')"
+    op.add_column("output_variants", sa.Column("size_bytes", sa.BigInteger(), nullable=False, server_default="0"))
+    op.execute(f"UPDATE output_variants SET size_bytes = CAST({size} AS BIGINT)")  # noqa: S608 -- one of two texts
+    size = size.replace("data", "outputs.data")
     op.execute(
         f"""
         INSERT INTO output_keeping
