@@ -47,8 +47,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
-    "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
+    "service": frozenset({"domain", "intake", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
@@ -61,6 +62,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "domain",
             "gateway",
             "housekeeping",
+            "intake",
             "inventory",
             "live",
             "observability",
@@ -110,6 +112,7 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.pillow_intake",
         "delivery.sealed",
         "fleet.checkpoint_folder",
         "fleet.local",
@@ -151,6 +154,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
+    # It names the work that the children of the post-processing pool do for it.
+    "intake": frozenset({"delivery.pillow_intake"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
@@ -169,7 +174,14 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
-        {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
+        {
+            "delivery.pillow",
+            "delivery.pillow_intake",
+            "inference.diffusers",
+            "inference.input_pictures",
+            "inference.worker",
+            "terminal",
+        }
     ),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
@@ -188,6 +200,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "intake",
             "observability",
             "picture_store",
             "pipeline",
@@ -236,6 +249,7 @@ DOES_BY_TRADE = (
             "gateway",
             "watching",
             "housekeeping",
+            "intake",
             "inventory",
             "picture_store",
             "pipeline",

@@ -21,12 +21,12 @@ import struct
 import sys
 import traceback
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeAlias
+from typing import ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,8 @@ from heliograph.quality.history import Baseline
 from heliograph.quality.signals import signals
 
 RETRIES = 2
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
 PLACEHOLDER_SIDE_PX = 32
 """What a ThumbHash is made from: as large as it is shown, which takes half the time of the largest it could be."""
@@ -226,8 +228,24 @@ class _Broken:
     traceback: str
 
 
-_Answer = FinishedPicture | Verdict | _Broken
-_ChildEnd: TypeAlias = "Connection[_Answer | None, _Task]"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """Other work for a process: a function of a module, with what it is given."""
+
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+    named: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Returned:
+    """What the function gave."""
+
+    value: object
+
+
+_Answer = FinishedPicture | Verdict | _Returned | _Broken
+_ChildEnd: TypeAlias = "Connection[_Answer | None, _Task | _Call]"
 _CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]), *sys.argv[2:])"
 
 
@@ -289,6 +307,32 @@ class PostProcessPool:
         finally:
             self._idle.put_nowait(child)
 
+    async def call(self, function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T | None:
+        """What a function of a module gives, run in a process; None when that died or hung over it, twice.
+
+        For work on what nobody vouches for: pictures from outside. Raises `Unavailable` when the pool is closed, and
+        `HeliographError` when the function raises, which it should not.
+        """
+        if self._is_closed:
+            raise _closed()
+        child = await self._idle.get()
+        try:
+            for _ in range(2):  # the process may have been dead before
+                if self._is_closed:
+                    raise _closed()
+                match await child.ask(_Call(function=function, arguments=arguments, named=dict(named))):
+                    case _Returned(value=value):
+                        return cast(_T, value)
+                    case _Broken(traceback=trace):
+                        error = HeliographError(f"{function.__name__} failed: {trace.strip().rpartition(chr(10))[2]}")
+                        error.add_note(trace)
+                        raise error
+                    case _:
+                        continue
+            return None
+        finally:
+            self._idle.put_nowait(child)
+
     async def warm_up(self) -> None:
         """Start every process, so that the first picture does not wait for one."""
         try:
@@ -323,8 +367,10 @@ async def _finish_in(child: "_Child", task: _Task) -> FinishedPicture | Verdict:
                 error = HeliographError(message, code="post_processing_failed")
                 error.add_note(trace)
                 raise error
-            case _:
+            case FinishedPicture() | Verdict():
                 return answer
+            case _Returned():
+                raise AssertionError("a picture was asked for")
     raise Unavailable(
         f"the encoding process died {1 + RETRIES} times over one picture; see the log, and whether memory is short",
         code="post_processing_unavailable",
@@ -374,7 +420,7 @@ class _Child:
         async with asyncio.timeout(self._timeout_s):
             await _receive(reader)
 
-    async def ask(self, task: _Task) -> _Answer | None:
+    async def ask(self, task: _Task | _Call) -> _Answer | None:
         """The process's answer, or None if it died or hung over it; then it is ended for good."""
         is_answered = False
         try:
@@ -406,7 +452,7 @@ class _Child:
             await live.process.wait()
 
 
-async def _send(writer: asyncio.StreamWriter, task: _Task) -> None:
+async def _send(writer: asyncio.StreamWriter, task: _Task | _Call) -> None:
     data = pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
     writer.write(_LENGTH.pack(len(data)))
     writer.write(data)
@@ -431,8 +477,10 @@ def serve(descriptor: int, weights_dir: str | None = None, *expected_judges: str
             connection.send(_answer(connection.recv(), tools))
 
 
-def _answer(task: _Task, tools: Tools) -> _Answer:
+def _answer(task: _Task | _Call, tools: Tools) -> _Answer:
     try:
+        if isinstance(task, _Call):
+            return _Returned(value=task.function(*task.arguments, **task.named))
         return finish_picture(
             task.raw,
             task.request,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId, WorkerId
+from heliograph.domain.intake import PictureRole, UploadedPicture
 from heliograph.domain.job import Failure, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Orders
@@ -35,6 +36,7 @@ class FakeService:
         self.is_instant = is_instant
         self.error: Exception | None = None
         self.submissions: list[Submission] = []
+        self.uploads: list[tuple[bytes, PictureRole, str]] = []
         self.callers: list[Caller] = []
         self.refusals: list[tuple[str, str | None, str]] = []
         self.cancelled: list[JobId] = []
@@ -150,6 +152,18 @@ class FakeService:
         if name not in self.blobs:
             raise NotFound("The file of this output is gone.", code="output_gone")
         return len(self.blobs[name])
+
+    async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
+        self._raise_error()
+        self.uploads.append((data, role, caller.tenant_id))
+        return UploadedPicture(
+            upload_id=f"in_{len(self.uploads)}",
+            role=role,
+            width_px=60,
+            height_px=40,
+            size_bytes=len(data),
+            kept_until_s=NOW_S + 60,
+        )
 
     def models(self) -> tuple[ModelStatus, ...]:
         return (ModelStatus(card=a_card(), is_available=True, is_resident=False, wait_s=1.5),)
