@@ -158,7 +158,8 @@ class PictureIntake:
         """The stored picture, the size that it came with, and the bytes of its file."""
         read = await self._processes.call(read_picture, data, role=role, param=param, limits=self._limits)
         if read is None:
-            read = UnreadablePicture(problem="cannot be read: it takes too long, or breaks what reads it")
+            problem = "cannot be read: it takes too long, or breaks what reads it"
+            read = UnreadablePicture(problem=problem, code="invalid_picture")
         if isinstance(read, UnreadablePicture):
             raise InvalidRequest(f"The file of {param} {read.problem}.", param=param, code=read.code)
         blob = await self._blobs.put(read.png, suffix="png", owner=caller.tenant_id)

@@ -75,6 +75,8 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/jobs/{job_id}/events",
         "/v1/outputs/{output_id}",
         "/v1/images/generations",
+        "/v1/images/edits",
+        "/v1/inputs",
         "/v1/models",
         "/v1/models/{owner}/{name}",
         "/v1/models/{owner}/{name}/predictions",
@@ -102,7 +104,7 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
                 for content in answer.get("content", {}).values():
                     assert "example" in content, (path, status)
             if "requestBody" in operation:
-                assert "example" in operation["requestBody"]["content"]["application/json"]
+                assert all("example" in content for content in operation["requestBody"]["content"].values())
     assert {status.value for status in STATUS_OF.values()} <= shown
     assert "HTTPValidationError" not in str(document)
 

@@ -30,7 +30,7 @@ def read_picture(
 ) -> ReadPicture | UnreadablePicture:
     """The picture in `data`, or why it is none that is taken. `param` is what the request calls it."""
     if not data:
-        return UnreadablePicture(problem="is empty")
+        return _no_picture("is empty")
     if len(data) > limits.bytes_max:
         return UnreadablePicture(
             problem=f"has {len(data):,} bytes, and {limits.bytes_max:,} are the most", code="picture_too_large"
@@ -44,13 +44,17 @@ def read_picture(
                 return UnreadablePicture(problem=problem, code="picture_too_large")
             return _read(image, role, param, limits)
     except UnidentifiedImageError:
-        return UnreadablePicture(problem="is no picture in PNG, JPEG, WebP, AVIF or GIF")
+        return _no_picture("is no picture in PNG, JPEG, WebP, AVIF or GIF")
     except Image.DecompressionBombError:
         return UnreadablePicture(
             problem=f"has more than {limits.pixels_max:,} pixels, which are the most", code="picture_too_large"
         )
     except Exception as error:  # a hostile file makes a codec raise anything at all: the file is to blame
-        return UnreadablePicture(problem=f"is damaged or breaks off ({type(error).__name__})")
+        return _no_picture(f"is damaged or breaks off ({type(error).__name__})")
+
+
+def _no_picture(problem: str) -> UnreadablePicture:
+    return UnreadablePicture(problem=problem, code="invalid_picture")
 
 
 def _too_much(image: Image.Image, limits: IntakeLimits) -> str | None:

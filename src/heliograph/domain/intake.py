@@ -81,7 +81,7 @@ class UnreadablePicture:
     """Why a picture was not read: the predicate of a sentence, and the code of the error."""
 
     problem: str
-    code: str = "invalid_picture"
+    code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

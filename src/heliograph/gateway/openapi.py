@@ -31,6 +31,7 @@ from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.gateway.openapi_pictures import (
     EDITS_FORM,
     EDITS_JSON,
@@ -145,7 +146,10 @@ def _form_body(schema: str, example: object, *, json_schema: str | None = None) 
     """A body that is a form, or where that is allowed JSON."""
     content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}}
     if json_schema is not None:
-        content["application/json"] = {"schema": {"$ref": f"#/components/schemas/{json_schema}"}}
+        content["application/json"] = {
+            "schema": {"$ref": f"#/components/schemas/{json_schema}"},
+            "example": {"prompt": "the same at night", "images": [{"image_url": "https://example.com/boat.jpg"}]},
+        }
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -1382,6 +1386,7 @@ _SCHEMAS: _Schema = {
                         "items": _object({"model": _TEXT, "eta": _ETA}),
                         "description": "Models that could do it instead, closest first.",
                     },
+                    "moderation_details": MODERATION_DETAILS,
                 },
                 ("message", "type", "param", "code"),
             ),
