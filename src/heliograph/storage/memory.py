@@ -312,6 +312,20 @@ class MemoryStore:
         """See `Store.ledger`."""
         return self._ledger_of.get(job_id, ())
 
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """See `Store.posting`."""
+        return self._postings.get(posting_id, ())
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """See `Store.revenue_lines`."""
+        lines = [
+            line
+            for posting in self._postings.values()
+            for line in posting
+            if line.account is Account.REVENUE and after < (line.at_s, line.posting_id) and line.at_s < until_s
+        ]
+        return tuple(sorted(lines, key=lambda line: (line.at_s, line.posting_id))[:limit])
+
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
         """See `Store.ledger_balance`."""
         lines = (line for posting in self._postings.values() for line in posting)

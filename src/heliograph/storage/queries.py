@@ -127,6 +127,14 @@ ATTEMPTS_OF_JOB = "SELECT * FROM attempts WHERE job_id = :job_id ORDER BY number
 
 LEDGER_OF_JOB = "SELECT * FROM ledger_lines WHERE job_id = :job_id ORDER BY entry"
 
+POSTING = "SELECT * FROM ledger_lines WHERE posting_id = :posting_id ORDER BY line"
+
+REVENUE_LINES = """
+SELECT * FROM ledger_lines
+WHERE account = 'revenue' AND at_s < :until_s AND at_s >= :after_s AND (at_s, posting_id) > (:after_s, :after_id)
+ORDER BY at_s, posting_id LIMIT :limit
+"""
+
 LEDGER_BALANCE = """
 SELECT CAST(COALESCE(SUM(amount_micros), 0) AS BIGINT) AS balance
 FROM ledger_lines WHERE account = :account AND at_s < :before_s
