@@ -13,6 +13,7 @@ from typing import Protocol
 from heliograph.billing.accounts import AccountBook
 from heliograph.billing.quote import Quote, free
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.verification import Verification
 from heliograph.domain.accounts import Caller, Refusal
 from heliograph.domain.errors import (
     CallerError,
@@ -43,6 +44,7 @@ from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.provenance_desk import Inspect, verified
 from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
@@ -153,6 +155,10 @@ class Service(Protocol):
         """A picture stored for a later request of the same tenant, which names its id."""
         ...
 
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        """What a file says about its origin, and what of it can be believed."""
+        ...
+
     def models(self) -> tuple[ModelStatus, ...]:
         """The catalogue as this installation sees it."""
         ...
@@ -203,6 +209,7 @@ class PipelineService:
         readers: Mapping[ModelId, PromptReader],
         last_sequence: int,
         idempotency_ttl_s: float,
+        inspect: Inspect,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
         accounts: AccountBook | None = None,
@@ -219,6 +226,7 @@ class PipelineService:
         self._readers = readers
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
+        self._inspect = inspect
         self._random_int = random_int
         self._new_id = new_id
         self._accounts = accounts or AccountBook()
@@ -507,6 +515,10 @@ class PipelineService:
     async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
         """A picture stored for a later request of the same tenant, which names its id."""
         return await self._intake.upload(data, role=role, param=param, caller=caller)
+
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        """What a file says about its origin, and what of it can be believed."""
+        return await verified(data, caller, inspect=self._inspect, store=self._store)
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The catalogue as this installation sees it."""
