@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from heliograph.billing.accounts import AccountBook
+from heliograph.billing.quote import Quote, free
 from heliograph.delivery.blobs import BlobStore
 from heliograph.domain.accounts import Caller, Refusal
 from heliograph.domain.errors import (
@@ -19,6 +21,7 @@ from heliograph.domain.errors import (
     InvalidRequest,
     NotFound,
     Overloaded,
+    PromptRefused,
     Timeout,
     Unavailable,
 )
@@ -28,6 +31,7 @@ from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, Quality
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Alternative, FleetStatus, JobStatus, ModelStatus
 from heliograph.domain.webhooks import JobWebhook
 from heliograph.live import StatusUpdate, Update, Watcher
@@ -43,7 +47,6 @@ from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
 
 DEADLINE_S_MAX = 7 * 86_400.0
-MODERATION_BLOCKED = "moderation_blocked"
 ANOTHER_MODEL_HELPS = frozenset({"deadline_unreachable", "wait_too_long"})
 """Codes of refusals for which a model with a shorter line is a way out."""
 
@@ -79,6 +82,15 @@ class PromptReader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """What a request would be and cost; `why_not` says what of the tenant's account does not cover it."""
+
+    request: GenerationRequest
+    quote: Quote
+    why_not: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """Whether jobs can be taken now, and what is wrong otherwise, by part."""
 
@@ -91,6 +103,10 @@ class Service(Protocol):
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
         """A durable job (or the earlier one of the same idempotency key)."""
+        ...
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        """What the submission would cost; nothing is made and nothing held."""
         ...
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
@@ -180,6 +196,8 @@ class PipelineService:
         idempotency_ttl_s: float,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
+        accounts: AccountBook | None = None,
+        quote: Callable[[GenerationRequest, Tier], Quote] = free,
     ) -> None:
         self._pipeline = pipeline
         self._store = store
@@ -193,6 +211,8 @@ class PipelineService:
         self._idempotency_ttl_s = idempotency_ttl_s
         self._random_int = random_int
         self._new_id = new_id
+        self._accounts = accounts or AccountBook()
+        self._quote = quote
         self._in_flight: dict[tuple[str, str, str], asyncio.Future[JobId]] = {}
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
@@ -236,7 +256,7 @@ class PipelineService:
         try:
             deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
             wants = self._wants(submission, caller, deadline_s)
-            request = self._checked(submission, wants)
+            request = self._checked(submission, wants, caller)
         except CallerError as error:
             self._pipeline.refuse(self._refusal(error, caller, stage=_stage_of(error)))
             raise
@@ -253,19 +273,38 @@ class PipelineService:
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
             webhook=submission.webhook,
         )
+        price = self._quote(request, caller.tier).expected
+        self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         try:
             await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
-        except Overloaded as error:
-            if error.code in ANOTHER_MODEL_HELPS:
+        except HeliographError as error:
+            self._accounts.release(job.job_id, job.tenant_id)
+            if isinstance(error, Overloaded) and error.code in ANOTHER_MODEL_HELPS:
                 error.alternatives = self._others_in_time(request.model_id, wants)
             raise
         return await self.status(job.job_id, caller=caller)
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        """What the submission would cost; nothing is made and nothing held."""
+        deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
+        request = self._checked(submission, self._wants(submission, caller, deadline_s), caller)
+        found = self._quote(request, caller.tier)
+        job_id, now_s, why_not = JobId("price"), self._pipeline.now_s(), None
+        try:
+            self._accounts.hold(
+                job_id, caller.tenant_id, price=found.expected, pictures=request.image_count, now_s=now_s
+            )
+        except Overloaded as error:
+            why_not = error.message
+        else:
+            self._accounts.release(job_id, caller.tenant_id)
+        return Priced(request=request, quote=found, why_not=why_not)
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         """Record a request that was refused before it could be submitted."""
         self._pipeline.refuse(self._refusal(error, caller, stage="gateway"))
 
-    def _checked(self, submission: Submission, wants: Wants) -> GenerationRequest:
+    def _checked(self, submission: Submission, wants: Wants, caller: Caller) -> GenerationRequest:
         chosen = self._route(submission.raw.model, task=_checked_task(submission.task), wants=wants)
         card = chosen.card
         reader = self._readers.get(card.model_id)
@@ -277,11 +316,9 @@ class PipelineService:
             unknown_words=None if reader is None else reader.unknown_words,
             draw_seed=lambda: self._random_int(SEED_MAX + 1),
         )
-        verdict = self._policy.judge(request.prompt, request.negative_prompt)
+        verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
         if verdict.decision is PolicyDecision.BLOCK:
-            raise InvalidRequest(
-                f"The content policy refuses this prompt: {verdict.category}.", param="prompt", code=MODERATION_BLOCKED
-            )
+            raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
         asked_for = chosen.stands_in_for or chosen.alias
         if asked_for is None:
             return request
@@ -347,14 +384,20 @@ class PipelineService:
         )
 
     def _refusal(self, error: CallerError, caller: Caller, *, stage: str) -> Refusal:
+        refusal_id, category = self._refusal_id(), error.code
+        if isinstance(error, PromptRefused):
+            refusal_id, category = error.refusal_id, error.verdict.category or error.code
         return Refusal(
-            refusal_id=f"ref_{self._new_id()}",
+            refusal_id=refusal_id,
             tenant_id=caller.tenant_id,
             stage=stage,
-            category=error.code,
+            category=category,
             param=error.param,
             at_s=self._pipeline.now_s(),
         )
+
+    def _refusal_id(self) -> str:
+        return f"ref_{self._new_id()}"
 
     def _idempotency_writes(self, submission: Submission, job: Job) -> tuple[PutIdempotency, ...]:
         if submission.idempotency_key is None:
@@ -502,7 +545,7 @@ def _status_of_stored(stored: StoredJob) -> JobStatus:
 
 
 def _stage_of(error: CallerError) -> str:
-    if error.code == MODERATION_BLOCKED:
+    if isinstance(error, PromptRefused):
         return "policy"
     return "routing" if error.param == "model" else "prompts"
 

@@ -222,6 +222,17 @@ class QualitySettings(Section):
     )
 
 
+class ModerationSettings(Section):
+    """The content filter of prompts."""
+
+    policy: Path | None = Field(
+        default=None, description="TOML file with the content policy; it is read again whenever it changes."
+    )
+    weights: Path | None = Field(
+        default=None, description="Weights that `heliograph moderation train` made; by default those that ship."
+    )
+
+
 class StoreSettings(Section):
     """The database."""
 
@@ -285,6 +296,26 @@ class PriceSettings(Section):
     )
 
 
+class PlanSettings(Section):
+    """What a tenant of one plan may order in a calendar month (UTC)."""
+
+    pictures_per_month: int | None = Field(default=None, ge=0, description="Pictures that may be ordered.")
+    soft_usd_per_month: float | None = Field(default=None, ge=0, description="Dollars whose passing is told.")
+    hard_usd_per_month: float | None = Field(default=None, ge=0, description="Dollars beyond which it is refused.")
+    prepaid: bool = Field(default=False, description="No more is sold than there is credit for.")
+
+
+class BillingSettings(Section):
+    """Plans and who has which; without any, everybody may order as much as they like."""
+
+    plans: dict[str, PlanSettings] = Field(
+        default_factory=dict,
+        description="Plans by name: `pictures_per_month`, `soft_usd_per_month`, `hard_usd_per_month`, `prepaid`.",
+    )
+    plan_of: dict[str, str] = Field(default_factory=dict, description="Names of plans by tenant.")
+    default_plan: str | None = Field(default=None, description="Plan of tenants that are not in `plan_of`.")
+
+
 class CatalogueSettings(Section):
     """Files that override and extend the shipped catalogue and presets."""
 
@@ -320,10 +351,12 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
+    billing: BillingSettings = BillingSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     log: LogSettings = LogSettings()
 

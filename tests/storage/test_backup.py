@@ -36,6 +36,7 @@ from heliograph.storage.store import (
 from tests.builders import an_api_key
 from tests.postgres import PostgresServer
 from tests.storage.stored_samples import (
+    a_case,
     a_job,
     a_message,
     a_posting,
@@ -45,6 +46,7 @@ from tests.storage.stored_samples import (
     an_attempt,
     an_endpoint,
     an_output,
+    opened,
 )
 
 ADA = TenantId("ada")
@@ -61,6 +63,7 @@ EVERYTHING: tuple[Write, ...] = (
     PutApiKey(key=an_api_key("k")),
     PutRefusal(refusal=a_refusal()),
     PutWebhookEndpoint(endpoint=an_endpoint()),
+    opened(a_case()),
     PutWebhookMessage(message=a_message()),
     MoveWebhookMessage(message=a_message(), tried=a_try()),
 )
@@ -103,6 +106,8 @@ async def contents(store: Store) -> list[object]:
         await store.webhook_endpoints(),
         await store.webhook_messages(ADA, limit=9),
         await store.webhook_tries(MessageId("m1")),
+        await store.cases_of_job(DONE.job_id),
+        await store.case_actions(a_case().case_id),
     ]
 
 
@@ -121,7 +126,7 @@ async def test_either_store_is_restored_from_either(
         **dict.fromkeys(manifest.rows, 1),
         **{"jobs": 2, "outputs": 2, "ledger_lines": 2},
     }
-    assert len(manifest.rows) == 10
+    assert len(manifest.rows) == 12
     assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
 
     restored = await app.open_store(after, claims=True)
