@@ -122,6 +122,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 """Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
 
+CALLS_OUT = frozenset({"inference.comfyui", "inference.remote", "inference.remote_calls"})
+"""They call servers that the operator names, and nobody calls anything but through `outbound`'s guard."""
+
 TECHNOLOGY_FILES = frozenset(
     {
         "delivery.c2pa",
@@ -143,6 +146,8 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.clip_files",
+        "inference.comfyui",
         "inference.device",
         "inference.dual_encoder",
         "inference.fake",
@@ -151,10 +156,13 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_clips",
         "inference.onnx_graphs",
         "inference.onnx_images",
+        "inference.remote",
+        "inference.remote_calls",
         "inference.upscaler",
         "inference.worker",
         "moderation.weights_file",
         "outbound.http",
+        "outbound.websocket",
         "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
@@ -191,6 +199,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
+    "av": frozenset({"inference.clip_files"}),
     "c2pa": frozenset({"delivery.c2pa"}),
     "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
@@ -206,8 +215,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "delivery.inspection",
             "delivery.pillow",
             "delivery.pillow_intake",
+            "inference.comfyui",
             "inference.diffusers",
             "inference.input_pictures",
+            "inference.remote",
             "inference.worker",
             "terminal",
         }
@@ -276,6 +287,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
+    "websockets": frozenset({"inference.comfyui", "inference.remote_calls", "outbound.websocket"}),
 }
 """Where a library may be used; one that is not listed may not be used at all."""
 
@@ -299,7 +311,15 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
 LATE_IMPORTS = frozenset(
-    {"app", "inference.worker", "picture_store", "postprocess_tools", "provenance_wiring", "storage.schema"}
+    {
+        "app",
+        "inference.clip_files",
+        "inference.worker",
+        "picture_store",
+        "postprocess_tools",
+        "provenance_wiring",
+        "storage.schema",
+    }
 )
 """`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
 commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
@@ -394,6 +414,7 @@ def test_the_walk_finds_the_modules_and_what_they_import() -> None:
 def test_imports_point_one_way(module: str) -> None:
     own = part_of(module)
     allowed = MAY_IMPORT[own] | {own} | ({"worker_wire"} if module in ENDS_OF_THE_WIRE else set())
+    allowed |= {"outbound"} if module in CALLS_OUT else set()
     assert {name for name in own_imports(module) if part_of(name) not in allowed} == set()
 
 
@@ -401,6 +422,7 @@ def test_imports_point_one_way(module: str) -> None:
 def test_technologies_are_picked_in_one_place(module: str) -> None:
     own = part_of(module)
     allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
+    allowed |= {"outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
     foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
     assert foreign <= allowed
 

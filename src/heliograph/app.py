@@ -700,10 +700,12 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, read_input: ReadIn
 
 
 def _engines(settings: Settings) -> frozenset[EngineKind]:
-    """What this installation can run: the built-in engine, those whose extra is installed, the fake one for tests."""
+    """What this installation can run: the built-in engine, servers elsewhere, those whose extra is installed, the fake
+    one for tests."""
     has_diffusers = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
-    return frozenset({EngineKind.ONNX, *(kind for kind, is_there in optional.items() if is_there)})
+    always = {EngineKind.ONNX, EngineKind.REMOTE_OPENAI, EngineKind.COMFYUI}
+    return frozenset({*always, *(kind for kind, is_there in optional.items() if is_there)})
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
@@ -718,6 +720,11 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
             return [*command, "--weights", str(WEIGHTS_DIR / card.weights)]
         case EngineKind.DIFFUSERS:
             return [*command, *_pipeline_arguments(settings, card)]
+        case EngineKind.REMOTE_OPENAI | EngineKind.COMFYUI:
+            assert card.remote is not None, f"{card.model_id} runs elsewhere and says where"
+            frames_per_second = 1.0 if card.frames is None else card.frames.per_second
+            described = {"options": asdict(card.remote), "frames_per_second": frames_per_second}
+            return [*command, "--remote", json.dumps(described)]
         case EngineKind.FAKE:
             return [*command, "--fake-options", settings.fleet.fake_engine_options]
 

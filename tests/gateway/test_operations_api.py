@@ -65,6 +65,7 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/account",
         "/v1/admin/accounts",
         "/v1/admin/accounts/{tenant}/credits",
+        "/v1/admin/costs",
         "/v1/admin/jobs/{job_id}/refund",
         "/v1/admin/diagnosis",
         "/v1/prices",

@@ -34,6 +34,8 @@ from heliograph.gateway.openapi_accounts import (
     ACCOUNT_EXAMPLE,
     ACCOUNT_SCHEMA,
     ACCOUNTS_SCHEMA,
+    COSTS_EXAMPLE,
+    COSTS_SCHEMA,
     CREDIT_EXAMPLE,
     CREDIT_SCHEMA,
     POSTED_EXAMPLE,
@@ -579,6 +581,16 @@ ACCOUNTS: _Route = {
     "responses": {
         200: _json("Accounts", {"object": "list", "data": [ACCOUNT_EXAMPLE]}, "The accounts."),
         **_errors("/v1/admin/accounts", "unauthenticated", "operator_only"),
+    },
+}
+
+COSTS: _Route = {
+    "summary": "What pictures cost, and for what",
+    "description": "Sums of ledger lines from `since` on and before `until`, seconds since the epoch, by model, "
+    "tenant, tier or component. With the operator's key only.",
+    "responses": {
+        200: _json("Costs", COSTS_EXAMPLE, "The costs."),
+        **_errors("/v1/admin/costs", "invalid", "unauthenticated", "operator_only", "unavailable"),
     },
 }
 
@@ -1447,6 +1459,7 @@ _SCHEMAS: _Schema = {
     "Account": ACCOUNT_SCHEMA,
     "Accounts": ACCOUNTS_SCHEMA,
     "Price": PRICE_SCHEMA,
+    "Costs": COSTS_SCHEMA,
     "CreditRequest": CREDIT_SCHEMA,
     "Posted": POSTED_SCHEMA,
     "HaltRequest": _object(
