@@ -51,10 +51,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "keeper": frozenset({"domain", "delivery", "storage"}),
     "retention_settings": frozenset({"domain", "delivery", "settings"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
-    "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
+    "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
     "gateway": frozenset({"account_desk", "domain", "keeper", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
@@ -70,6 +71,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "domain",
             "gateway",
             "housekeeping",
+            "intake",
             "inventory",
             "keeper",
             "live",
@@ -126,6 +128,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 """Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
 
+CALLS_OUT = frozenset({"inference.comfyui", "inference.remote", "inference.remote_calls"})
+"""They call servers that the operator names, and nobody calls anything but through `outbound`'s guard."""
+
 TECHNOLOGY_FILES = frozenset(
     {
         "delivery.c2pa",
@@ -135,6 +140,7 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.pillow_intake",
         "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
@@ -146,6 +152,8 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.clip_files",
+        "inference.comfyui",
         "inference.device",
         "inference.dual_encoder",
         "inference.fake",
@@ -154,10 +162,13 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_clips",
         "inference.onnx_graphs",
         "inference.onnx_images",
+        "inference.remote",
+        "inference.remote_calls",
         "inference.upscaler",
         "inference.worker",
         "moderation.weights_file",
         "outbound.http",
+        "outbound.websocket",
         "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
@@ -178,6 +189,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
+    # It names the work that the children of the post-processing pool do for it.
+    "intake": frozenset({"delivery.pillow_intake"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
@@ -192,6 +205,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
+    "av": frozenset({"inference.clip_files"}),
     "c2pa": frozenset({"delivery.c2pa"}),
     "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
@@ -206,8 +220,11 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         {
             "delivery.inspection",
             "delivery.pillow",
+            "delivery.pillow_intake",
+            "inference.comfyui",
             "inference.diffusers",
             "inference.input_pictures",
+            "inference.remote",
             "inference.worker",
             "terminal",
         }
@@ -245,6 +262,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.webhook_courier",
             "housekeeping",
             "keeper",
+            "intake",
             "observability",
             "picture_store",
             "pipeline",
@@ -278,6 +296,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
+    "websockets": frozenset({"inference.comfyui", "inference.remote_calls", "outbound.websocket"}),
 }
 """Where a library may be used; one that is not listed may not be used at all."""
 
@@ -301,7 +320,15 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
 LATE_IMPORTS = frozenset(
-    {"app", "inference.worker", "picture_store", "postprocess_tools", "provenance_wiring", "storage.schema"}
+    {
+        "app",
+        "inference.clip_files",
+        "inference.worker",
+        "picture_store",
+        "postprocess_tools",
+        "provenance_wiring",
+        "storage.schema",
+    }
 )
 """`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
 commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
@@ -314,6 +341,9 @@ DOES_BY_TRADE = (
             "watching",
             "account_desk",
             "housekeeping",
+            "intake",
+            "cli_keeping",
+            "keeper",
             "inventory",
             "picture_store",
             "pipeline",
@@ -395,6 +425,7 @@ def test_the_walk_finds_the_modules_and_what_they_import() -> None:
 def test_imports_point_one_way(module: str) -> None:
     own = part_of(module)
     allowed = MAY_IMPORT[own] | {own} | ({"worker_wire"} if module in ENDS_OF_THE_WIRE else set())
+    allowed |= {"outbound"} if module in CALLS_OUT else set()
     assert {name for name in own_imports(module) if part_of(name) not in allowed} == set()
 
 
@@ -402,6 +433,7 @@ def test_imports_point_one_way(module: str) -> None:
 def test_technologies_are_picked_in_one_place(module: str) -> None:
     own = part_of(module)
     allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
+    allowed |= {"outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
     foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
     assert foreign <= allowed
 

@@ -24,6 +24,7 @@ from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
+from heliograph.gateway.inputs import inputs_router
 from heliograph.gateway.jobs import jobs_router
 from heliograph.gateway.keeping import keeping_router
 from heliograph.gateway.keys import KeyRing
@@ -116,6 +117,7 @@ def create_app(
         keeping_router(context, keeper),
         provenance_router(context),
         openai_images_router(context),
+        inputs_router(context),
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
