@@ -35,7 +35,7 @@ from heliograph.billing.usage_meter import UsageMeter
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
-from heliograph.domain.request import SEED_MAX, GenerationRequest
+from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
@@ -230,6 +230,8 @@ async def installation(
             presets=presets,
             policy=AllowAll(),
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
+            formats=_formats(),
+            draw_contact_sheet=_contact_sheet,
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             random_int=secrets.randbelow,
@@ -598,6 +600,18 @@ def _engines(settings: Settings) -> frozenset[EngineKind]:
     has_diffusers = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
     return frozenset({EngineKind.ONNX, *(kind for kind, is_there in optional.items() if is_there)})
+
+
+def _formats() -> frozenset[OutputFormat]:
+    """What can be delivered: films need an extra."""
+    return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+def _contact_sheet(clip: bytes, output_format: OutputFormat) -> bytes:
+    # Imported when first needed: it brings Pillow, which the server does without otherwise.
+    from heliograph.delivery.spritesheet import spritesheet
+
+    return spritesheet(clip, output_format)
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:

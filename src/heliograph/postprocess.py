@@ -35,7 +35,7 @@ from heliograph.delivery import pillow, thumbhash
 from heliograph.delivery.parameters import PictureParameters, format_parameters, settings_line
 from heliograph.delivery.provenance import SOFTWARE, XMP_PACKET
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
-from heliograph.delivery.variants import plan_variants, size_within
+from heliograph.delivery.variants import Encoding, FilmEncoding, plan_variants, size_within
 from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Alignment, Decision, RawImage, Technical, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
@@ -132,7 +132,7 @@ def finish_picture(
     thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
     placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
     metadata = _metadata(raw, request, width_px=width_px, height_px=height_px, upscaled_by=upscaled_by)
-    data = pillow.encode(image, plan.main, metadata, motion=motion)
+    data = _encoded(pixels, image, plan.main, metadata, motion)
     return FinishedPicture(
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -152,6 +152,28 @@ def finish_picture(
         signals=found,
         fingerprint=np.asarray(placeholder).tobytes(),
         problems=tools.take_problems(),
+    )
+
+
+def _encoded(
+    pixels: NDArray[np.uint8],
+    image: pillow.Image.Image,
+    encoding: Encoding,
+    metadata: pillow.Metadata,
+    motion: pillow.Motion | None,
+) -> bytes:
+    if not isinstance(encoding, FilmEncoding):
+        return pillow.encode(image, encoding, metadata, motion=motion)
+    # Imported here: the library is an extra, and large.
+    from heliograph.delivery import pyav
+
+    assert motion is not None, "only clips become films"
+    return pyav.encode_film(
+        pixels,
+        encoding,
+        frames_per_second=motion.frames_per_second,
+        comment=metadata.parameters or metadata.software,
+        xmp=metadata.xmp,
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, PngImagePlugin
 
-from heliograph.delivery.variants import Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
+from heliograph.delivery.variants import Encoding, FilmEncoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
@@ -109,6 +109,8 @@ def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion
             animation = _animation(motion, tick_ms=_GIF_TICK_MS)
             first.save(file, "GIF", comment=comment.encode(errors="replace"), **animation)
             return _with_gif_xmp(file.getvalue(), metadata.xmp.encode())
+        case FilmEncoding():
+            raise AssertionError("films are made by pyav.py")
         case _:
             assert_never(encoding)
     return file.getvalue()

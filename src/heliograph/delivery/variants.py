@@ -43,7 +43,15 @@ class GifEncoding:
     """256 colours, the same in every frame."""
 
 
-Encoding = PngEncoding | JpegEncoding | WebpEncoding | GifEncoding
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmEncoding:
+    """A film of `quality` 1-100: H.264 in MP4, or with `is_webm` VP9 in WebM."""
+
+    quality: int
+    is_webm: bool
+
+
+Encoding = PngEncoding | JpegEncoding | WebpEncoding | GifEncoding | FilmEncoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,8 @@ def _encoding(output_format: OutputFormat, quality: int, pixels: int) -> Encodin
             return WebpEncoding(quality=quality, effort=4 if pixels <= _MEDIUM_PIXELS else 2)
         case OutputFormat.GIF:
             return GifEncoding()
+        case OutputFormat.MP4 | OutputFormat.WEBM:
+            return FilmEncoding(quality=quality, is_webm=output_format is OutputFormat.WEBM)
 
 
 def size_within(width_px: int, height_px: int, side_px: int) -> tuple[int, int]:

@@ -31,6 +31,7 @@ from heliograph.gateway.outputs import outputs_router
 from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.replicate import replicate_router
+from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
@@ -104,6 +105,7 @@ def create_app(
         jobs_router(context),
         outputs_router(context),
         openai_images_router(context),
+        videos_router(context),
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),

@@ -9,7 +9,9 @@ from typing import cast
 from starlette.requests import Request
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.ids import JobId
 from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook
+from heliograph.gateway.form_body import FormBody
 from heliograph.gateway.json_body import JsonBody, read_json
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.prompts.raw import RawRequest
@@ -60,7 +62,7 @@ def _webhook(value: object, desk: WebhookDesk) -> JobWebhook | None:
 
 def submission(
     request: Request,
-    body: JsonBody,
+    body: JsonBody | FormBody,
     *,
     raw: RawRequest,
     end_user: str | None,
@@ -69,6 +71,7 @@ def submission(
     may_substitute: object | None = None,
     task: object | None = None,
     webhook: JobWebhook | None = None,
+    remixed_from: JobId | None = None,
 ) -> Submission:
     """`raw` with where it came from, and what that is for."""
     return Submission(
@@ -82,6 +85,7 @@ def submission(
         fingerprint=body.fingerprint,
         task=task,
         webhook=webhook,
+        remixed_from=remixed_from,
     )
 
 

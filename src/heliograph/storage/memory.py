@@ -87,10 +87,10 @@ class MemoryStore:
                 self._set(self._job_at, job.sequence, job.job_id)
                 self._set(self._jobs, job.job_id, job)
             case PutAttempt(attempt=attempt):
-                self._check_job(attempt.job_id)
-                of_job = self._attempts.setdefault(attempt.job_id, {})
-                if attempt.number not in of_job:
-                    self._set(of_job, attempt.number, attempt)
+                if attempt.job_id in self._jobs:
+                    of_job = self._attempts.setdefault(attempt.job_id, {})
+                    if attempt.number not in of_job:
+                        self._set(of_job, attempt.number, attempt)
             case PutOutput(output=output):
                 self._check_job(output.job_id)
                 if output.output_id not in self._outputs:

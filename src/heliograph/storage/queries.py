@@ -23,11 +23,12 @@ ON CONFLICT (job_id) DO UPDATE SET
 PUT_ATTEMPT = """
 INSERT INTO attempts
     (job_id, number, worker_id, gpu_id, gpu_class, market, zone, model_id, dispatched_at_s, ended_at_s, gpu_s, outcome)
-VALUES
-    (:job_id, :number, :worker_id, :gpu_id, :gpu_class, :market, :zone, :model_id, :dispatched_at_s, :ended_at_s,
-     :gpu_s, :outcome)
+SELECT :job_id, :number, :worker_id, :gpu_id, :gpu_class, :market, :zone, :model_id, :dispatched_at_s, :ended_at_s,
+    :gpu_s, :outcome
+WHERE EXISTS (SELECT 1 FROM jobs WHERE job_id = :job_id)
 ON CONFLICT (job_id, number) DO NOTHING
 """
+"""The run of a job that was deleted meanwhile leaves no row; its ledger lines do not need one."""
 
 PUT_OUTPUT = """
 INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, data)
