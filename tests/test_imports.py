@@ -110,6 +110,8 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.pillow_clips",
+        "delivery.pyav",
         "delivery.sealed",
         "fleet.checkpoint_folder",
         "fleet.local",
@@ -154,12 +156,13 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
-    "postprocess": frozenset({"delivery.pillow"}),
+    "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
+    "av": frozenset({"delivery.pyav"}),
     "cryptography": frozenset({"delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
@@ -169,7 +172,14 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
-        {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
+        {
+            "delivery.pillow",
+            "delivery.pillow_clips",
+            "inference.diffusers",
+            "inference.input_pictures",
+            "inference.worker",
+            "terminal",
+        }
     ),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
@@ -226,9 +236,11 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "picture_store", "postprocess_tools", "storage.schema"})
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
-`storage.schema` needs Alembic only when something is to be migrated."""
+LATE_IMPORTS = frozenset(
+    {"app", "inference.worker", "picture_store", "postprocess", "postprocess_tools", "storage.schema"}
+)
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures are no films and
+need no tool, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(

@@ -30,7 +30,7 @@ from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
 from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
-from heliograph.domain.request import GenerationRequest, OutputFormat
+from heliograph.domain.request import VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import ReplicaState, ReplicaView
@@ -187,6 +187,8 @@ class World:
             presets={},
             policy=policy_of_prompts or AllowAll(),
             readers={},
+            formats=frozenset(OutputFormat) - VIDEO_FORMATS,
+            draw_contact_sheet=lambda _clip, _format: b"a sheet",
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
             random_int=lambda _bound: 5,

@@ -6,15 +6,15 @@ directions: a film is never bit for bit what its frames were, and a side of an o
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
 import av
 import numpy as np
 from av.error import FFmpegError
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE
@@ -23,24 +23,37 @@ from heliograph.delivery.variants import FilmEncoding
 Frame = NDArray[np.uint8]
 """(height, width, 3) sRGB."""
 
+_open: Any = av.open
+"""PyAV's own types are only in part there."""
+
 _BT709 = 1
+_LIMITED_RANGE = 1
 _RATE_DENOMINATOR_MAX = 1_000
+_INDEX_BYTES, _INDEX_BYTES_PER_FRAME = 2_048, 32
+"""Room for the index at the front of an MP4; what is left of it stays empty."""
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 """The UUID of the box that holds XMP in MP4 (ISO 16684-3)."""
 
 
 def encode_film(
-    frames: Iterable[Frame], encoding: FilmEncoding, *, frames_per_second: float, comment: str, xmp: str
+    frames: Sequence[Frame] | NDArray[np.uint8],
+    encoding: FilmEncoding,
+    *,
+    frames_per_second: float,
+    comment: str,
+    xmp: str,
 ) -> bytes:
-    """The file of at least one frame, all of one size. The same frames give the same bytes."""
+    """The file of at least one frame, all of one size; an array is (frames, height, width, 3). Same in, same out."""
     file = io.BytesIO()
-    options = {} if encoding.is_webm else {"movflags": "faststart"}
+    # FFmpeg's own `faststart` wants to read the file by its name again, and there is none.
+    index_bytes = _INDEX_BYTES + _INDEX_BYTES_PER_FRAME * len(frames) + len(comment.encode())
+    options = {} if encoding.is_webm else {"moov_size": str(index_bytes)}
     rate = Fraction(frames_per_second).limit_denominator(_RATE_DENOMINATOR_MAX)
-    with av.open(file, "w", format="webm" if encoding.is_webm else "mp4", options=options) as container:
+    with _open(file, "w", format="webm" if encoding.is_webm else "mp4", options=options) as container:
         container.metadata["comment"] = comment
         if encoding.is_webm:
             container.metadata["DIGITAL_SOURCE_TYPE"] = DIGITAL_SOURCE_TYPE
-        stream: VideoStream | None = None
+        stream: Any = None
         for number, pixels in enumerate(frames):
             height_px, width_px = pixels.shape[:2]
             if stream is None:
@@ -49,11 +62,14 @@ def encode_film(
                 )
                 stream.height, stream.width = height_px + height_px % 2, width_px + width_px % 2
                 stream.pix_fmt = "yuv420p"
-                stream.codec_context.time_base = 1 / rate
-                stream.codec_context.thread_count = 1
+                codec = stream.codec_context
+                codec.color_primaries = codec.color_trc = codec.colorspace = _BT709
+                codec.color_range = _LIMITED_RANGE
+                codec.time_base = 1 / rate
+                codec.thread_count = 1
             even = np.pad(pixels, ((0, height_px % 2), (0, width_px % 2), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=_BT709
+                format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE
             )
             frame.pts, frame.time_base = number, 1 / rate
             container.mux(stream.encode(frame))
@@ -65,7 +81,7 @@ def encode_film(
 def read_film(film: bytes, *, frames_max: int) -> list[Frame]:
     """The frames of a film, at most so many. Raises `ValueError` for what is none."""
     try:
-        with closing(av.open(io.BytesIO(film))) as container:
+        with closing(_open(io.BytesIO(film))) as container:
             decoded = islice(container.decode(video=0), frames_max)
             return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in decoded]
     except (FFmpegError, IndexError) as error:
@@ -75,7 +91,7 @@ def read_film(film: bytes, *, frames_max: int) -> list[Frame]:
 def film_comment(film: bytes) -> str | None:
     """What the film's tags say of how it was made. Raises `ValueError` for what is no film."""
     try:
-        with closing(av.open(io.BytesIO(film))) as container:
+        with closing(_open(io.BytesIO(film))) as container:
             tags = {name.lower(): text for name, text in container.metadata.items()}
     except FFmpegError as error:
         raise ValueError(f"not a film: {error}") from error

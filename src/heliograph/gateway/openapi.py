@@ -1148,7 +1148,7 @@ _SCHEMAS: _Schema = {
                 },
                 "output_format": {
                     "enum": [each.value for each in OutputFormat],
-                    "description": "By default png, for a clip webp. gif, mp4 and webm are for clips, jpeg is not; png makes an APNG.",
+                    "description": "By default png, for a clip webp. gif, mp4 and webm are for clips; jpeg is not.",
                 },
                 "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg, webp, mp4 and webm."},
                 "prompt_syntax": {
@@ -1411,7 +1411,7 @@ REMIX_VIDEO: _Route = {
     },
 }
 
-_SCHEMAS |= VIDEO_SCHEMAS
+_SCHEMAS.update(VIDEO_SCHEMAS)
 
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 

@@ -34,7 +34,12 @@ VIDEO_EXAMPLE: dict[str, Any] = {
         "steps": 8,
         "output_format": "mp4",
         "adjustments": [
-            {"parameter": "size", "requested": "unset", "used": "128x128", "reason": "The default size of helio-motion."}
+            {
+                "parameter": "size",
+                "requested": "unset",
+                "used": "128x128",
+                "reason": "The model's default.",
+            }
         ],
         "cost_micros": 0,
     },

@@ -4,7 +4,6 @@ A video is a job that makes one clip, and has the job's id. OpenAI's four states
 `failed` with the error code `cancelled`. Deleting a video that is being made stops its worker within a step.
 """
 
-from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -214,9 +213,7 @@ def poll_ms(eta_s: float | None) -> int:
     return int(min(max(250 * eta_s, _POLL_MS_MIN), _POLL_MS_MAX))
 
 
-async def _newest(
-    context: Context, caller: Caller, *, before: int | None, limit: int
-) -> tuple[list[JobStatus], bool]:
+async def _newest(context: Context, caller: Caller, *, before: int | None, limit: int) -> tuple[list[JobStatus], bool]:
     """A page of videos, newest first, and whether there are more. Beyond `SCANNED_MAX` jobs the page ends early."""
     found: list[JobStatus] = []
     for _ in range(SCANNED_MAX // _SCANNED_AT_ONCE):
@@ -228,11 +225,10 @@ async def _newest(
     return found, True
 
 
-async def _oldest(
-    context: Context, caller: Caller, *, after: int | None, limit: int
-) -> tuple[list[JobStatus], bool]:
+async def _oldest(context: Context, caller: Caller, *, after: int | None, limit: int) -> tuple[list[JobStatus], bool]:
     """A page of videos, oldest first. There is no way to it but through the newer ones: with too many it is refused."""
-    found, before = [], None
+    found: list[JobStatus] = []
+    before: int | None = None
     for _ in range(SCANNED_MAX // _SCANNED_AT_ONCE):
         some = await context.service.jobs(caller=caller, limit=_SCANNED_AT_ONCE, before=before)
         newer = [status for status in some if after is None or status.view.job.sequence > after]

@@ -389,8 +389,7 @@ def _frames_of_seconds(value: object, card: ModelCard, changes: list[Adjustment]
             "seconds", f"{card.model_id} makes stills. Leave seconds out, or name a model that makes clips."
         )
     shortest, longest, half = rule.minimum / rule.per_second, rule.maximum / rule.per_second, 0.5 / rule.per_second
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not shortest - half <= value <= longest + half:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not shortest - half <= value <= longest + half:
         lengths = f"{shortest:g}" if shortest == longest else f"a number from {shortest:g} to {longest:g}"
         raise invalid("seconds", f"seconds must be {lengths} for {card.model_id}, not {shown(value)}.")
     frames = min(max(round(value * rule.per_second), rule.minimum), rule.maximum)

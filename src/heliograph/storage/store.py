@@ -25,7 +25,7 @@ class PutJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutAttempt:
-    """Insert a finished attempt; a second write of the same (job, number), and one for a deleted job, change nothing."""
+    """Insert a finished attempt; a second one of the same (job, number), or one of a deleted job, changes nothing."""
 
     attempt: Attempt
 
