@@ -29,6 +29,7 @@ STAGES = frozenset(
         "webhooks",
         "outbound",
         "monitoring",
+        "moderation",
     }
 )
 """They never import one another: what crosses from one to another is a value of `domain`."""
@@ -47,6 +48,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
@@ -58,6 +60,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "content_filter",
             "domain",
             "gateway",
             "housekeeping",
@@ -75,15 +78,19 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
+    "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
+            "cli_costs",
             "cli_doctor",
             "cli_fleet",
+            "cli_moderation",
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
@@ -132,6 +139,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_images",
         "inference.upscaler",
         "inference.worker",
+        "moderation.weights_file",
         "outbound.http",
         "storage.backup",
         "storage.data_dir",
@@ -155,6 +163,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "cli": frozenset({"storage.data_dir"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
+    # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
+    "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
@@ -168,7 +178,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
-    "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
+    "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
@@ -187,7 +197,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
     "python_multipart": frozenset({"gateway.form_body"}),
-    "rich": frozenset({"cli", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
+    "rich": frozenset(
+        {"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}
+    ),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -195,6 +207,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "structlog": frozenset(
         {
             "app",
+            "content_filter",
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
@@ -214,7 +227,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
+    "typer": frozenset(
+        {"cli", "cli_backup", "cli_costs", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
+    ),
     "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
@@ -225,14 +240,18 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps"})
-"""It turns seconds into the dates of other people's APIs and never asks what time it is."""
+WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+"""They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | WRITES_DATES | SEEDED_CHANCE
+    frozenset({"app", "cli", "cli_costs", "cli_moderation", "cli_simulate"})
+    | TECHNOLOGY_FILES
+    | READS_DATES_IN_FILES
+    | WRITES_DATES
+    | SEEDED_CHANCE
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
@@ -245,6 +264,7 @@ need no tool, and `storage.schema` needs Alembic only when something is to be mi
 DOES_BY_TRADE = (
     frozenset(
         {
+            "content_filter",
             "gateway",
             "watching",
             "housekeeping",
@@ -257,6 +277,7 @@ DOES_BY_TRADE = (
             "postprocess",
             "client",
             "cli",
+            "cli_costs",
             "cli_simulate",
             "app",
         }

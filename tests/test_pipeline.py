@@ -14,7 +14,15 @@ from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
 from heliograph.domain.commands import RecordJob
-from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded, Timeout, Unavailable
+from heliograph.domain.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PromptRefused,
+    Timeout,
+    Unavailable,
+)
 from heliograph.domain.events import (
     CheckpointKept,
     GateRejected,
@@ -30,6 +38,7 @@ from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
 from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
+from heliograph.domain.prompt_verdict import Category
 from heliograph.domain.request import VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
@@ -547,6 +556,22 @@ async def test_cancel_is_durable_when_it_returns_and_reaches_the_worker() -> Non
         assert again.view.job.state is JobState.CANCELLED
 
 
+async def test_a_job_that_is_removed_while_it_runs_stays_gone_when_its_run_ends() -> None:
+    async with World(holds=True).running() as world:
+        job_id = JobId(await world.submit())
+        await until(lambda: world.orders)
+        await world.service.remove(job_id, caller=ALICE)
+        assert world.fleet is not None
+        assert world.fleet.aborted == [(job_id, 1)]
+        with pytest.raises(NotFound):
+            await world.service.status(job_id, caller=ALICE)
+        other = await world.submit()
+        await until(lambda: len(world.orders) == 2)
+        assert world.orders[1].job_id == other, "its worker is free again"
+        assert await world.store.job(job_id) is None
+        assert await world.store.attempts(job_id) == ()
+
+
 async def test_open_jobs_of_an_earlier_process_are_finished() -> None:
     store = FailingStore()
     small = a_request(width_px=64, height_px=64, steps=2)
@@ -733,19 +758,23 @@ async def test_refused_requests_are_recorded_without_their_text() -> None:
 
 
 class NoCats:
-    def judge(self, prompt: str, negative_prompt: str) -> PolicyVerdict:
+    appeal = "Ask the dog."
+
+    def judge(self, prompt: str, negative_prompt: str, *, tenant_id: str | None = None) -> PolicyVerdict:
+        assert tenant_id == ALICE.tenant_id
         decision = PolicyDecision.BLOCK if "cat" in prompt else PolicyDecision.ALLOW
-        return PolicyVerdict(decision=decision, category="cats", score=1.0, evidence=("cat",))
+        return PolicyVerdict(decision=decision, category=Category.VIOLENCE, score=1.0, evidence=("cat",))
 
 
 async def test_a_blocked_prompt_is_refused_openly_with_its_category() -> None:
     async with World(policy_of_prompts=NoCats()).running() as world:
-        with pytest.raises(InvalidRequest, match="cats") as caught:
+        with pytest.raises(PromptRefused, match=r"safety_violations=\[violence\] Ask the dog") as caught:
             await world.submit()
         assert (caught.value.code, caught.value.param) == ("moderation_blocked", "prompt")
         await world.submit(raw=replace(SMALL, prompt="a dog"))
         refusals = [event.refusal for event in world.events if isinstance(event, RequestRefused)]
-    assert [(refusal.stage, refusal.category) for refusal in refusals] == [("policy", "moderation_blocked")]
+    assert [(refusal.stage, refusal.category) for refusal in refusals] == [("policy", "violence")]
+    assert [refusal.refusal_id for refusal in refusals] == [caught.value.refusal_id]
 
 
 async def test_an_alias_is_followed_and_reported() -> None:

@@ -13,7 +13,7 @@ Post-processing runs beside the loop, one task per job; a full disk parks it the
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
@@ -117,6 +117,7 @@ PAUSE_S_MAX = 2.0
 FORGET_EVERY_S = 3_600.0
 SETTLE_EVERY_S = 300.0
 """Between two postings of what GPUs cost while no attempt holds them, and of everything else that is used."""
+DISOWNED_MAX = 10_000
 DEFERRED_MAX = 1_024
 
 _log = structlog.get_logger()
@@ -229,6 +230,7 @@ class Pipeline:
         self._remembered_s = remembered_s
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
+        self._disowned: dict[JobId, None] = {}
         self._states: dict[JobId, JobState] = {}
         self._images: dict[tuple[JobId, int], tuple[RawImage, ...]] = {}
         self._models_of_workers: dict[WorkerId, ModelId] = {}
@@ -282,6 +284,15 @@ class Pipeline:
             raise Unavailable(
                 "The cancellation is noted; it takes effect as soon as it can be stored.", retry_after_s=CANCEL_S_MAX
             ) from None
+
+    def disown(self, job_id: JobId) -> None:
+        """Write nothing more of a job that has ended and is about to be deleted; what it cost is posted all the same.
+
+        Its last run may still be ending on its worker. The newest `DISOWNED_MAX` are remembered, far more than can be.
+        """
+        self._disowned[job_id] = None
+        if len(self._disowned) > DISOWNED_MAX:
+            del self._disowned[next(iter(self._disowned))]
 
     async def order(self, change: Callable[[Orders], Orders]) -> None:
         """Change the orders; return once they are durable and every worker they are about was told.
@@ -412,7 +423,8 @@ class Pipeline:
         for command in turn.commands:
             await self._carry_out(command)
 
-    async def _take_turn(self, letters: Sequence[_Letter]) -> None:
+    def _decided(self, letters: Sequence[_Letter]) -> _Turn:
+        """What the scheduler and the fleet plan make of the letters."""
         now_s = self.now_s()
         turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
         for letter in letters:
@@ -422,6 +434,11 @@ class Pipeline:
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
         self._refuse_overload(turn)
+        return turn
+
+    async def _take_turn(self, letters: Sequence[_Letter]) -> None:
+        with nullcontext() if self._meters is None else self._meters.deciding():
+            turn = self._decided(letters)
         try:
             await self._make_durable(turn)
             for command in turn.commands:
@@ -481,6 +498,8 @@ class Pipeline:
             records = [command for command in turn.commands if isinstance(command, RecordJob | SaveJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
             writes = _newest([*deferred, *_writes(records, self._prices), *self._news(records), *own])
+            if self._disowned:
+                writes = [write for write in writes if _job_of(write) not in self._disowned]
             if "store" in self.problems:
                 writes.append(self._probe())
             must_wait = len(writes) > DEFERRED_MAX or any(
@@ -798,6 +817,19 @@ def _writes(records: Sequence[RecordJob | SaveJob], prices: PriceBook) -> list[W
         writes += [PutOutput(output=output) for output in record.outputs]
         writes += [PostLedger(lines=posting) for posting in _postings(record, prices)]
     return writes
+
+
+def _job_of(write: Write) -> JobId | None:
+    """The job whose record this is a part of."""
+    match write:
+        case PutJob(job=job):
+            return job.job_id
+        case PutAttempt(attempt=attempt):
+            return attempt.job_id
+        case PutOutput(output=output):
+            return output.job_id
+        case _:
+            return None
 
 
 def _taken_back(turn: _Turn) -> list[Write]:

@@ -222,6 +222,17 @@ class QualitySettings(Section):
     )
 
 
+class ModerationSettings(Section):
+    """The content filter of prompts."""
+
+    policy: Path | None = Field(
+        default=None, description="TOML file with the content policy; it is read again whenever it changes."
+    )
+    weights: Path | None = Field(
+        default=None, description="Weights that `heliograph moderation train` made; by default those that ship."
+    )
+
+
 class StoreSettings(Section):
     """The database."""
 
@@ -277,8 +288,8 @@ class PriceSettings(Section):
     )
     service_usd: dict[Component, float] = Field(
         default_factory=dict,
-        description="Dollars per core-hour (`api_cpu`, `postprocess_cpu`), GB-month (`storage`), GB (`egress`) and "
-        "reviewer's hour (`moderation`).",
+        description="Dollars per core-hour (`api_cpu`, `queue_cpu`, `safety_cpu`, `postprocess_cpu`), GB-month "
+        "(`storage`), GB (`egress`) and reviewer's hour (`moderation`).",
     )
     tier_factor: dict[Tier, float] = Field(
         default_factory=dict, description="What each tier pays per dollar of GPU cost; 1.0 by default."
@@ -320,6 +331,7 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()

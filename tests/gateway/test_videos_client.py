@@ -46,6 +46,7 @@ async def test_a_video_is_created_polled_and_fetched() -> None:
         assert video.model_extra["queue_position"] == 1
         with pytest.raises(openai.UnprocessableEntityError, match="The video is queued; it has no content"):
             await client.videos.download_content(video.id)
+        service.move(video.id, JobState.DISPATCHED)  # type: ignore[arg-type]
         service.step(video.id, 4)  # type: ignore[arg-type]
         running = await client.videos.retrieve(video.id)
         assert (running.status, running.progress, running.completed_at) == ("in_progress", 40, None)

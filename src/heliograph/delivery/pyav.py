@@ -47,7 +47,7 @@ def encode_film(
     file = io.BytesIO()
     # FFmpeg's own `faststart` wants to read the file by its name again, and there is none.
     index_bytes = _INDEX_BYTES + _INDEX_BYTES_PER_FRAME * len(frames) + len(comment.encode())
-    options = {} if encoding.is_webm else {"moov_size": str(index_bytes)}
+    options = {"fflags": "bitexact"} if encoding.is_webm else {"fflags": "bitexact", "moov_size": str(index_bytes)}
     rate = Fraction(frames_per_second).limit_denominator(_RATE_DENOMINATOR_MAX)
     with _open(file, "w", format="webm" if encoding.is_webm else "mp4", options=options) as container:
         container.metadata["comment"] = comment

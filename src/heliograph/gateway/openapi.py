@@ -31,6 +31,7 @@ from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
@@ -1324,6 +1325,7 @@ _SCHEMAS: _Schema = {
                         "items": _object({"model": _TEXT, "eta": _ETA}),
                         "description": "Models that could do it instead, closest first.",
                     },
+                    "moderation_details": MODERATION_DETAILS,
                 },
                 ("message", "type", "param", "code"),
             ),
