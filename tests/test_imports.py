@@ -51,7 +51,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
-    "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
+    "account_desk": frozenset({"billing", "domain", "storage"}),
+    "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "monitoring", "pipeline"}),
@@ -60,6 +61,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "account_desk",
             "content_filter",
             "domain",
             "gateway",
@@ -78,6 +80,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_accounts": frozenset({"account_desk", "app", "billing", "cli_simulate", "client", "domain", "settings"}),
     "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
@@ -87,6 +90,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "app",
             "cli_backup",
+            "cli_accounts",
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
@@ -198,7 +202,17 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic_settings": frozenset({"settings"}),
     "python_multipart": frozenset({"gateway.form_body"}),
     "rich": frozenset(
-        {"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}
+        {
+            "cli",
+            "cli_accounts",
+            "cli_costs",
+            "cli_doctor",
+            "cli_fleet",
+            "cli_moderation",
+            "cli_simulate",
+            "cli_storage",
+            "terminal",
+        }
     ),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
@@ -228,7 +242,16 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset(
-        {"cli", "cli_backup", "cli_costs", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
+        {
+            "cli",
+            "cli_accounts",
+            "cli_backup",
+            "cli_costs",
+            "cli_moderation",
+            "cli_prompt",
+            "cli_simulate",
+            "cli_storage",
+        }
     ),
     "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
@@ -240,14 +263,14 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+WRITES_DATES = frozenset({"billing.months", "gateway.timestamps", "simulation.cost_page"})
 """They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_costs", "cli_moderation", "cli_simulate"})
+    frozenset({"app", "cli", "cli_accounts", "cli_costs", "cli_moderation", "cli_simulate"})
     | TECHNOLOGY_FILES
     | READS_DATES_IN_FILES
     | WRITES_DATES
@@ -267,6 +290,7 @@ DOES_BY_TRADE = (
             "content_filter",
             "gateway",
             "watching",
+            "account_desk",
             "housekeeping",
             "inventory",
             "picture_store",
@@ -277,6 +301,7 @@ DOES_BY_TRADE = (
             "postprocess",
             "client",
             "cli",
+            "cli_accounts",
             "cli_costs",
             "cli_simulate",
             "app",

@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -28,15 +29,20 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from heliograph import __version__
+from heliograph.account_desk import AccountDesk
+from heliograph.billing.accounts import AccountBook, Plan
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
+from heliograph.billing.quote import Quote, quote
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
@@ -205,6 +211,9 @@ async def installation(
             thread_cpu_s=time.thread_time,
             store_cpu_s=lambda: store.cpu_s,
         )
+        write_log = log_lifecycle(log)
+        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=(metrics, write_log))
+        await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
@@ -217,7 +226,7 @@ async def installation(
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, monitor, log_lifecycle(log)),
+            sinks=(metrics, monitor, accounts.on_event, write_log),
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -242,6 +251,8 @@ async def installation(
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             random_int=secrets.randbelow,
             new_id=_new_id,
+            accounts=accounts.book,
+            quote=_quotes(gpus, cards, profiles, prices),
         )
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
         if not may_run_jobs:
@@ -293,6 +304,7 @@ async def installation(
             closing=closing,
             operator_key=operator_key(data_dir),
             monitor=monitor,
+            accounts=accounts,
             public_url=settings.server.public_url,
         )
         yield Installation(
@@ -548,6 +560,51 @@ def _facts_of(folder: Path) -> Mapping[str, object]:
         return describe_folder(folder).facts
     except EngineError as error:
         raise Unavailable(error.message, code="weights_damaged") from error
+
+
+def account_book(settings: Settings) -> AccountBook:
+    """Plans and who has which. Raises `InvalidRequest` for a plan that is none."""
+    billing = settings.billing
+    named = {f"billing.plan_of.{tenant}": name for tenant, name in billing.plan_of.items()}
+    if billing.default_plan is not None:
+        named["billing.default_plan"] = billing.default_plan
+    for param, name in named.items():
+        if name not in billing.plans:
+            known = ", ".join(sorted(billing.plans)) or "none"
+            raise InvalidRequest(f"setting {param} is {name!r}; billing.plans has {known}", param=param)
+    plans = {
+        name: Plan(
+            name=name,
+            pictures_max=plan.pictures_per_month,
+            soft_micros=_micros(plan.soft_usd_per_month),
+            hard_micros=_micros(plan.hard_usd_per_month),
+            is_prepaid=plan.prepaid,
+        )
+        for name, plan in billing.plans.items()
+    }
+    plan_of = {TenantId(tenant): name for tenant, name in billing.plan_of.items()}
+    return AccountBook(plans, plan_of, billing.default_plan)
+
+
+def _micros(usd: float | None) -> Micros | None:
+    return None if usd is None else to_micros(Decimal(str(usd)))
+
+
+def _quotes(
+    gpus: Sequence[Gpu], cards: Mapping[ModelId, ModelCard], profiles: Profiles, prices: PriceBook
+) -> Callable[[GenerationRequest, Tier], Quote]:
+    """What a request is expected to cost on the GPUs that can hold its model."""
+
+    def quoted(request: GenerationRequest, tier: Tier) -> Quote:
+        card = cards[request.model_id]
+        runs = [
+            (gpu.gpu_class, gpu.market.value, gpu.zone, profiles.run_s(request, gpu.gpu_class) * card.gpus)
+            for gpu in gpus
+            if gpu.memory_bytes >= (card.vram_bytes or 0)
+        ]
+        return quote(runs, tier, prices)
+
+    return quoted
 
 
 def price_book(settings: Settings) -> PriceBook:

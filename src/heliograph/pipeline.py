@@ -499,7 +499,7 @@ class Pipeline:
             own = [write for letter in turn.submissions.values() for write in letter.writes]
             writes = _newest([*deferred, *_writes(records, self._prices), *self._news(records), *own])
             if self._disowned:
-                writes = [write for write in writes if _job_of(write) not in self._disowned]
+                writes = [write for write in writes if _job_of_write(write) not in self._disowned]
             if "store" in self.problems:
                 writes.append(self._probe())
             must_wait = len(writes) > DEFERRED_MAX or any(
@@ -819,7 +819,7 @@ def _writes(records: Sequence[RecordJob | SaveJob], prices: PriceBook) -> list[W
     return writes
 
 
-def _job_of(write: Write) -> JobId | None:
+def _job_of_write(write: Write) -> JobId | None:
     """The job whose record this is a part of."""
     match write:
         case PutJob(job=job):

@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from heliograph.billing.accounts import AccountBook
+from heliograph.billing.quote import Quote, free
 from heliograph.delivery.blobs import BlobStore
 from heliograph.domain.accounts import Caller, Refusal
 from heliograph.domain.errors import (
@@ -29,6 +31,7 @@ from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Alternative, FleetStatus, JobStatus, ModelStatus
 from heliograph.domain.webhooks import JobWebhook
 from heliograph.live import StatusUpdate, Update, Watcher
@@ -81,6 +84,15 @@ class PromptReader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """What a request would be and cost; `why_not` says what of the tenant's account does not cover it."""
+
+    request: GenerationRequest
+    quote: Quote
+    why_not: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """Whether jobs can be taken now, and what is wrong otherwise, by part."""
 
@@ -93,6 +105,10 @@ class Service(Protocol):
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
         """A durable job (or the earlier one of the same idempotency key)."""
+        ...
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        """What the submission would cost; nothing is made and nothing held."""
         ...
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
@@ -196,6 +212,8 @@ class PipelineService:
         idempotency_ttl_s: float,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
+        accounts: AccountBook | None = None,
+        quote: Callable[[GenerationRequest, Tier], Quote] = free,
     ) -> None:
         self._pipeline = pipeline
         self._store = store
@@ -212,6 +230,8 @@ class PipelineService:
         self._idempotency_ttl_s = idempotency_ttl_s
         self._random_int = random_int
         self._new_id = new_id
+        self._accounts = accounts or AccountBook()
+        self._quote = quote
         self._in_flight: dict[tuple[str, str, str], asyncio.Future[JobId]] = {}
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
@@ -273,13 +293,32 @@ class PipelineService:
             webhook=submission.webhook,
             remixed_from=submission.remixed_from,
         )
+        price = self._quote(request, caller.tier).expected
+        self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         try:
             await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
-        except Overloaded as error:
-            if error.code in ANOTHER_MODEL_HELPS:
+        except HeliographError as error:
+            self._accounts.release(job.job_id, job.tenant_id)
+            if isinstance(error, Overloaded) and error.code in ANOTHER_MODEL_HELPS:
                 error.alternatives = self._others_in_time(request.model_id, wants)
             raise
         return await self.status(job.job_id, caller=caller)
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        """What the submission would cost; nothing is made and nothing held."""
+        deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
+        request = self._checked(submission, self._wants(submission, caller, deadline_s), caller)
+        found = self._quote(request, caller.tier)
+        job_id, now_s, why_not = JobId("price"), self._pipeline.now_s(), None
+        try:
+            self._accounts.hold(
+                job_id, caller.tenant_id, price=found.expected, pictures=request.image_count, now_s=now_s
+            )
+        except Overloaded as error:
+            why_not = error.message
+        else:
+            self._accounts.release(job_id, caller.tenant_id)
+        return Priced(request=request, quote=found, why_not=why_not)
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         """Record a request that was refused before it could be submitted."""

@@ -296,6 +296,26 @@ class PriceSettings(Section):
     )
 
 
+class PlanSettings(Section):
+    """What a tenant of one plan may order in a calendar month (UTC)."""
+
+    pictures_per_month: int | None = Field(default=None, ge=0, description="Pictures that may be ordered.")
+    soft_usd_per_month: float | None = Field(default=None, ge=0, description="Dollars whose passing is told.")
+    hard_usd_per_month: float | None = Field(default=None, ge=0, description="Dollars beyond which it is refused.")
+    prepaid: bool = Field(default=False, description="No more is sold than there is credit for.")
+
+
+class BillingSettings(Section):
+    """Plans and who has which; without any, everybody may order as much as they like."""
+
+    plans: dict[str, PlanSettings] = Field(
+        default_factory=dict,
+        description="Plans by name: `pictures_per_month`, `soft_usd_per_month`, `hard_usd_per_month`, `prepaid`.",
+    )
+    plan_of: dict[str, str] = Field(default_factory=dict, description="Names of plans by tenant.")
+    default_plan: str | None = Field(default=None, description="Plan of tenants that are not in `plan_of`.")
+
+
 class CatalogueSettings(Section):
     """Files that override and extend the shipped catalogue and presets."""
 
@@ -336,6 +356,7 @@ class Settings(BaseSettings):
     pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()
     prices: PriceSettings = PriceSettings()
+    billing: BillingSettings = BillingSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     log: LogSettings = LogSettings()
 

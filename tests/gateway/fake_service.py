@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from heliograph.billing.quote import FREE_OF_CHARGE
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId, WorkerId
@@ -19,7 +20,7 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate, Update
 from heliograph.prompts import prepare
-from heliograph.service import Readiness, Submission
+from heliograph.service import Priced, Readiness, Submission
 from tests.builders import a_card, a_fleet, a_gpu, a_job, a_queue, a_replica, a_status, an_output
 
 NOW_S = 1_000_000.0
@@ -69,6 +70,11 @@ class FakeService:
         if self.is_instant:
             self.complete(job.job_id)
         return self.statuses[job.job_id]
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        self._raise_error()
+        request = prepare(submission.raw, a_card(), presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
+        return Priced(request=request, quote=FREE_OF_CHARGE, why_not=None)
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         self.refusals.append((error.code, error.param, caller.tenant_id))

@@ -62,7 +62,12 @@ async def test_head_answers_like_get_without_the_body(gateway: Gateway) -> None:
 async def test_the_description_has_an_example_of_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {
+        "/v1/account",
+        "/v1/admin/accounts",
+        "/v1/admin/accounts/{tenant}/credits",
+        "/v1/admin/jobs/{job_id}/refund",
         "/v1/admin/diagnosis",
+        "/v1/prices",
         "/v1/admin/drain",
         "/v1/admin/fleet",
         "/v1/admin/models/{model_id}",

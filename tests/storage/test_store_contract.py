@@ -233,6 +233,37 @@ async def test_the_ledger_adds_up_by_whom_and_what_a_line_is_about(store: Store)
     assert await store.ledger_balance(Account.TENANT, before_s=30.0) == 0
 
 
+async def test_charges_are_read_in_order_page_by_page(store: Store) -> None:
+    def posting(name: str, at_s: float, account: Account) -> PostLedger:
+        one, two = (Account.TENANT, account) if account is Account.REVENUE else (Account.FLEET, account)
+        return PostLedger(
+            lines=tuple(
+                LedgerLine(
+                    posting_id=name,
+                    line=number,
+                    job_id=NO_JOB,
+                    tenant_id=NO_TENANT,
+                    account=side,
+                    component="image_generation",
+                    amount_micros=Micros(amount),
+                    at_s=at_s,
+                )
+                for number, (side, amount) in enumerate(((one, -3), (two, 3)))
+            )
+        )
+
+    at = {"b": 10.0, "a": 10.0, "c": 10.0, "later": 20.0, "too late": 30.0}
+    await store.commit(
+        [*(posting(name, at_s, Account.REVENUE) for name, at_s in at.items()), posting("cost", 10.0, Account.GPU_COST)]
+    )
+    first = await store.revenue_lines(after=(0.0, ""), until_s=30.0, limit=2)
+    assert [line.posting_id for line in first] == ["a", "b"]
+    rest = await store.revenue_lines(after=(10.0, "b"), until_s=30.0, limit=9)
+    assert [line.posting_id for line in rest] == ["c", "later"]
+    assert [line.account for line in await store.posting("a")] == [Account.TENANT, Account.REVENUE]
+    assert await store.posting("none") == ()
+
+
 async def test_several_postings_may_come_in_one_write(store: Store) -> None:
     job = a_job(1)
     one, two = a_posting(job, "p1", 1), a_posting(job, "p2", 2)

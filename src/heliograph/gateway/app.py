@@ -16,7 +16,9 @@ from starlette.routing import Match
 from starlette.types import Lifespan
 
 import heliograph
+from heliograph.account_desk import AccountDesk
 from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway.accounts import accounts_router
 from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.diagnosis import diagnosis_router
@@ -67,13 +69,15 @@ def create_app(
     closing: asyncio.Event,
     operator_key: str,
     monitor: Monitor,
+    accounts: AccountDesk,
     public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
-    that never come twice. `operator_key` opens what only the operator may do, `monitor` knows what is wrong.
+    that never come twice. `operator_key` opens what only the operator may do, `monitor` knows what is wrong,
+    `accounts` what tenants may order.
     `page_dir` holds the built page; `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
@@ -100,6 +104,7 @@ def create_app(
         public_url=public_url,
         operator_key=operator_key,
         monitor=monitor,
+        accounts=accounts,
     )
     for router in (
         jobs_router(context),
@@ -111,6 +116,7 @@ def create_app(
         operations_router(context),
         admin_router(context),
         diagnosis_router(context),
+        accounts_router(context),
     ):
         app.include_router(router)
     add_page(app, page_dir)

@@ -30,6 +30,17 @@ from heliograph.domain.request import CLIP_FORMATS, SEED_MAX, OutputFormat, Qual
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+from heliograph.gateway.openapi_accounts import (
+    ACCOUNT_EXAMPLE,
+    ACCOUNT_SCHEMA,
+    ACCOUNTS_SCHEMA,
+    CREDIT_EXAMPLE,
+    CREDIT_SCHEMA,
+    POSTED_EXAMPLE,
+    POSTED_SCHEMA,
+    PRICE_EXAMPLE,
+    PRICE_SCHEMA,
+)
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
@@ -505,6 +516,62 @@ DIAGNOSIS: _Route = {
     "responses": {
         200: _json("Diagnosis", DIAGNOSIS_EXAMPLE, "What is wrong now; no findings when all is well."),
         **_errors("/v1/admin/diagnosis", "unauthenticated", "operator_only"),
+    },
+}
+
+ACCOUNT: _Route = {
+    "summary": "Your plan, and what is left of it",
+    "responses": {
+        200: _json("Account", ACCOUNT_EXAMPLE, "The account of the key's tenant."),
+        **_errors("/v1/account", "unauthenticated"),
+    },
+}
+
+PRICE: _Route = {
+    "summary": "What a job would cost",
+    "description": "Takes what `POST /v1/jobs` takes and makes nothing. The charge is what the run really took.",
+    "responses": {
+        200: _json("Price", PRICE_EXAMPLE, "The expected charge."),
+        **_errors("/v1/prices", *(name for name in _SUBMIT_ERRORS if name != "conflict")),
+    },
+    "openapi_extra": _body("JobRequest", {"prompt": "a red boat on the sea at sunset"}),
+}
+
+ACCOUNTS: _Route = {
+    "summary": "Every tenant's account",
+    "description": "With the operator's key only.",
+    "responses": {
+        200: _json("Accounts", {"object": "list", "data": [ACCOUNT_EXAMPLE]}, "The accounts."),
+        **_errors("/v1/admin/accounts", "unauthenticated", "operator_only"),
+    },
+}
+
+CREDIT: _Route = {
+    "summary": "Give a tenant credit",
+    "description": "Posted once for each `id`. With the operator's key only.",
+    "responses": {
+        200: _json("Posted", POSTED_EXAMPLE, "The account afterwards."),
+        **_errors(
+            "/v1/admin/accounts/acme/credits",
+            "unauthenticated",
+            "operator_only",
+            "invalid",
+            "too_slow",
+            "too_large",
+            "not_json",
+            "conflict",
+            "unavailable",
+        ),
+    },
+    "openapi_extra": _body("CreditRequest", CREDIT_EXAMPLE),
+}
+
+REFUND: _Route = {
+    "summary": "Give back what a job was charged",
+    "description": "Once, however often it is asked for. With the operator's key only.",
+    "responses": {
+        200: _json("Posted", POSTED_EXAMPLE, "The account afterwards; `micros` is 0 where nothing was owed."),
+        **_errors(f"/v1/admin/jobs/{_JOB_ID}/refund", "unauthenticated", "operator_only", "missing", "unavailable"),
     },
 }
 
@@ -1302,6 +1369,11 @@ _SCHEMAS: _Schema = {
     ),
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
+    "Account": ACCOUNT_SCHEMA,
+    "Accounts": ACCOUNTS_SCHEMA,
+    "Price": PRICE_SCHEMA,
+    "CreditRequest": CREDIT_SCHEMA,
+    "Posted": POSTED_SCHEMA,
     "HaltRequest": _object(
         {"model": _TEXT, "pool": _TEXT, "running": {"enum": ["pause", "finish"]}}, (), is_closed=True
     ),

@@ -162,6 +162,21 @@ class SqlStore:
         """See `Store.ledger`."""
         return await self._all(queries.LEDGER_OF_JOB, rows.ledger_line_of_row, job_id=job_id)
 
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """See `Store.posting`."""
+        return await self._all(queries.POSTING, rows.ledger_line_of_row, posting_id=posting_id)
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """See `Store.revenue_lines`."""
+        return await self._all(
+            queries.REVENUE_LINES,
+            rows.ledger_line_of_row,
+            after_s=after[0],
+            after_id=after[1],
+            until_s=until_s,
+            limit=limit,
+        )
+
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
         """See `Store.ledger_balance`."""
         found = await self._all(

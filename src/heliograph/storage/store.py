@@ -244,6 +244,14 @@ class Store(Protocol):
         """A job's ledger lines in order of posting."""
         ...
 
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """A posting's lines in order; empty for one that was never made."""
+        ...
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """Lines on `revenue` behind a time and posting id and before `until_s`, in that order, at most `limit`."""
+        ...
+
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
         """The sum of an account's lines from before a time. Looks at every line."""
         ...
