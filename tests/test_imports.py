@@ -43,14 +43,16 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
-    "postprocess_tools": frozenset({"domain", "quality", "inference"}),
-    "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
+    "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
+    "provenance_wiring": frozenset({"delivery", "settings"}),
+    "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
-    "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
+    "provenance_desk": frozenset({"delivery", "domain", "storage"}),
+    "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
     "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
@@ -73,6 +75,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "pipeline",
             "watching",
             "postprocess",
+            "provenance_wiring",
             "quality_memory",
             "service",
             "settings",
@@ -86,6 +89,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
+    "cli_verify": frozenset({"delivery", "domain", "gateway", "provenance_wiring", "settings"}),
     "cli": frozenset(
         {
             "app",
@@ -98,6 +102,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
+            "cli_verify",
             "client",
             "domain",
             "gateway",
@@ -117,12 +122,16 @@ ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 
 TECHNOLOGY_FILES = frozenset(
     {
+        "delivery.c2pa",
+        "delivery.certificates",
         "delivery.disk",
+        "delivery.inspection",
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
         "delivery.pillow_clips",
         "delivery.pyav",
+        "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
         "fleet.local",
@@ -171,22 +180,28 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
-    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
+    "postprocess_tools": frozenset(
+        {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
+    ),
+    "provenance_wiring": frozenset({"delivery.certificates", "delivery.inspection"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
     "av": frozenset({"delivery.pyav"}),
-    "cryptography": frozenset({"delivery.sealed"}),
+    "c2pa": frozenset({"delivery.c2pa"}),
+    "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
+    "isal": frozenset({"delivery.png"}),
     "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
         {
+            "delivery.inspection",
             "delivery.pillow",
             "delivery.pillow_clips",
             "inference.diffusers",
@@ -211,6 +226,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "cli_moderation",
             "cli_simulate",
             "cli_storage",
+            "cli_verify",
             "terminal",
         }
     ),
@@ -251,9 +267,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
+            "cli_verify",
         }
     ),
-    "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -279,10 +296,18 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
 LATE_IMPORTS = frozenset(
-    {"app", "inference.worker", "picture_store", "postprocess", "postprocess_tools", "storage.schema"}
+    {
+        "app",
+        "inference.worker",
+        "picture_store",
+        "postprocess",
+        "postprocess_tools",
+        "provenance_wiring",
+        "storage.schema",
+    }
 )
 """`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures are no films and
-need no tool, and `storage.schema` needs Alembic only when something is to be migrated."""
+need no tool, most commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(
@@ -299,6 +324,8 @@ DOES_BY_TRADE = (
             "service",
             "live",
             "postprocess",
+            "provenance_desk",
+            "provenance_wiring",
             "client",
             "cli",
             "cli_accounts",
@@ -443,9 +470,9 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
-    assert {name for name in named - used if name != "pillow"} == set(), "unused"
+    assert {name for name in named - used if name not in {"pillow", "c2pa_python"}} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
     optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
-    # By Pillow, FastAPI, pydantic and diffusers.
-    brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
+    # By Pillow, c2pa-python, FastAPI, pydantic and diffusers.
+    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

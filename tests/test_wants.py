@@ -16,7 +16,7 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService
 from tests.builders import a_card, a_catalogue, a_gpu, a_timing
-from tests.test_pipeline import ALICE, World, until
+from tests.test_pipeline import ALICE, World, look, until
 
 
 def seconds(number: float) -> Timing:
@@ -60,6 +60,7 @@ class Choice(World):
             draw_contact_sheet=lambda _clip, _format: b"a sheet",
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
+            inspect=look,
             random_int=lambda _bound: 5,
             new_id=self.pipeline._new_id,
         )

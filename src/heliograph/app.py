@@ -74,6 +74,7 @@ from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
+from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_policy
 from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.routing.built_in import with_measured
@@ -177,8 +178,12 @@ async def installation(
             policy=gates,
             weights_dir=WEIGHTS_DIR,
             expected_judges={card.alignment for card in warm_cards if card.alignment is not None},
+            identity=await signing_identity(settings.provenance, data_dir),
         )
         stack.push_async_callback(post.close)
+        # What nobody waits for; its process starts with the first of it.
+        aside = PostProcessPool(policy=gates, anchors=anchor_files(settings.provenance, data_dir), niceness=10)
+        stack.push_async_callback(aside.close)
         await post.warm_up()
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
@@ -235,6 +240,7 @@ async def installation(
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
+            stamps=stamp_policy(settings.provenance),
         )
         service = PipelineService(
             pipeline=pipeline,
@@ -249,6 +255,7 @@ async def installation(
             draw_contact_sheet=_contact_sheet,
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
+            inspect=aside.inspect,
             random_int=secrets.randbelow,
             new_id=_new_id,
             accounts=accounts.book,

@@ -34,6 +34,7 @@ from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.cli_storage import check_command
+from heliograph.cli_verify import verify_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
 from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, Unavailable, WorldError
@@ -582,6 +583,7 @@ cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 storage_cli.command("check")(_stopping(check_command))
 cli.command("simulate")(_stopping(simulate_command))
+cli.command("verify")(_stopping(verify_command))
 cli.command("plan")(_stopping(plan_command))
 cli.command("export-trace")(_stopping(export_trace_command))
 

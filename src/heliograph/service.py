@@ -13,6 +13,7 @@ from typing import Protocol
 from heliograph.billing.accounts import AccountBook
 from heliograph.billing.quote import Quote, free
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.verification import Verification
 from heliograph.domain.accounts import Caller, Refusal
 from heliograph.domain.errors import (
     CallerError,
@@ -40,6 +41,7 @@ from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.provenance_desk import Inspect, verified
 from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, task_for
@@ -159,6 +161,10 @@ class Service(Protocol):
         """What pictures and clips can be delivered in here."""
         ...
 
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        """What a file says about its origin, and what of it can be believed."""
+        ...
+
     def models(self) -> tuple[ModelStatus, ...]:
         """The catalogue as this installation sees it."""
         ...
@@ -210,6 +216,7 @@ class PipelineService:
         draw_contact_sheet: Callable[[bytes, OutputFormat], bytes],
         last_sequence: int,
         idempotency_ttl_s: float,
+        inspect: Inspect,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
         accounts: AccountBook | None = None,
@@ -228,6 +235,7 @@ class PipelineService:
         self._drawing = asyncio.Semaphore(CONTACT_SHEETS_AT_ONCE)
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
+        self._inspect = inspect
         self._random_int = random_int
         self._new_id = new_id
         self._accounts = accounts or AccountBook()
@@ -517,6 +525,10 @@ class PipelineService:
     def formats(self) -> frozenset[OutputFormat]:
         """What pictures and clips can be delivered in here."""
         return self._formats
+
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        """What a file says about its origin, and what of it can be believed."""
+        return await verified(data, caller, inspect=self._inspect, store=self._store)
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The catalogue as this installation sees it."""

@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
+from heliograph.domain.accounts import LOCAL_CALLER
 from heliograph.domain.billing_records import Component
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.pictures import ParametersMode
 from heliograph.domain.tiers import Tier
 
 ENV_PREFIX = "HELIOGRAPH_"
@@ -24,6 +26,7 @@ CONFIG_VARIABLE = "HELIOGRAPH_CONFIG"
 NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "HELIOGRAPH_API_KEY"})
 """Variables of ours that are no settings of the server."""
 
+TENANT_PARAMETERS: dict[str, ParametersMode] = {LOCAL_CALLER.tenant_id: ParametersMode.FULL}
 TIER_HEAD_START_S = {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0}
 
 
@@ -279,6 +282,39 @@ class DeliverySettings(Section):
     processes: int = Field(default=1, ge=1, le=64, description="Processes that judge and encode pictures.")
 
 
+class ProvenanceSettings(Section):
+    """What files say about where they come from, and who signs that."""
+
+    sign: bool = Field(default=True, description="Sign every file (C2PA), with a certificate made at first start.")
+    certificate: Path | None = Field(
+        default=None, description="PEM chain of your own certificate, the signer's first; instead of the local one."
+    )
+    key: Path | None = Field(default=None, description="PEM key of that certificate, without a passphrase.")
+    sign_command: tuple[str, ...] = Field(
+        default=(),
+        description="Program that signs instead of a key: bytes on its standard input, their signature on its output.",
+    )
+    trust_anchors: Path | None = Field(
+        default=None, description="PEM roots that `verify` trusts besides its own, such as the C2PA trust list."
+    )
+    parameters: ParametersMode = Field(
+        default=ParametersMode.MINIMAL,
+        description="What files say of the request: full (prompts, too), minimal (no words of the user) or none.",
+    )
+    tenant_parameters: dict[str, ParametersMode] = Field(
+        default=TENANT_PARAMETERS,
+        description="The same for single tenants; `local` is everybody while there are no keys.",
+    )
+    shared_parameters: ParametersMode = Field(
+        default=ParametersMode.MINIMAL, description="The most that a file says which is fetched by a link."
+    )
+
+    @field_validator("tenant_parameters")
+    @classmethod
+    def _keep_local(cls, value: dict[str, ParametersMode]) -> dict[str, ParametersMode]:
+        return TENANT_PARAMETERS | value
+
+
 class PriceSettings(Section):
     """What things cost the operator, in dollars; added to the built-in price book."""
 
@@ -355,6 +391,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()
+    provenance: ProvenanceSettings = ProvenanceSettings()
     prices: PriceSettings = PriceSettings()
     billing: BillingSettings = BillingSettings()
     catalogue: CatalogueSettings = CatalogueSettings()

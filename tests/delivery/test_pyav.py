@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from heliograph.delivery import pillow, pillow_clips
-from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, XMP_PACKET
+from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, Imprint
 from heliograph.delivery.pyav import encode_film, film_comment, read_film
 from heliograph.delivery.variants import FilmEncoding, WebpEncoding
 
@@ -16,6 +16,9 @@ MP4 = FilmEncoding(quality=90, is_webm=False)
 WEBM = FilmEncoding(quality=90, is_webm=True)
 BOTH = pytest.mark.parametrize("encoding", [MP4, WEBM], ids=["mp4", "webm"])
 COMMENT = 'a boat, "red"\nأهلا 🌅\nSteps: 8, Seed: 7'
+
+
+XMP = f"<x:xmpmeta>{DIGITAL_SOURCE_TYPE}</x:xmpmeta>"
 
 
 def a_clip(frames: int = 12, width: int = 96, height: int = 64) -> NDArray[np.uint8]:
@@ -29,7 +32,7 @@ def a_clip(frames: int = 12, width: int = 96, height: int = 64) -> NDArray[np.ui
 
 def film(encoding: FilmEncoding, clip: NDArray[np.uint8] | None = None, per_second: float = 8.0) -> bytes:
     frames = a_clip() if clip is None else clip
-    return encode_film(frames, encoding, frames_per_second=per_second, comment=COMMENT, xmp=XMP_PACKET)
+    return encode_film(frames, encoding, frames_per_second=per_second, comment=COMMENT, xmp=XMP)
 
 
 @BOTH
@@ -88,9 +91,7 @@ def test_a_contact_sheet_shows_the_frames_row_by_row() -> None:
 def test_the_frames_of_an_animation_are_read() -> None:
     first, *following = map(pillow.image_of, a_clip(5))
     motion = pillow.Motion(following=following, frames_per_second=8)
-    data = pillow.encode(
-        first, WebpEncoding(quality=95, effort=2), pillow.Metadata(xmp="", software="x"), motion=motion
-    )
+    data = pillow.encode(first, WebpEncoding(quality=95, effort=2), Imprint(xmp=""), motion=motion)
     frames = pillow_clips.read_animation(data, frames_max=4)
     assert len(frames) == 4
     assert np.abs(frames[2].astype(int) - a_clip(5)[2]).mean() < 8

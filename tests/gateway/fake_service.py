@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from heliograph.billing.quote import FREE_OF_CHARGE
+from heliograph.delivery.media_types import mime_type_of
+from heliograph.delivery.verification import Inspection, Verification, conclude
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId, WorkerId
@@ -170,6 +172,11 @@ class FakeService:
         if name not in self.blobs:
             raise NotFound("The file of this output is gone.", code="output_gone")
         return len(self.blobs[name])
+
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        self._raise_error()
+        digest = hashlib.sha256(data).hexdigest()
+        return conclude(Inspection(sha256=digest, size_bytes=len(data), mime_type=mime_type_of(data)))
 
     def models(self) -> tuple[ModelStatus, ...]:
         return (ModelStatus(card=a_card(), is_available=True, is_resident=False, wait_s=1.5),)

@@ -65,6 +65,7 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/account",
         "/v1/admin/accounts",
         "/v1/admin/accounts/{tenant}/credits",
+        "/v1/admin/costs",
         "/v1/admin/jobs/{job_id}/refund",
         "/v1/admin/diagnosis",
         "/v1/prices",
@@ -87,6 +88,7 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/predictions",
         "/v1/predictions/{prediction_id}",
         "/v1/predictions/{prediction_id}/cancel",
+        "/v1/provenance/verify",
         "/v1/webhooks/default/secret",
         "/v1/webhooks/deliveries",
         "/v1/webhooks/deliveries/{delivery_id}",
@@ -107,7 +109,8 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
                 for content in answer.get("content", {}).values():
                     assert "example" in content, (path, status)
             if "requestBody" in operation:
-                assert "example" in operation["requestBody"]["content"]["application/json"]
+                for content in operation["requestBody"]["content"].values():
+                    assert "example" in content, path
     assert {status.value for status in STATUS_OF.values()} <= shown
     assert "HTTPValidationError" not in str(document)
 

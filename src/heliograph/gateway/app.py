@@ -18,6 +18,7 @@ from starlette.types import Lifespan
 import heliograph
 from heliograph.account_desk import AccountDesk
 from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway import openapi_provenance
 from heliograph.gateway.accounts import accounts_router
 from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
@@ -32,6 +33,7 @@ from heliograph.gateway.operations import operations_router
 from heliograph.gateway.outputs import outputs_router
 from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.provenance import provenance_router
 from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
@@ -109,6 +111,7 @@ def create_app(
     for router in (
         jobs_router(context),
         outputs_router(context),
+        provenance_router(context),
         openai_images_router(context),
         videos_router(context),
         webhooks_router(context),
@@ -121,7 +124,7 @@ def create_app(
         app.include_router(router)
     add_page(app, page_dir)
     app.add_route("/docs", _docs, include_in_schema=False)
-    app.openapi = partial(describe, app)
+    app.openapi = partial(describe, app, openapi_provenance.SCHEMAS)
     app.add_exception_handler(HeliographError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)

@@ -34,6 +34,8 @@ from heliograph.gateway.openapi_accounts import (
     ACCOUNT_EXAMPLE,
     ACCOUNT_SCHEMA,
     ACCOUNTS_SCHEMA,
+    COSTS_EXAMPLE,
+    COSTS_SCHEMA,
     CREDIT_EXAMPLE,
     CREDIT_SCHEMA,
     POSTED_EXAMPLE,
@@ -117,9 +119,19 @@ _SUBMIT_ERRORS = (
 
 
 def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
+    return error_answers(instance, *known_errors(*names))
+
+
+def known_errors(*names: str) -> tuple[HeliographError, ...]:
+    """Examples of errors that many routes answer with."""
+    return tuple(_ERRORS[name] for name in names)
+
+
+def error_answers(instance: str, *errors: HeliographError) -> dict[int | str, _Schema]:
+    """What a route answers when it does not do as it is told; the last of one status is its example."""
     answers: dict[int | str, _Schema] = {}
-    for name in names:
-        answer = problem(_ERRORS[name], instance=instance, request_id="req_01k9x3v7c0aa")
+    for error in errors:
+        answer = problem(error, instance=instance, request_id="req_01k9x3v7c0aa")
         content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": answer.body}
         headers = {each: {"schema": {"type": "string"}, "example": value} for each, value in answer.headers.items()}
         answers[answer.status.value] = {
@@ -130,12 +142,16 @@ def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
     return answers
 
 
-def _json(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
+def json_answer(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
+    """An answer in JSON; `headers` are named with their examples."""
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}},
         "headers": {name: {"schema": {"type": "string"}, "example": value} for name, value in headers.items()},
     }
+
+
+_json = json_answer
 
 
 def _body(schema: str, example: object) -> _Schema:
@@ -543,6 +559,16 @@ ACCOUNTS: _Route = {
     "responses": {
         200: _json("Accounts", {"object": "list", "data": [ACCOUNT_EXAMPLE]}, "The accounts."),
         **_errors("/v1/admin/accounts", "unauthenticated", "operator_only"),
+    },
+}
+
+COSTS: _Route = {
+    "summary": "What pictures cost, and for what",
+    "description": "Sums of ledger lines from `since` on and before `until`, seconds since the epoch, by model, "
+    "tenant, tier or component. With the operator's key only.",
+    "responses": {
+        200: _json("Costs", COSTS_EXAMPLE, "The costs."),
+        **_errors("/v1/admin/costs", "invalid", "unauthenticated", "operator_only", "unavailable"),
     },
 }
 
@@ -1372,6 +1398,7 @@ _SCHEMAS: _Schema = {
     "Account": ACCOUNT_SCHEMA,
     "Accounts": ACCOUNTS_SCHEMA,
     "Price": PRICE_SCHEMA,
+    "Costs": COSTS_SCHEMA,
     "CreditRequest": CREDIT_SCHEMA,
     "Posted": POSTED_SCHEMA,
     "HaltRequest": _object(
@@ -1490,14 +1517,14 @@ _SCHEMAS.update(VIDEO_SCHEMAS)
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, made once."""
+def describe(app: FastAPI, more_schemas: Mapping[str, _Schema]) -> dict[str, Any]:
+    """The OpenAPI document, made once. `more_schemas` are those of routes that are described elsewhere."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
         document["components"] = {
-            "schemas": _SCHEMAS,
+            "schemas": {**_SCHEMAS, **more_schemas},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `hg_…`."}},
         }
         document["security"] = [{"key": []}]
