@@ -49,10 +49,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
-    "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
+    "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
     "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
@@ -68,6 +69,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "domain",
             "gateway",
             "housekeeping",
+            "intake",
             "inventory",
             "live",
             "observability",
@@ -120,6 +122,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 """Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
 
+CALLS_OUT = frozenset({"inference.comfyui", "inference.remote", "inference.remote_calls"})
+"""They call servers that the operator names, and nobody calls anything but through `outbound`'s guard."""
+
 TECHNOLOGY_FILES = frozenset(
     {
         "delivery.c2pa",
@@ -131,6 +136,7 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.pillow",
         "delivery.pillow_clips",
         "delivery.pyav",
+        "delivery.pillow_intake",
         "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
@@ -142,6 +148,8 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.clip_files",
+        "inference.comfyui",
         "inference.device",
         "inference.dual_encoder",
         "inference.fake",
@@ -150,10 +158,13 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_clips",
         "inference.onnx_graphs",
         "inference.onnx_images",
+        "inference.remote",
+        "inference.remote_calls",
         "inference.upscaler",
         "inference.worker",
         "moderation.weights_file",
         "outbound.http",
+        "outbound.websocket",
         "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
@@ -174,6 +185,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
+    # It names the work that the children of the post-processing pool do for it.
+    "intake": frozenset({"delivery.pillow_intake"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
@@ -188,7 +201,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
-    "av": frozenset({"delivery.pyav"}),
+    "av": frozenset({"delivery.pyav", "inference.clip_files"}),
     "c2pa": frozenset({"delivery.c2pa"}),
     "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
@@ -204,8 +217,11 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "delivery.inspection",
             "delivery.pillow",
             "delivery.pillow_clips",
+            "delivery.pillow_intake",
+            "inference.comfyui",
             "inference.diffusers",
             "inference.input_pictures",
+            "inference.remote",
             "inference.worker",
             "terminal",
         }
@@ -241,6 +257,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "intake",
             "observability",
             "picture_store",
             "pipeline",
@@ -273,6 +290,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
+    "websockets": frozenset({"inference.comfyui", "inference.remote_calls", "outbound.websocket"}),
 }
 """Where a library may be used; one that is not listed may not be used at all."""
 
@@ -298,6 +316,7 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 LATE_IMPORTS = frozenset(
     {
         "app",
+        "inference.clip_files",
         "inference.worker",
         "picture_store",
         "postprocess",
@@ -317,6 +336,7 @@ DOES_BY_TRADE = (
             "watching",
             "account_desk",
             "housekeeping",
+            "intake",
             "inventory",
             "picture_store",
             "pipeline",
@@ -398,6 +418,7 @@ def test_the_walk_finds_the_modules_and_what_they_import() -> None:
 def test_imports_point_one_way(module: str) -> None:
     own = part_of(module)
     allowed = MAY_IMPORT[own] | {own} | ({"worker_wire"} if module in ENDS_OF_THE_WIRE else set())
+    allowed |= {"outbound"} if module in CALLS_OUT else set()
     assert {name for name in own_imports(module) if part_of(name) not in allowed} == set()
 
 
@@ -405,6 +426,7 @@ def test_imports_point_one_way(module: str) -> None:
 def test_technologies_are_picked_in_one_place(module: str) -> None:
     own = part_of(module)
     allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
+    allowed |= {"outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
     foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
     assert foreign <= allowed
 

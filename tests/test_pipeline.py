@@ -72,6 +72,7 @@ from tests.builders import (
     post_processing_failed,
     run_failed,
 )
+from tests.intakes import an_intake
 from tests.scripted_fleet import ScriptedFleet
 
 ALICE = Caller(tenant_id=TenantId("alice"), tier=Tier.STANDARD)
@@ -207,6 +208,7 @@ class World:
             pipeline=self.pipeline,
             store=self.store,
             blobs=self.blobs,
+            intake=an_intake(store=self.store),
             catalogue=a_catalogue(card, aliases={"dall-e-3": MODEL}),
             engines=frozenset({EngineKind.FAKE}),
             presets={},

@@ -16,6 +16,7 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService
 from tests.builders import a_card, a_catalogue, a_gpu, a_timing
+from tests.intakes import an_intake
 from tests.test_pipeline import ALICE, World, look, until
 
 
@@ -51,6 +52,7 @@ class Choice(World):
             pipeline=self.pipeline,
             store=self.store,
             blobs=self.blobs,
+            intake=an_intake(store=self.store),
             catalogue=catalogue,
             engines=frozenset({EngineKind.FAKE}),
             presets={},

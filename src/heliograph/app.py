@@ -39,6 +39,7 @@ from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
+from heliograph.domain.intake import IntakeLimits
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
@@ -47,7 +48,7 @@ from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
-from heliograph.fleet.driver import EmitEvent
+from heliograph.fleet.driver import EmitEvent, ReadInput
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
@@ -61,13 +62,14 @@ from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
+from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
 from heliograph.monitoring import Monitor
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
-from heliograph.picture_store import open_pictures, watch_pictures
+from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import PolicyVerdict
@@ -165,6 +167,8 @@ async def installation(
         pictures = open_pictures(settings.pictures, data_dir, master_key=picture_key(settings))
         blobs = pictures.blobs
         stack.push_async_callback(pictures.close)
+        inputs = open_inputs(settings.pictures, data_dir, master_key=picture_key(settings))
+        stack.push_async_callback(inputs.close)
         gates = GatePolicy(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
@@ -225,7 +229,7 @@ async def installation(
             store=store,
             blobs=blobs,
             post=LearningPostProcessor(post, usual),
-            make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
+            make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
             cards=cards,
             fleet_policy=fleet_policy,
@@ -242,10 +246,24 @@ async def installation(
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
             stamps=stamp_policy(settings.provenance),
         )
+        intake = PictureIntake(
+            processes=post,
+            blobs=inputs.blobs,
+            store=store,
+            delivered=blobs,
+            outbound=outbound,
+            policy=outbound_policy,
+            limits=_intake_limits(settings),
+            fetch_timeout_s=settings.intake.fetch_timeout_s,
+            keep_s=settings.intake.keep_s,
+            secret=secret_file(data_dir / "upload.key", loss="the ids of uploads stop working then"),
+            clock=clock,
+        )
         service = PipelineService(
             pipeline=pipeline,
             store=store,
             blobs=blobs,
+            intake=intake,
             catalogue=catalogue,
             engines=engines,
             presets=presets,
@@ -278,6 +296,11 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        if may_run_jobs:
+            tidy = keep_intake_tidy(
+                inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
+            )
+            await stack.enter_async_context(_background(tidy))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
@@ -650,7 +673,17 @@ def _slots(settings: Settings) -> tuple[Gpu, ...]:
     return tuple(Gpu(gpu_id=GpuId(f"cpu-{i}"), gpu_class="cpu", memory_bytes=memory_bytes) for i in range(count))
 
 
-def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -> LocalFleet:
+def _intake_limits(settings: Settings) -> IntakeLimits:
+    intake = settings.intake
+    return IntakeLimits(
+        bytes_max=intake.bytes_max,
+        pixels_max=intake.pixels_max,
+        frames_max=intake.frames_max,
+        stored_pixels_max=intake.stored_pixels_max,
+    )
+
+
+def _fleet(settings: Settings, checkpoints: CheckpointFolder, read_input: ReadInput, emit: EmitEvent) -> LocalFleet:
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
@@ -664,14 +697,17 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
         worker_command=lambda card: _worker_command(settings, card),
         limits=limits,
         checkpoints=checkpoints,
+        read_input=read_input,
     )
 
 
 def _engines(settings: Settings) -> frozenset[EngineKind]:
-    """What this installation can run: the built-in engine, those whose extra is installed, the fake one for tests."""
+    """What this installation can run: the built-in engine, servers elsewhere, those whose extra is installed, the fake
+    one for tests."""
     has_diffusers = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
-    return frozenset({EngineKind.ONNX, *(kind for kind, is_there in optional.items() if is_there)})
+    always = {EngineKind.ONNX, EngineKind.REMOTE_OPENAI, EngineKind.COMFYUI}
+    return frozenset({*always, *(kind for kind, is_there in optional.items() if is_there)})
 
 
 def _formats() -> frozenset[OutputFormat]:
@@ -706,6 +742,11 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
             return [*command, "--weights", str(WEIGHTS_DIR / card.weights)]
         case EngineKind.DIFFUSERS:
             return [*command, *_pipeline_arguments(settings, card)]
+        case EngineKind.REMOTE_OPENAI | EngineKind.COMFYUI:
+            assert card.remote is not None, f"{card.model_id} runs elsewhere and says where"
+            frames_per_second = 1.0 if card.frames is None else card.frames.per_second
+            described = {"options": asdict(card.remote), "frames_per_second": frames_per_second}
+            return [*command, "--remote", json.dumps(described)]
         case EngineKind.FAKE:
             return [*command, "--fake-options", settings.fleet.fake_engine_options]
 

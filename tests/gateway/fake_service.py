@@ -12,6 +12,7 @@ from heliograph.delivery.verification import Inspection, Verification, conclude
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId, WorkerId
+from heliograph.domain.intake import PictureRole, UploadedPicture
 from heliograph.domain.job import Failure, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Orders
@@ -40,6 +41,7 @@ class FakeService:
         self.removed: list[JobId] = []
         self.error: Exception | None = None
         self.submissions: list[Submission] = []
+        self.uploads: list[tuple[bytes, PictureRole, str]] = []
         self.callers: list[Caller] = []
         self.refusals: list[tuple[str, str | None, str]] = []
         self.cancelled: list[JobId] = []
@@ -172,6 +174,18 @@ class FakeService:
         if name not in self.blobs:
             raise NotFound("The file of this output is gone.", code="output_gone")
         return len(self.blobs[name])
+
+    async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
+        self._raise_error()
+        self.uploads.append((data, role, caller.tenant_id))
+        return UploadedPicture(
+            upload_id=f"in_{len(self.uploads)}",
+            role=role,
+            width_px=60,
+            height_px=40,
+            size_bytes=len(data),
+            kept_until_s=NOW_S + 60,
+        )
 
     async def verify(self, data: bytes, *, caller: Caller) -> Verification:
         self._raise_error()

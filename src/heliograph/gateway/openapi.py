@@ -45,6 +45,14 @@ from heliograph.gateway.openapi_accounts import (
 )
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
+from heliograph.gateway.openapi_pictures import (
+    EDITS_FORM,
+    EDITS_JSON,
+    INPUTS_SCHEMA,
+    MADE_FROM_SCHEMA,
+    UPLOAD_FORM,
+    UPLOADED_EXAMPLE,
+)
 from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
@@ -85,6 +93,11 @@ _ERRORS: Mapping[str, HeliographError] = {
     "not_json": ProtocolError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body must be JSON with `Content-Type: application/json`, not 'text/plain'.",
+        code="unsupported_media_type",
+    ),
+    "not_form": ProtocolError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body must be a form with `Content-Type: multipart/form-data`, not 'text/plain'.",
         code="unsupported_media_type",
     ),
     "beyond": ProtocolError(
@@ -159,6 +172,17 @@ def _body(schema: str, example: object) -> _Schema:
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
+def _form_body(schema: str, example: object, *, json_schema: str | None = None) -> _Schema:
+    """A body that is a form, or where that is allowed JSON."""
+    content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}}
+    if json_schema is not None:
+        content["application/json"] = {
+            "schema": {"$ref": f"#/components/schemas/{json_schema}"},
+            "example": {"prompt": "the same at night", "images": [{"image_url": "https://example.com/boat.jpg"}]},
+        }
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _events(example: str, description: str) -> _Schema:
     return {
         "description": description,
@@ -215,6 +239,7 @@ _JOB_EXAMPLE: _Schema = {
         "style": None,
         "output_format": "png",
         "output_quality": None,
+        "inputs": None,
     },
     "adjustments": [
         {"parameter": "size", "requested": "unset", "used": "128x128", "reason": "The default size of helio-base."}
@@ -654,6 +679,43 @@ PREWARM: _Route = {
     "openapi_extra": _body("PrewarmRequest", {"minutes": 30}),
 }
 
+UPLOAD: _Route = {
+    "summary": "Store a picture to start from",
+    "description": "For `inputs` of a job, or `file_id` of an edit. It is read, turned upright, freed of metadata and "
+    "kept for a day; an open job keeps what it needs.",
+    "status_code": 201,
+    "responses": {
+        201: _json("Input", UPLOADED_EXAMPLE, "The picture; name it by its id."),
+        **_errors(
+            "/v1/inputs", "invalid", "unauthenticated", "too_slow", "too_large", "not_form", "overloaded", "unavailable"
+        ),
+    },
+    "openapi_extra": _form_body("InputForm", {"file": "(bytes)", "purpose": "image"}),
+}
+
+EDITS: _Route = {
+    "summary": "Make pictures from pictures, as OpenAI clients ask for them",
+    "description": "Without a mask the whole picture is made anew, as near to it as `strength` says; with one, only "
+    "what the mask says. Answers and streams like `/v1/images/generations`, with events `image_edit.…`.",
+    "responses": {
+        200: {
+            **_json("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/Images"}, "example": _IMAGES_EXAMPLE},
+                "text/event-stream": {
+                    "example": 'event: image_edit.partial_image\ndata: {"b64_json": "…", …}\n\n'
+                    'event: image_edit.completed\ndata: {"b64_json": "…", …}\n\n',
+                },
+            },
+        },
+        **_errors("/v1/images/edits", *_SUBMIT_ERRORS, "failed", "overrun"),
+    },
+    "openapi_extra": {
+        **_form_body("EditForm", {"prompt": "the same at night", "image": "(bytes)"}, json_schema="EditRequest"),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
 IMAGES: _Route = {
     "summary": "Make pictures, as OpenAI clients ask for them",
     "description": (
@@ -1063,6 +1125,8 @@ _JOB["properties"] |= {
     "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
 }
 
+_JOB["properties"]["request"]["properties"]["inputs"] = MADE_FROM_SCHEMA
+
 _FIT: _Schema = {
     "alignment": _nullable("number")
     | {"minimum": 0, "maximum": 1, "description": "How well it fits the prompt; null where nothing judged it."},
@@ -1279,7 +1343,8 @@ _SCHEMAS: _Schema = {
                 "webhook": _WEBHOOK,
             },
             but="prompt",
-        ),
+        )
+        | {"inputs": INPUTS_SCHEMA},
         ("prompt",),
         is_closed=True,
     ),
@@ -1395,6 +1460,10 @@ _SCHEMAS: _Schema = {
     ),
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
+    "InputForm": UPLOAD_FORM,
+    "Input": _like(UPLOADED_EXAMPLE),
+    "EditForm": EDITS_FORM,
+    "EditRequest": EDITS_JSON,
     "Account": ACCOUNT_SCHEMA,
     "Accounts": ACCOUNTS_SCHEMA,
     "Price": PRICE_SCHEMA,
