@@ -38,7 +38,31 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(STAGES, frozenset({"domain"})),
     "data": frozenset(),
     "settings": frozenset({"domain"}),
-    "observability": frozenset({"domain"}),
+    "observability": frozenset({"domain", "monitoring", "tracing"}),
+    "tracing": frozenset({"domain"}),
+    "nvml": frozenset({"monitoring"}),
+    "otlp": frozenset({"domain", "monitoring", "outbound", "tracing"}),
+    "timed_blobs": frozenset({"domain", "delivery"}),
+    "audit_log": frozenset({"domain"}),
+    "quality_watch": frozenset({"domain", "quality"}),
+    "insight": frozenset({"domain", "monitoring", "quality_watch"}),
+    "app_telemetry": frozenset(
+        {
+            "domain",
+            "gateway",
+            "insight",
+            "monitoring",
+            "nvml",
+            "observability",
+            "otlp",
+            "outbound",
+            "pipeline",
+            "quality_watch",
+            "settings",
+            "tracing",
+            "watching",
+        }
+    ),
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
@@ -49,15 +73,17 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
-    "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
+    "gateway": frozenset({"domain", "insight", "live", "quality_watch", "service", "settings", "tracing"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
-    "watching": frozenset({"domain", "monitoring", "pipeline"}),
+    "watching": frozenset({"domain", "insight", "monitoring", "nvml", "observability", "pipeline"}),
     "cli_doctor": frozenset({"client"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "app_telemetry",
+            "audit_log",
             "domain",
             "gateway",
             "housekeeping",
@@ -66,7 +92,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "observability",
             "picture_store",
             "pipeline",
-            "watching",
+            "timed_blobs",
             "postprocess",
             "quality_memory",
             "service",
@@ -149,6 +175,8 @@ TECHNOLOGY_FILES = frozenset(
 
 PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
+    # The app's part that is about watching.
+    "app_telemetry": frozenset({"outbound.http"}),
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
     # The app's part that is about pictures: commands without a server use it, too.
@@ -168,10 +196,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
+    "opentelemetry": frozenset({"otlp"}),
     "PIL": frozenset(
         {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
     ),
-    "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
@@ -184,10 +212,14 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "structlog": frozenset(
         {
             "app",
+            "app_telemetry",
+            "gateway.audit",
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "insight",
             "observability",
+            "otlp",
             "picture_store",
             "pipeline",
             "quality_memory",
@@ -204,7 +236,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
-    "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
+    "typing_extensions": frozenset({"app", "gateway", "settings", "simulation", "timed_blobs"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
 }
@@ -225,17 +257,24 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "picture_store", "postprocess_tools", "storage.schema"})
+LATE_IMPORTS = frozenset(
+    {"app", "app_telemetry", "inference.worker", "picture_store", "postprocess_tools", "storage.schema"}
+)
 """`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
 `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(
         {
+            "app_telemetry",
+            "audit_log",
             "gateway",
             "watching",
             "housekeeping",
+            "insight",
             "inventory",
+            "otlp",
+            "timed_blobs",
             "picture_store",
             "pipeline",
             "quality_memory",
@@ -387,6 +426,6 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     assert {name for name in named - used if name != "pillow"} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
     optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
-    # By Pillow, FastAPI, pydantic and diffusers.
-    brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
+    # By Pillow, FastAPI, pydantic, diffusers and opentelemetry-proto.
+    brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub", "opentelemetry"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

@@ -28,6 +28,8 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from heliograph import __version__
+from heliograph.app_telemetry import Telemetry
+from heliograph.audit_log import AuditLog
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
@@ -56,8 +58,6 @@ from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
-from heliograph.monitoring import Monitor
-from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_pictures, watch_pictures
@@ -79,7 +79,7 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
-from heliograph.watching import Watching
+from heliograph.timed_blobs import TimedBlobs
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
@@ -141,7 +141,6 @@ async def installation(
     prices.require(gpu.gpu_class for gpu in gpus)
     clock = epoch_clock()
     data_dir = made_data_dir(settings.data_dir)
-    log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
         store = await open_store(settings, claims=True)
@@ -175,7 +174,9 @@ async def installation(
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
-        feed, metrics, profiles, monitor = LiveFeed(), Metrics(), Profiles(), Monitor(clock)
+        feed, profiles = LiveFeed(), Profiles()
+        telemetry = Telemetry(settings.telemetry, revisions=_revisions(cards), data_dir=data_dir, clock=clock)
+        await telemetry.open(stack)
         book = EndpointBook(await store.webhook_endpoints())
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
@@ -190,7 +191,7 @@ async def installation(
             retries=RetryPolicy(delays_s=settings.webhooks.retry_delays_s, jitter=settings.webhooks.retry_jitter),
             timeout_s=settings.webhooks.timeout_s,
             log_s=settings.webhooks.log_s,
-            publish=metrics,
+            publish=telemetry.metrics,
             clock=clock,
             luck=secrets.SystemRandom().random,
         )
@@ -203,7 +204,7 @@ async def installation(
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
-            blobs=blobs,
+            blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
             make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
             gpus=gpus,
@@ -211,7 +212,7 @@ async def installation(
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, monitor, log_lifecycle(log)),
+            sinks=telemetry.sinks,
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -234,6 +235,7 @@ async def installation(
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             random_int=secrets.randbelow,
             new_id=_new_id,
+            note_call=telemetry.traces.note,
         )
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
         if not may_run_jobs:
@@ -242,8 +244,8 @@ async def installation(
         working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
         starting.close()
-        watching = Watching(monitor, pipeline)
-        await stack.enter_async_context(_background(watching.run()))
+        for job in telemetry.jobs(pipeline):
+            await stack.enter_async_context(_background(job))
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
@@ -272,9 +274,7 @@ async def installation(
             keys=keys,
             settings=settings.gateway,
             limits=settings.limits,
-            metrics=lambda: metrics.scrape(
-                pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view(), watching.counts
-            ),
+            metrics=telemetry.scrape,
             links=links,
             desk=desk,
             page_dir=PAGE_DIR,
@@ -282,7 +282,9 @@ async def installation(
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
-            monitor=monitor,
+            insight=telemetry.insight,
+            audit=AuditLog(data_dir / "audit.jsonl"),
+            observe=telemetry.observe,
             public_url=settings.server.public_url,
         )
         yield Installation(

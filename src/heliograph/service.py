@@ -163,7 +163,7 @@ class Service(Protocol):
 
 
 class PipelineService:
-    """`Service` over a pipeline in the same process."""
+    """`Service` over a pipeline in the same process. `note_call` is told of each job while its call is answered."""
 
     def __init__(
         self,
@@ -180,8 +180,10 @@ class PipelineService:
         idempotency_ttl_s: float,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
+        note_call: Callable[[JobId], None] | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._note_call = note_call
         self._store = store
         self._blobs = blobs
         self._catalogue = catalogue
@@ -253,6 +255,8 @@ class PipelineService:
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
             webhook=submission.webhook,
         )
+        if self._note_call is not None:
+            self._note_call(job.job_id)
         try:
             await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
         except Overloaded as error:

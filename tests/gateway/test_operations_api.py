@@ -62,13 +62,19 @@ async def test_head_answers_like_get_without_the_body(gateway: Gateway) -> None:
 async def test_the_description_has_an_example_of_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {
+        "/v1/admin/audit",
         "/v1/admin/diagnosis",
         "/v1/admin/drain",
         "/v1/admin/fleet",
+        "/v1/admin/health",
+        "/v1/admin/latency",
         "/v1/admin/models/{model_id}",
         "/v1/admin/models/{model_id}/prewarm",
+        "/v1/admin/objectives",
         "/v1/admin/pause",
+        "/v1/admin/quality",
         "/v1/admin/resume",
+        "/v1/admin/slowest",
         "/v1/jobs",
         "/v1/jobs/{job_id}",
         "/v1/jobs/{job_id}/cancel",

@@ -91,6 +91,16 @@ class StoreCommitted:
     has_failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobHandled:
+    """The medium of the pictures took `duration_s` seconds for an `operation`, `put` or `read`, or to say that it
+    cannot."""
+
+    operation: str
+    duration_s: float
+    has_failed: bool = False
+
+
 LifecycleEvent = (
     JobMoved
     | JobStepped
@@ -101,4 +111,5 @@ LifecycleEvent = (
     | ReplicaLost
     | WebhookTried
     | StoreCommitted
+    | BlobHandled
 )

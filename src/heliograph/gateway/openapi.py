@@ -31,6 +31,7 @@ from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_insight import ANSWERED
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
@@ -502,6 +503,19 @@ DIAGNOSIS: _Route = {
         200: _json("Diagnosis", DIAGNOSIS_EXAMPLE, "What is wrong now; no findings when all is well."),
         **_errors("/v1/admin/diagnosis", "unauthenticated", "operator_only"),
     },
+}
+
+INSIGHT: dict[str, _Route] = {
+    name: {
+        "summary": each.summary,
+        "description": f"{each.description} With the operator's key only.",
+        "responses": {
+            200: _json(each.schema_name, each.example, each.summary + "."),
+            **_errors(each.path, "unauthenticated", "operator_only", *each.errors),
+        },
+        "openapi_extra": {"parameters": list(each.parameters)},
+    }
+    for name, each in ANSWERED.items()
 }
 
 PAUSE: _Route = {
@@ -1293,6 +1307,7 @@ _SCHEMAS: _Schema = {
     ),
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
+    **{each.schema_name: each.schema for each in ANSWERED.values()},
     "HaltRequest": _object(
         {"model": _TEXT, "pool": _TEXT, "running": {"enum": ["pause", "finish"]}}, (), is_closed=True
     ),

@@ -59,6 +59,8 @@ def outputs_router(context: Context) -> APIRouter:
         if request.method == "HEAD":
             headers["Content-Length"] = str(size)
             return Response(headers=headers, media_type=media_type)
+        if not is_thumbnail:
+            context.insight.quality.downloaded(output.output_id)
         try:
             part = requested_range(
                 request.headers.get("range"), if_range=request.headers.get("if-range"), etag=etag, size=size
