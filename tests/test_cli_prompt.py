@@ -18,7 +18,11 @@ def told(*arguments: str, data_dir: Path) -> dict[str, object]:
 def test_it_tells_verdict_request_tokens_and_adjustments(tmp_path: Path) -> None:
     prompt = "(a red boat:1.3) w/ {gulls|clouds} --ar 5:3"
     found = told(prompt, "--seed", "1", "--negative", "fog", data_dir=tmp_path)
-    assert found["verdict"] == {"decision": "allow", "category": None, "score": 0.0}
+    verdict = found["verdict"]
+    assert isinstance(verdict, dict)
+    assert (verdict["decision"], verdict["category"], verdict["span"], verdict["evidence"]) == ("allow", None, None, [])
+    assert set(verdict["scores"]) == {"sexual", "violence", "self_harm", "hate", "illegal"}
+    assert verdict["score"] == max(verdict["scores"].values()) < 0.1
     assert (found["model"], found["syntax"]) == ("helio-base", "a1111")
     request = found["request"]
     assert isinstance(request, dict)

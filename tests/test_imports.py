@@ -29,6 +29,7 @@ STAGES = frozenset(
         "webhooks",
         "outbound",
         "monitoring",
+        "moderation",
     }
 )
 """They never import one another: what crosses from one to another is a value of `domain`."""
@@ -71,6 +72,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
     "gateway": frozenset({"domain", "insight", "live", "quality_watch", "service", "settings", "tracing"}) | STAGES,
@@ -84,6 +86,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         {
             "app_telemetry",
             "audit_log",
+            "content_filter",
             "domain",
             "gateway",
             "housekeeping",
@@ -101,15 +104,19 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
+    "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
+            "cli_costs",
             "cli_doctor",
             "cli_fleet",
+            "cli_moderation",
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
@@ -156,6 +163,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_images",
         "inference.upscaler",
         "inference.worker",
+        "moderation.weights_file",
         "outbound.http",
         "storage.backup",
         "storage.data_dir",
@@ -181,6 +189,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "cli": frozenset({"storage.data_dir"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
+    # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
+    "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
     "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
@@ -193,7 +203,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
-    "numpy": frozenset({"delivery", "inference", "quality", "postprocess", "postprocess_tools"}),
+    "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "opentelemetry": frozenset({"otlp"}),
@@ -204,7 +214,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
     "pydantic_settings": frozenset({"settings"}),
-    "rich": frozenset({"cli", "cli_doctor", "cli_fleet", "cli_simulate", "cli_storage", "terminal"}),
+    "python_multipart": frozenset({"gateway.form_body"}),
+    "rich": frozenset(
+        {"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}
+    ),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
@@ -214,6 +227,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "app",
             "app_telemetry",
             "gateway.audit",
+            "content_filter",
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
@@ -235,7 +249,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         }
     ),
     "transformers": frozenset({"inference.diffusers"}),
-    "typer": frozenset({"cli", "cli_backup", "cli_prompt", "cli_simulate", "cli_storage"}),
+    "typer": frozenset(
+        {"cli", "cli_backup", "cli_costs", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
+    ),
     "typing_extensions": frozenset({"app", "gateway", "settings", "simulation", "timed_blobs"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
@@ -246,14 +262,18 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps"})
-"""It turns seconds into the dates of other people's APIs and never asks what time it is."""
+WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+"""They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_simulate"}) | TECHNOLOGY_FILES | READS_DATES_IN_FILES | WRITES_DATES | SEEDED_CHANCE
+    frozenset({"app", "cli", "cli_costs", "cli_moderation", "cli_simulate"})
+    | TECHNOLOGY_FILES
+    | READS_DATES_IN_FILES
+    | WRITES_DATES
+    | SEEDED_CHANCE
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
@@ -268,6 +288,7 @@ DOES_BY_TRADE = (
         {
             "app_telemetry",
             "audit_log",
+            "content_filter",
             "gateway",
             "watching",
             "housekeeping",
@@ -283,6 +304,7 @@ DOES_BY_TRADE = (
             "postprocess",
             "client",
             "cli",
+            "cli_costs",
             "cli_simulate",
             "app",
         }

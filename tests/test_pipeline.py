@@ -14,7 +14,15 @@ from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
 from heliograph.domain.commands import RecordJob
-from heliograph.domain.errors import Conflict, InvalidRequest, NotFound, Overloaded, Timeout, Unavailable
+from heliograph.domain.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    PromptRefused,
+    Timeout,
+    Unavailable,
+)
 from heliograph.domain.events import (
     CheckpointKept,
     GateRejected,
@@ -30,6 +38,7 @@ from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
 from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
+from heliograph.domain.prompt_verdict import Category
 from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
@@ -731,19 +740,23 @@ async def test_refused_requests_are_recorded_without_their_text() -> None:
 
 
 class NoCats:
-    def judge(self, prompt: str, negative_prompt: str) -> PolicyVerdict:
+    appeal = "Ask the dog."
+
+    def judge(self, prompt: str, negative_prompt: str, *, tenant_id: str | None = None) -> PolicyVerdict:
+        assert tenant_id == ALICE.tenant_id
         decision = PolicyDecision.BLOCK if "cat" in prompt else PolicyDecision.ALLOW
-        return PolicyVerdict(decision=decision, category="cats", score=1.0, evidence=("cat",))
+        return PolicyVerdict(decision=decision, category=Category.VIOLENCE, score=1.0, evidence=("cat",))
 
 
 async def test_a_blocked_prompt_is_refused_openly_with_its_category() -> None:
     async with World(policy_of_prompts=NoCats()).running() as world:
-        with pytest.raises(InvalidRequest, match="cats") as caught:
+        with pytest.raises(PromptRefused, match=r"safety_violations=\[violence\] Ask the dog") as caught:
             await world.submit()
         assert (caught.value.code, caught.value.param) == ("moderation_blocked", "prompt")
         await world.submit(raw=replace(SMALL, prompt="a dog"))
         refusals = [event.refusal for event in world.events if isinstance(event, RequestRefused)]
-    assert [(refusal.stage, refusal.category) for refusal in refusals] == [("policy", "moderation_blocked")]
+    assert [(refusal.stage, refusal.category) for refusal in refusals] == [("policy", "violence")]
+    assert [refusal.refusal_id for refusal in refusals] == [caught.value.refusal_id]
 
 
 async def test_an_alias_is_followed_and_reported() -> None:

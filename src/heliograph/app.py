@@ -34,6 +34,7 @@ from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.usage_meter import UsageMeter
+from heliograph.content_filter import open_filter, watch_policy
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
@@ -63,7 +64,7 @@ from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
-from heliograph.prompts.policy import AllowAll, PolicyVerdict
+from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
@@ -134,6 +135,7 @@ async def installation(
     keep_jobs_s = _kept_s(settings)
     catalogue = read_catalogue(settings)
     presets = _presets(settings)
+    content_filter = open_filter(settings.moderation)
     engines = _engines(settings)
     cards = {card.model_id: card for card in catalogue.runnable(engines)}
     gpus = _slots(settings)
@@ -198,7 +200,11 @@ async def installation(
         for card in cards.values():
             profiles.set_prior(card, gpu_classes={gpu.gpu_class for gpu in gpus})
         meters = Meters(
-            fleet=FleetMeter(gpus, prices, now_s=clock()), usage=UsageMeter(prices), cpu_s=time.process_time
+            fleet=FleetMeter(gpus, prices, now_s=clock()),
+            usage=UsageMeter(prices),
+            cpu_s=time.process_time,
+            thread_cpu_s=time.thread_time,
+            store_cpu_s=lambda: store.cpu_s,
         )
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
@@ -229,7 +235,7 @@ async def installation(
             catalogue=catalogue,
             engines=engines,
             presets=presets,
-            policy=AllowAll(),
+            policy=content_filter,
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
@@ -250,6 +256,8 @@ async def installation(
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
             await stack.enter_async_context(_background(watch))
+        if settings.moderation.policy is not None and not is_private:
+            await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
         closing = asyncio.Event()
@@ -525,7 +533,7 @@ def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: ob
     return ReadPrompt(
         card=card,
         request=request,
-        verdict=AllowAll().judge(request.prompt, request.negative_prompt),
+        verdict=open_filter(settings.moderation).judge(request.prompt, request.negative_prompt),
         syntax=syntax_of(raw),
         is_counted=reader is not None,
     )

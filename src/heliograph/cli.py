@@ -27,8 +27,10 @@ from rich.text import Text
 
 from heliograph import __version__, app
 from heliograph.cli_backup import backup_command, restore_command
+from heliograph.cli_costs import costs_command
 from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
 from heliograph.cli_fleet import fleet_tables
+from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.cli_storage import check_command
@@ -73,6 +75,7 @@ cli.add_typer(keys_cli, name="keys")
 cli.add_typer(jobs_cli, name="jobs")
 cli.add_typer(webhooks_cli, name="webhooks")
 cli.add_typer(storage_cli, name="storage")
+cli.add_typer(moderation_cli, name="moderation")
 
 _T = TypeVar("_T")
 
@@ -565,6 +568,7 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
+cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 storage_cli.command("check")(_stopping(check_command))
 cli.command("simulate")(_stopping(simulate_command))

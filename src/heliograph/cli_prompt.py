@@ -1,6 +1,7 @@
 """The command `prompt`: how a prompt would be read, without making anything. `cli.py` registers it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,14 @@ def prompt_command(
     ]
     if as_json:
         found: dict[str, object] = {
-            "verdict": {"decision": verdict.decision.value, "category": verdict.category, "score": verdict.score},
+            "verdict": {
+                "decision": verdict.decision.value,
+                "category": verdict.category,
+                "score": round(verdict.score, 4),
+                "scores": {category.value: round(score, 4) for category, score in verdict.scores.items()},
+                "span": None if verdict.span is None else asdict(verdict.span),
+                "evidence": list(verdict.evidence),
+            },
             "model": request.model_id,
             "syntax": read.syntax,
             "request": {
@@ -73,5 +81,8 @@ def prompt_command(
     dialect = "weights" if read.card.prompt_dialect is PromptDialect.CLIP_TAGS else "language"
     counted = f"{request.prompt_tokens} of {read.card.token_limit}" if read.is_counted else "not counted here"
     typer.echo(f"notation {read.syntax}, read as {dialect}; tokens: {counted}; verdict: {verdict.decision.value}")
+    if verdict.category is not None:
+        shown = "" if verdict.span is None else f", for {verdict.span.text!r}"
+        typer.echo(f"  {verdict.decision.value}: {verdict.category.value}, {verdict.score:.2f}{shown}")
     for each in adjustments:
         typer.echo(f"  {each['parameter']}: {each['requested']} -> {each['used']}. {each['reason']}")

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -130,8 +130,8 @@ def plan_command(
     as_json: AsJson = False,
 ) -> None:
     """Find the smallest fleet that keeps a promise, and what it costs a month."""
-    models = _weights(mix)
-    promise = _promise(slo)
+    models = weights(mix)
+    promise = promised(slo)
     classes = tuple(gpu) if gpu else tuple(GPU_CLASSES)
     for name in classes:
         if name not in GPU_CLASSES:
@@ -168,16 +168,35 @@ def export_trace_command(
     settings = read_settings() if data_dir is None else read_settings(data_dir=data_dir)
     if not settings.data_dir.is_dir():
         raise NotFound(f"There are no jobs: {settings.data_dir} is not there.", param="data_dir")
-    first_s, last_s = _moment(since, "since", 0.0), _moment(until, "until", float("inf"))
+    recorded = record(settings, moment(since, "since", 0.0), moment(until, "until", float("inf")))
+    if recorded is None:
+        raise NotFound("No job was submitted in that time.", param="since")
+    _write(out / "trace.csv", recorded.trace)
+    _write(out / "scenario.toml", recorded.scenario)
+    typer.echo(f"{recorded.jobs} requests are in {out / 'trace.csv'}; heliograph simulate {out / 'scenario.toml'}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An installation's history as texts: a scenario, and the trace `trace.csv` that it plays."""
+
+    scenario: str
+    trace: str
+    jobs: int
+
+
+def record(settings: Settings, first_s: float, last_s: float, *, jobs_max: int | None = None) -> Recorded | None:
+    """What was submitted from `first_s` and before `last_s`, at most the newest `jobs_max`; None for nothing."""
     jobs, measured = asyncio.run(_history(settings, first_s, last_s))
     if not jobs:
-        raise NotFound("No job was submitted in that time.", param="since")
+        return None
+    jobs = sorted(jobs, key=lambda job: job.created_at_s)[-(jobs_max or len(jobs)) :]
     prices = PriceBook().overridden(gpu_hour_usd=settings.prices.gpu_hour_usd).gpu_hour_micros
-    begin_s = min(job.created_at_s for job in jobs)
+    begin_s = jobs[0].created_at_s
     text = scenario_text(
         name=f"recorded {datetime.fromtimestamp(begin_s, UTC):%Y-%m-%d}",
         trace_name="trace.csv",
-        duration_s=max(job.created_at_s for job in jobs) - begin_s + 1.0,
+        duration_s=jobs[-1].created_at_s - begin_s + 1.0,
         start_s=begin_s,
         measured=measured,
         cards=app.read_catalogue(settings).cards,
@@ -185,9 +204,7 @@ def export_trace_command(
         | {"cpu": settings.fleet.slot_memory_bytes / 1e9},
         usd_per_hour={name: micros / 1e6 for name, micros in prices.items()},
     )
-    _write(out / "trace.csv", trace_text(jobs))
-    _write(out / "scenario.toml", text)
-    typer.echo(f"{len(jobs)} requests are in {out / 'trace.csv'}; heliograph simulate {out / 'scenario.toml'}")
+    return Recorded(scenario=text, trace=trace_text(jobs), jobs=len(jobs))
 
 
 async def _history(settings: Settings, first_s: float, last_s: float) -> tuple[list[Job], Measured]:
@@ -234,18 +251,20 @@ def _policies(file: ScenarioFile, name: str | None) -> PolicySet:
     return replace(read, name=path.stem)
 
 
-def _weights(text: str) -> dict[str, float]:
+def weights(text: str) -> dict[str, float]:
+    """Models by weight out of `--mix`. Raises `InvalidRequest`."""
     try:
         pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-        weights = {name.strip(): float(weight) if sign else 1.0 for name, sign, weight in pairs}
+        found = {name.strip(): float(weight) if sign else 1.0 for name, sign, weight in pairs}
     except ValueError:
         raise InvalidRequest(f"--mix is {text!r}; write sdxl-base=0.7,flux1-dev=0.3", param="mix") from None
-    if not weights or min(weights.values()) <= 0:
+    if not found or min(found.values()) <= 0:
         raise InvalidRequest("--mix needs models with weights above 0", param="mix")
-    return weights
+    return found
 
 
-def _promise(items: list[str]) -> Promise:
+def promised(items: list[str]) -> Promise:
+    """The promise out of `--slo`. Raises `InvalidRequest`."""
     targets: dict[str, float] = {}
     shares: set[float] = set()
     for item in items:
@@ -262,14 +281,15 @@ def _promise(items: list[str]) -> Promise:
     return Promise(share=shares.pop(), target_s=targets)
 
 
-def _moment(text: str | None, param: str, otherwise_s: float) -> float:
+def moment(text: str | None, param: str, otherwise_s: float) -> float:
+    """A time out of an option, in seconds since the epoch. Raises `InvalidRequest`."""
     if text is None:
         return otherwise_s
     try:
-        moment = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequest(f"--{param} is {text!r}; write a time like 2026-11-17T08:00", param=param) from None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _text_of(path: Path) -> str:

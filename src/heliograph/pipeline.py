@@ -13,7 +13,7 @@ Post-processing runs beside the loop, one task per job; a full disk parks it the
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
@@ -412,7 +412,8 @@ class Pipeline:
         for command in turn.commands:
             await self._carry_out(command)
 
-    async def _take_turn(self, letters: Sequence[_Letter]) -> None:
+    def _decided(self, letters: Sequence[_Letter]) -> _Turn:
+        """What the scheduler and the fleet plan make of the letters."""
         now_s = self.now_s()
         turn = _Turn({letter.event.job.job_id: letter for letter in letters if isinstance(letter.event, JobSubmitted)})
         for letter in letters:
@@ -422,6 +423,11 @@ class Pipeline:
         if not all(isinstance(letter.event, StepDone) for letter in letters):
             turn.commands += self._planned(now_s)
         self._refuse_overload(turn)
+        return turn
+
+    async def _take_turn(self, letters: Sequence[_Letter]) -> None:
+        with nullcontext() if self._meters is None else self._meters.deciding():
+            turn = self._decided(letters)
         try:
             await self._make_durable(turn)
             for command in turn.commands:

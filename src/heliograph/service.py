@@ -19,6 +19,7 @@ from heliograph.domain.errors import (
     InvalidRequest,
     NotFound,
     Overloaded,
+    PromptRefused,
     Timeout,
     Unavailable,
 )
@@ -43,7 +44,6 @@ from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
 
 DEADLINE_S_MAX = 7 * 86_400.0
-MODERATION_BLOCKED = "moderation_blocked"
 ANOTHER_MODEL_HELPS = frozenset({"deadline_unreachable", "wait_too_long"})
 """Codes of refusals for which a model with a shorter line is a way out."""
 
@@ -238,7 +238,7 @@ class PipelineService:
         try:
             deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
             wants = self._wants(submission, caller, deadline_s)
-            request = self._checked(submission, wants)
+            request = self._checked(submission, wants, caller)
         except CallerError as error:
             self._pipeline.refuse(self._refusal(error, caller, stage=_stage_of(error)))
             raise
@@ -269,7 +269,7 @@ class PipelineService:
         """Record a request that was refused before it could be submitted."""
         self._pipeline.refuse(self._refusal(error, caller, stage="gateway"))
 
-    def _checked(self, submission: Submission, wants: Wants) -> GenerationRequest:
+    def _checked(self, submission: Submission, wants: Wants, caller: Caller) -> GenerationRequest:
         chosen = self._route(submission.raw.model, task=_checked_task(submission.task), wants=wants)
         card = chosen.card
         reader = self._readers.get(card.model_id)
@@ -281,11 +281,9 @@ class PipelineService:
             unknown_words=None if reader is None else reader.unknown_words,
             draw_seed=lambda: self._random_int(SEED_MAX + 1),
         )
-        verdict = self._policy.judge(request.prompt, request.negative_prompt)
+        verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
         if verdict.decision is PolicyDecision.BLOCK:
-            raise InvalidRequest(
-                f"The content policy refuses this prompt: {verdict.category}.", param="prompt", code=MODERATION_BLOCKED
-            )
+            raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
         asked_for = chosen.stands_in_for or chosen.alias
         if asked_for is None:
             return request
@@ -351,14 +349,20 @@ class PipelineService:
         )
 
     def _refusal(self, error: CallerError, caller: Caller, *, stage: str) -> Refusal:
+        refusal_id, category = self._refusal_id(), error.code
+        if isinstance(error, PromptRefused):
+            refusal_id, category = error.refusal_id, error.verdict.category or error.code
         return Refusal(
-            refusal_id=f"ref_{self._new_id()}",
+            refusal_id=refusal_id,
             tenant_id=caller.tenant_id,
             stage=stage,
-            category=error.code,
+            category=category,
             param=error.param,
             at_s=self._pipeline.now_s(),
         )
+
+    def _refusal_id(self) -> str:
+        return f"ref_{self._new_id()}"
 
     def _idempotency_writes(self, submission: Submission, job: Job) -> tuple[PutIdempotency, ...]:
         if submission.idempotency_key is None:
@@ -506,7 +510,7 @@ def _status_of_stored(stored: StoredJob) -> JobStatus:
 
 
 def _stage_of(error: CallerError) -> str:
-    if error.code == MODERATION_BLOCKED:
+    if isinstance(error, PromptRefused):
         return "policy"
     return "routing" if error.param == "model" else "prompts"
 

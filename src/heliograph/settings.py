@@ -52,6 +52,9 @@ class GatewaySettings(Section):
     """Limits and manners of the HTTP API."""
 
     body_bytes_max: int = Field(default=1_048_576, gt=0, description="Largest request body in bytes.")
+    upload_bytes_max: int = Field(
+        default=32 * 1024**2, gt=0, description="Largest body of a call that sends pictures, in bytes."
+    )
     hold_s_max: float = Field(
         default=95.0, gt=0, description="Longest a synchronous image call is held; proxies cut at 100 s."
     )
@@ -219,6 +222,17 @@ class QualitySettings(Section):
     )
 
 
+class ModerationSettings(Section):
+    """The content filter of prompts."""
+
+    policy: Path | None = Field(
+        default=None, description="TOML file with the content policy; it is read again whenever it changes."
+    )
+    weights: Path | None = Field(
+        default=None, description="Weights that `heliograph moderation train` made; by default those that ship."
+    )
+
+
 class StoreSettings(Section):
     """The database."""
 
@@ -274,8 +288,8 @@ class PriceSettings(Section):
     )
     service_usd: dict[Component, float] = Field(
         default_factory=dict,
-        description="Dollars per core-hour (`api_cpu`, `postprocess_cpu`), GB-month (`storage`), GB (`egress`) and "
-        "reviewer's hour (`moderation`).",
+        description="Dollars per core-hour (`api_cpu`, `queue_cpu`, `safety_cpu`, `postprocess_cpu`), GB-month "
+        "(`storage`), GB (`egress`) and reviewer's hour (`moderation`).",
     )
     tier_factor: dict[Tier, float] = Field(
         default_factory=dict, description="What each tier pays per dollar of GPU cost; 1.0 by default."
@@ -349,6 +363,7 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     queue: QueueSettings = QueueSettings()
     quality: QualitySettings = QualitySettings()
+    moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()

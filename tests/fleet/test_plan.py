@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.domain.commands import FleetCommand, StartReplica, StopReplica
-from heliograph.domain.ids import ModelId, WorkerId
+from heliograph.domain.ids import GpuId, ModelId, WorkerId
 from heliograph.domain.views import FleetView, Gpu, Market, ModelQueue, QueueView, ReplicaState, ReplicaView
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.plan import LOAD_PAUSE_S_MAX, FleetPolicy, fits, plan, why_resident
@@ -39,6 +39,28 @@ def planned(
 ) -> list[str]:
     policy = FleetPolicy(always_warm=tuple(ModelId(model) for model in warm), idle_ttl_s=900.0, patience_s=15.0)
     return in_words(list(plan(fleet, queue, CARDS, policy, now_s=now_s)))
+
+
+# --- rule 7: what a fault took in the middle of a run is loaded again ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fleet", "planned_words"),
+    [
+        (a_fleet(a_replica("w0", model="a"), gpus=2), ["start a on gpu1"]),
+        (a_fleet(a_replica("w0", model="a"), a_replica("w1", model="b", gpu="gpu1"), gpus=2), []),
+        (a_fleet(gpus=1), []),
+        (replace(a_fleet(gpus=2), resting=(GpuId("gpu1"), GpuId("gpu0"))), []),
+    ],
+    ids=["its place is free", "its place is taken", "its GPU is gone", "its GPU rests"],
+)
+def test_a_replica_lost_in_a_run_is_loaded_again(fleet: FleetView, planned_words: list[str]) -> None:
+    lost = replace(fleet, bereft={GpuId("gpu1"): ModelId("a")})
+    assert planned(lost) == planned_words
+
+
+def test_a_model_that_cannot_be_run_any_more_is_not_loaded_again() -> None:
+    assert planned(replace(a_fleet(gpus=2), bereft={GpuId("gpu1"): ModelId("unknown")})) == []
 
 
 # --- rule 1: a model that is waited for gets a replica ---------------------------------------------------------------

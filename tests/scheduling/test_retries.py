@@ -177,6 +177,36 @@ def test_weights_that_are_damaged_are_not_loaded_thrice() -> None:
 # --- runs that take too long -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("lost", "is_bereft"),
+    [
+        (worker_lost("w0"), True),
+        (worker_lost("w0", LossReason.OUT_OF_MEMORY), True),
+        (run_failed("cat", EngineErrorKind.DEVICE_LOST), True),
+        (worker_lost("w0", LossReason.STOPPED), False),
+        (run_failed("cat", EngineErrorKind.NAN), False),
+    ],
+)
+def test_a_gpu_whose_replica_went_in_a_run_is_known_until_something_is_loaded_there(
+    lost: Event, is_bereft: bool
+) -> None:
+    scheduler = a_scheduler(workers=1, **NO_PAUSES)
+    play(scheduler, submitted("cat"), run_started("cat"), lost)
+    bereft = scheduler.fleet_view().bereft
+    assert list(bereft) == (["gpu0"] if is_bereft else [])
+    play(scheduler, worker_lost("w0", LossReason.STOPPED), replica_requested("w1", gpu="gpu0"))
+    assert not scheduler.fleet_view().bereft
+
+
+def test_an_idle_replica_that_goes_is_not_missed_and_a_lost_one_not_for_ever() -> None:
+    scheduler = a_scheduler(workers=2)
+    play(scheduler, submitted("cat"), run_started("cat"), worker_lost("w1"), worker_lost("w0"), now_s=10.0)
+    scheduler.handle(clock_ticked(), now_s=69.0)
+    assert list(scheduler.fleet_view().bereft) == ["gpu0"]
+    scheduler.handle(clock_ticked(), now_s=71.0)
+    assert not scheduler.fleet_view().bereft
+
+
 def with_a_known_run(*, is_known: bool = True) -> Scheduler:
     """One that is expected to take 10 s, begun at 0."""
     profiles = Profiles()

@@ -36,6 +36,7 @@ from heliograph.storage.store import (
 from tests.builders import an_api_key
 from tests.postgres import PostgresServer
 from tests.storage.stored_samples import (
+    a_case,
     a_job,
     a_message,
     a_posting,
@@ -45,6 +46,7 @@ from tests.storage.stored_samples import (
     an_attempt,
     an_endpoint,
     an_output,
+    opened,
 )
 
 ADA = TenantId("ada")
@@ -61,6 +63,7 @@ EVERYTHING: tuple[Write, ...] = (
     PutApiKey(key=an_api_key("k")),
     PutRefusal(refusal=a_refusal()),
     PutWebhookEndpoint(endpoint=an_endpoint()),
+    opened(a_case()),
     PutWebhookMessage(message=a_message()),
     MoveWebhookMessage(message=a_message(), tried=a_try()),
 )
@@ -103,6 +106,8 @@ async def contents(store: Store) -> list[object]:
         await store.webhook_endpoints(),
         await store.webhook_messages(ADA, limit=9),
         await store.webhook_tries(MessageId("m1")),
+        await store.cases_of_job(DONE.job_id),
+        await store.case_actions(a_case().case_id),
     ]
 
 
@@ -121,7 +126,7 @@ async def test_either_store_is_restored_from_either(
         **dict.fromkeys(manifest.rows, 1),
         **{"jobs": 2, "outputs": 2, "ledger_lines": 2},
     }
-    assert len(manifest.rows) == 10
+    assert len(manifest.rows) == 12
     assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
 
     restored = await app.open_store(after, claims=True)
@@ -285,3 +290,21 @@ async def test_a_backup_leaves_an_older_database_as_it_is_and_is_of_today(
     assert await store.refusals(ADA, limit=9) == (a_refusal(),)
     assert await store.job(JobId("job-1")) is None
     await store.close()
+
+
+async def test_orders_the_operators_key_and_inputs_are_part_of_it(made_settings: MadeSettings, tmp_path: Path) -> None:
+    before, after = made_settings("before", "sqlite"), made_settings("after", "sqlite")
+    await filled(before, *EVERYTHING)
+    inputs = DiskBlobStore(before.data_dir / "inputs")
+    whole, damaged = await inputs.put(b"a sketch", suffix="png"), await inputs.put(b"a mask", suffix="png")
+    await inputs.close()
+    (before.data_dir / "inputs" / damaged[:2] / damaged).write_bytes(b"spoiled")
+    for name in ("operator.key", "orders.json"):
+        (before.data_dir / name).write_text(name)
+    manifest = await asyncio.to_thread(app.back_up, before, tmp_path / "out", has_pictures=False)
+    assert (manifest.pictures, manifest.pictures_missing) == (None, 1)
+    assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
+    for name in ("operator.key", "orders.json"):
+        assert (after.data_dir / name).read_text() == name
+    assert (after.data_dir / "inputs" / whole[:2] / whole).read_bytes() == b"a sketch"
+    assert not (after.data_dir / "inputs" / damaged[:2] / damaged).exists()

@@ -18,19 +18,22 @@ from hypothesis import strategies as st
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.moderation import Case, CaseAction
 from heliograph.domain.pictures import Output
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
-from heliograph.storage import queries, rows
+from heliograph.storage import case_rows, queries, rows
 from heliograph.storage.sqlite_connection import connect
 from heliograph.storage.store import IdempotencyRecord
 from tests.builders import an_api_key
 from tests.storage.stored_samples import (
+    a_case,
     a_job,
     a_message,
     a_posting,
     a_record,
     a_refusal,
     a_try,
+    an_action,
     an_attempt,
     an_endpoint,
     an_output,
@@ -88,6 +91,13 @@ KINDS: dict[type, tuple[str, Callable[[Any], rows.Parameters], str, Callable[[ro
         "webhook_messages",
         rows.webhook_message_of_row,
     ),
+    Case: (queries.PUT_CASE, case_rows.row_of_case, "moderation_cases", case_rows.case_of_row),
+    CaseAction: (
+        queries.PUT_CASE_ACTION,
+        case_rows.row_of_case_action,
+        "moderation_actions",
+        case_rows.case_action_of_row,
+    ),
     WebhookTry: (queries.PUT_WEBHOOK_TRY, rows.row_of_webhook_try, "webhook_tries", rows.webhook_try_of_row),
 }
 
@@ -133,6 +143,8 @@ SAMPLES = [
     an_endpoint(),
     a_message(),
     a_try(),
+    a_case(),
+    an_action(a_case()),
 ]
 
 

@@ -52,6 +52,8 @@ def gpu_label(gpu_class: str, market: str = _OWNED, zone: str = "") -> str:
 UNIT_OF: Mapping[Component, tuple[str, int]] = MappingProxyType(
     {
         Component.API_CPU: ("core-hour", 3_600_000_000),
+        Component.QUEUE_CPU: ("core-hour", 3_600_000_000),
+        Component.SAFETY_CPU: ("core-hour", 3_600_000_000),
         Component.POSTPROCESS_CPU: ("core-hour", 3_600_000_000),
         Component.STORAGE: ("GB-month", 1_000_000_000 * 730),
         Component.EGRESS: ("GB", 1_000_000_000),
@@ -64,6 +66,8 @@ hours), bytes, milliseconds of a reviewer."""
 SERVICE_MICROS: Mapping[Component, Micros] = MappingProxyType(
     {
         Component.API_CPU: Micros(50_000),
+        Component.QUEUE_CPU: Micros(50_000),
+        Component.SAFETY_CPU: Micros(50_000),
         Component.POSTPROCESS_CPU: Micros(50_000),
         Component.STORAGE: Micros(23_000),
         Component.EGRESS: Micros(85_000),

@@ -29,6 +29,8 @@ class Component(StrEnum):
     """What is used that is no GPU, and in which unit it is counted."""
 
     API_CPU = "api_cpu"
+    QUEUE_CPU = "queue_cpu"
+    SAFETY_CPU = "safety_cpu"
     POSTPROCESS_CPU = "postprocess_cpu"
     STORAGE = "storage"
     EGRESS = "egress"

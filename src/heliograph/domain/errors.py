@@ -3,6 +3,7 @@
     HeliographError
     ├── CallerError             the caller can mend it; the message says how
     │   ├── InvalidRequest      a field is wrong, unknown or unsupported
+    │   │   └── PromptRefused   the content policy is against it
     │   ├── AuthenticationError no key, or one we do not know
     │   ├── PermissionDenied    a known key that may not do this
     │   ├── NotFound            no such job, output or model (or not this tenant's)
@@ -19,6 +20,7 @@
 
 from enum import StrEnum
 
+from heliograph.domain.prompt_verdict import PolicyVerdict
 from heliograph.domain.views import Alternative
 
 
@@ -45,6 +47,22 @@ class CallerError(HeliographError):
 
 class InvalidRequest(CallerError):
     """A field is missing, malformed, out of range, unknown, or not supported by the chosen model."""
+
+
+class PromptRefused(InvalidRequest):
+    """The content policy is against the prompt; `refusal_id` names the record, `appeal` says what to do about it."""
+
+    default_code = "moderation_blocked"
+
+    def __init__(self, verdict: PolicyVerdict, *, refusal_id: str, appeal: str) -> None:
+        category = verdict.category or "other"
+        super().__init__(
+            f"The content policy refuses this prompt. safety_violations=[{category}] {appeal} (refusal {refusal_id})",
+            param="prompt",
+        )
+        self.verdict = verdict
+        self.refusal_id = refusal_id
+        self.appeal = appeal
 
 
 class AuthenticationError(CallerError):

@@ -55,6 +55,23 @@ class Technical:
     kind: str | None
 
 
+class Availability(StrEnum):
+    """Who may have a stored picture: its tenant, only reviewers for now, or nobody but them any more."""
+
+    DELIVERED = "delivered"
+    HELD = "held"
+    WITHHELD = "withheld"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """How sure the classifier `judge` is, 0 to 1, that a picture is not safe for work, and what follows from it."""
+
+    score: float
+    decision: Decision
+    judge: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """One delivered picture, or a clip of `frames` frames that plays for `duration_s` (None for a still).
@@ -62,7 +79,7 @@ class Output:
     `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
     `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
     `alignment` is None where nothing judged whether the picture fits its prompt, `technical` where it is not known yet
-    what is usual for its model.
+    what is usual for its model, `safety` where nothing judged whether it is safe.
     """
 
     output_id: OutputId
@@ -84,3 +101,5 @@ class Output:
     duration_s: float | None = None
     alignment: Alignment | None = None
     technical: Technical | None = None
+    safety: Safety | None = None
+    availability: Availability = Availability.DELIVERED

@@ -71,13 +71,15 @@ class FleetView:
     """All GPUs and replicas, in a stable order.
 
     `in_host_memory` names, by node, the models whose weights lie in the host's memory and load fast from there. On
-    GPUs that are `resting`, because their driver was lost again and again, nothing is loaded for now.
+    GPUs that are `resting`, because their driver was lost again and again, nothing is loaded for now. `bereft` GPUs
+    lost a replica of this model in the middle of a run, just now, and nothing has been loaded there since.
     """
 
     gpus: tuple[Gpu, ...]
     replicas: tuple[ReplicaView, ...]
     in_host_memory: Mapping[str, frozenset[ModelId]] = field(default_factory=dict[str, frozenset[ModelId]])
     resting: Collection[GpuId] = ()
+    bereft: Mapping[GpuId, ModelId] = field(default_factory=dict[GpuId, ModelId])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ likely to save; where GPUs may hold several replicas, room for another beside th
 than replicas load. A GPU holds a model once. (4) An idle replica goes when it no longer pays (`residency.py`), except
 the last one of an always-warm model. (5) A model that is about to be asked for is loaded ahead, where there is room.
 (6) A GPU that holds nothing loads another replica of a model whose replicas are all busy, if it is likely to be asked
-for again before that is loaded: it is paid for anyway.
+for again before that is loaded: it is paid for anyway. (7) A replica that a fault took in the middle of a run is loaded
+again, as long as it would have been kept: a crash is no reason to serve with fewer.
 
 Room is counted in bytes and in `residents_max` replicas per GPU; a model of unknown size takes a whole GPU. What stops
 is room in the making: whoever it was made for claims it, so that nothing is stopped twice for one model. A model with
@@ -191,6 +192,7 @@ class _Planner:
                     self._evict(model_id, loss_s_max=None, horizon_s=None)
         for model_id in waiting:
             self._add_replica(model_id)
+        self._replace_lost()
         self._unload_idle()
         self._load_ahead()
         self._use_empty()
@@ -211,6 +213,26 @@ class _Planner:
             return
         saved_s = line.pending * line.pending_s / (2 * replicas * (replicas + 1)) - line.load_s
         self._swap(model_id, saved_s, horizon_s=line.pending_s / replicas)
+
+    def _replace_lost(self) -> None:
+        """Load again what a fault took in the middle of a run, where its place is still free."""
+        for gpu_id, model_id in self._fleet.bereft.items():
+            room = self._rooms.get(gpu_id)
+            if room is None or model_id not in self._cards or model_id in room.models:
+                continue
+            if not room.has(self._size(model_id, room.gpu)):
+                continue
+            worth = worth_keeping(
+                model_id,
+                load_s=self._load_s(model_id),
+                share=self._share(model_id, room.gpu),
+                idle_s=0.0,
+                policy=self._policy,
+                demand=self._demand,
+                now_s=self._now_s,
+            )
+            if worth.is_kept:
+                self._start(model_id, "a replica of it was lost in the middle of a run")
 
     def _coming(self, model_id: ModelId) -> int:
         """Replicas of the model that load, or will from now on."""

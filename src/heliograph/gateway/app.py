@@ -127,7 +127,12 @@ def create_app(
     app.add_exception_handler(HTTPException, _answer_http_error)
     # Added last is outermost.
     app.add_middleware(Audited, audit=audit, clock=clock)
-    app.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max, bytes_held_max=limits.body_bytes_held_max)
+    app.add_middleware(
+        BodyLimit,
+        bytes_max=settings.body_bytes_max,
+        upload_bytes_max=settings.upload_bytes_max,
+        bytes_held_max=limits.body_bytes_held_max,
+    )
     app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)
     app.add_middleware(Envelope, new_id=new_id, clock=clock, observe=observe)

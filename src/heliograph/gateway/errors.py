@@ -19,6 +19,7 @@ from heliograph.domain.errors import (
     NotFound,
     Overloaded,
     PermissionDenied,
+    PromptRefused,
     Timeout,
     Unavailable,
     WorldError,
@@ -45,6 +46,9 @@ _TYPE_OF: Mapping[HTTPStatus, str] = {
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
 }
+
+_TYPE_OF_CODE: Mapping[str, str] = {"moderation_blocked": "image_generation_user_error"}
+"""As OpenAI's own answers name it, which its clients look for."""
 
 _PROBLEM_TYPE_OF: Mapping[str, str] = {
     "rate_limit_exceeded": "https://iana.org/assignments/http-problem-types#quota-exceeded",
@@ -125,7 +129,7 @@ def error_object(error: HeliographError) -> dict[str, object]:
     default = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
     body: dict[str, object] = {
         "message": error.message,
-        "type": _TYPE_OF.get(status, default),
+        "type": _TYPE_OF_CODE.get(error.code) or _TYPE_OF.get(status, default),
         "param": error.param,
         "code": error.code,
     }
@@ -133,7 +137,24 @@ def error_object(error: HeliographError) -> dict[str, object]:
         body["job_id"] = error.job_id
     if error.alternatives:
         body["alternatives"] = _alternatives(error)
+    if isinstance(error, PromptRefused):
+        body["moderation_details"] = moderation_details(error)
     return body
+
+
+def moderation_details(error: PromptRefused) -> dict[str, object]:
+    """Why a prompt was refused: OpenAI's `moderation_stage` and `categories`, and what else there is to say."""
+    verdict = error.verdict
+    span = verdict.span
+    return {
+        "moderation_stage": "input",
+        "categories": [] if verdict.category is None else [verdict.category.value],
+        "score": round(verdict.score, 4),
+        "span": None if span is None else {"start": span.start, "end": span.end, "text": span.text},
+        "evidence": list(verdict.evidence),
+        "refusal_id": error.refusal_id,
+        "appeal": error.appeal,
+    }
 
 
 def _headers(error: HeliographError, status: HTTPStatus) -> dict[str, str]:

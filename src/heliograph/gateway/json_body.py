@@ -39,9 +39,14 @@ async def read_json(request: Request) -> JsonBody:
             f"The body must be JSON with `Content-Type: application/json`, not {media_type or 'unlabelled'!r}.",
             code="unsupported_media_type",
         )
+    return parse_json(await read_body(request))
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises `ProtocolError` for one that is too large or takes too long."""
     try:
         async with asyncio.timeout(BODY_S_MAX):
-            body = await request.body()
+            return await request.body()
     except TimeoutError:
         raise ProtocolError(
             HTTPStatus.REQUEST_TIMEOUT,
@@ -49,7 +54,6 @@ async def read_json(request: Request) -> JsonBody:
             code="request_timeout",
             headers={"Connection": "close"},
         ) from None
-    return parse_json(body)
 
 
 def parse_json(body: bytes) -> JsonBody:

@@ -26,6 +26,9 @@ _log = structlog.get_logger("heliograph.gateway")
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
 
+_UPLOADS = re.compile(r"/v1/(?:inputs|import|images/edits|videos)", re.ASCII)
+"""Where files are sent."""
+
 DRAIN_BYTES_MAX = 64 * 1024**2
 """How much of a refused body is read and thrown away, so that a client still sending it gets to see the refusal."""
 DRAIN_S_MAX = 5.0
@@ -158,17 +161,19 @@ class OpenDoorGuard:
 
 
 class BodyLimit:
-    """Refuses bodies over `bytes_max` as they are read, counting bytes: a length may be missing or a lie. A body that
-    would bring those of all calls together over `bytes_held_max` is refused as well, with 429.
+    """Refuses bodies over `bytes_max` (where files are sent: `upload_bytes_max`) as they are read, counting bytes: a
+    length may be missing or a lie. A body that would bring those of all calls together over `bytes_held_max` is
+    refused as well, with 429.
 
     The refusal is raised into whoever reads the body and becomes a 413 there. Before the answer ends, a bounded part of
     the rest is read and thrown away; closing at once would reset the connection of a client that sends first and reads
     later, and it would never see the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, bytes_max: int, bytes_held_max: int) -> None:
+    def __init__(self, app: ASGIApp, *, bytes_max: int, upload_bytes_max: int, bytes_held_max: int) -> None:
         self._app = app
         self._bytes_max = bytes_max
+        self._upload_bytes_max = max(bytes_max, upload_bytes_max)
         self._bytes_held_max = bytes_held_max
         self._bytes_held = 0
 
@@ -178,25 +183,26 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        bytes_max = self._upload_bytes_max if _UPLOADS.fullmatch(scope["path"]) else self._bytes_max
         declared = headers.get("content-length", "")
-        received = int(declared) if declared.isdecimal() and int(declared) > self._bytes_max else 0
+        received = int(declared) if declared.isdecimal() and int(declared) > bytes_max else 0
         held = 0
         is_refused = False
 
         async def receive_counted() -> Message:
             nonlocal received, held, is_refused
             message: Message = {}
-            if received <= self._bytes_max:
+            if received <= bytes_max:
                 message = await receive()
                 length = len(message.get("body", b""))
                 received += length
                 held += length
                 self._bytes_held += length
-            if received > self._bytes_max:
+            if received > bytes_max:
                 is_refused = True
                 raise ProtocolError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"The body is larger than {self._bytes_max} bytes.",
+                    f"The body is larger than {bytes_max} bytes.",
                     code="body_too_large",
                     headers={"Connection": "close"},
                 )

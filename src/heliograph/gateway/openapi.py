@@ -32,6 +32,7 @@ from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageSta
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
 from heliograph.gateway.openapi_insight import ANSWERED
+from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
@@ -1331,6 +1332,7 @@ _SCHEMAS: _Schema = {
                         "items": _object({"model": _TEXT, "eta": _ETA}),
                         "description": "Models that could do it instead, closest first.",
                     },
+                    "moderation_details": MODERATION_DETAILS,
                 },
                 ("message", "type", "param", "code"),
             ),

@@ -2,6 +2,8 @@
 
 A fault is written `KIND@WHEN` or `KIND@WHEN#ATTEMPT`, for example `crash@3#1`: the first attempt at each job kills the
 process in step 3, the second succeeds. `WHEN` is a step number, `load`, or `end` (after the last step).
+
+With the option `prompted` a prompt may order a fault for its own job: `a boat, fault crash@3#1`.
 """
 
 import hashlib
@@ -31,6 +33,7 @@ _GOLDEN_ANGLE = 2.399963
 """Radians; it keeps the directions of neighbouring seeds far apart."""
 _TURN = 0.05
 """Radians that a gradient turns in a run."""
+_ORDERED = re.compile(r"\bfault ([a-z_]+@(?:[0-9]+|end)(?:#[0-9]+)?)")
 
 
 class FaultKind(StrEnum):
@@ -83,7 +86,7 @@ class Fault:
 class FakeOptions:
     """How fast the engine is and what goes wrong. Times in seconds; `step_s` is per step, whatever the batch.
 
-    `noise`: stills are noise, another for each seed, which no format can shrink.
+    `noise`: stills are noise, another for each seed, which no format can shrink. `prompted`: prompts may order faults.
     """
 
     load_s: float = 0.0
@@ -91,6 +94,7 @@ class FakeOptions:
     noise: bool = False
     can_resume: bool = True
     slow_s: float = 1.0
+    prompted: bool = False
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -151,6 +155,8 @@ class FakeEngine:
         """Let the faults of this moment happen; returns those that were survived."""
         attempt = None if order is None else order.attempt
         faults = self._options.faults
+        if order is not None and self._options.prompted:
+            faults = (*faults, *(Fault.parse(text) for text in _ORDERED.findall(order.prompt)))
         due = [fault.kind for fault in faults if fault.when == when and fault.attempt in (None, attempt)]
         if order is not None and order.spares_memory:
             due = [kind for kind in due if kind is not FaultKind.HUNGRY]

@@ -1,48 +1,31 @@
-"""The port of the content filter: what a judge of prompts is asked, and what it answers.
+"""The port of the content filter: what a judge of prompts is asked. What it answers is `domain/prompt_verdict.py`."""
 
-The filter itself is not part of this release. `AllowAll` stands in its place and blocks nothing, and says so by its
-name; whatever replaces it refuses openly, with a category, never by quietly changing the prompt.
-"""
-
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
+from heliograph.domain.prompt_verdict import ALLOWED, PolicyDecision, PolicyVerdict
 
-class PolicyDecision(StrEnum):
-    """What the content policy asks for. A flagged request runs; a moderation queue to show it in is to come."""
-
-    ALLOW = "allow"
-    FLAG = "flag"
-    BLOCK = "block"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyVerdict:
-    """A decision with its reason.
-
-    `category` is a short stable code, None when nothing was found. `score` is the judge's confidence in the category,
-    0 to 1. `evidence` lists the words or rules that decided, for moderators; the caller never sees it.
-    """
-
-    decision: PolicyDecision
-    category: str | None = None
-    score: float = 0.0
-    evidence: tuple[str, ...] = ()
+__all__ = ["AllowAll", "PolicyDecision", "PolicyVerdict", "PromptPolicy"]
 
 
 class PromptPolicy(Protocol):
     """Judges what the model is about to read."""
 
-    def judge(self, prompt: str, negative_prompt: str) -> PolicyVerdict:
+    @property
+    def appeal(self) -> str:
+        """What somebody can do whose prompt was refused wrongly."""
+        ...
+
+    def judge(self, prompt: str, negative_prompt: str, *, tenant_id: str | None = None) -> PolicyVerdict:
         """The verdict on a checked prompt and negative prompt. Pure, within a few milliseconds, never raises."""
         ...
 
 
 class AllowAll:
-    """Allows every prompt: there is no content filter yet."""
+    """Allows every prompt: for tests, and for whoever drives the system without a filter."""
 
-    def judge(self, prompt: str, negative_prompt: str) -> PolicyVerdict:
+    appeal = ""
+
+    def judge(self, prompt: str, negative_prompt: str, *, tenant_id: str | None = None) -> PolicyVerdict:
         """Always allow."""
-        del prompt, negative_prompt
-        return PolicyVerdict(decision=PolicyDecision.ALLOW)
+        del prompt, negative_prompt, tenant_id
+        return ALLOWED

@@ -110,6 +110,9 @@ TICK_S_MAX = 60.0
 PROMISES_EVERY = 8
 """While many wait, the promise to every eighth newcomer is enough to learn from."""
 
+BEREFT_S = 60.0
+"""For so long a GPU that lost a replica in the middle of a run counts as one that should have it again."""
+
 SERVING = frozenset({ReplicaState.READY, ReplicaState.BUSY})
 """A worker in one of these holds its model."""
 
@@ -188,6 +191,7 @@ class Scheduler:
 
     def __init__(self, *, gpus: Iterable[Gpu], policy: SchedulerPolicy, profiles: Profiles) -> None:
         self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
+        self._bereft: dict[GpuId, tuple[ModelId, float]] = {}
         self._policy = policy
         self._profiles = profiles
         self._open: dict[JobId, _Open] = {}
@@ -400,6 +404,7 @@ class Scheduler:
             self._of_model.setdefault(worker.model_id, []).append(worker)
             for gpu_id in worker.gpu_ids:
                 self._on_gpu.setdefault(gpu_id, []).append(worker)
+                self._bereft.pop(gpu_id, None)
         return []
 
     def _stop_worker(self, worker_id: WorkerId, reason: str, now_s: float) -> list[Command]:
@@ -447,6 +452,8 @@ class Scheduler:
         run = worker.run
         worker.holds(None)
         self._runs.pop(run, None)
+        if not is_our_doing:
+            self._bereave(worker, now_s)
         entry = self._current(*run, *ON_WORKER)
         if entry is None:
             return []
@@ -461,6 +468,11 @@ class Scheduler:
             cause = "out_of_memory"
             self._spare_memory(entry, worker)
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
+
+    def _bereave(self, worker: _Worker, now_s: float) -> None:
+        """The worker goes through a fault in the middle of its work: had it lived, it would have stayed."""
+        if not worker.more_gpu_ids and worker.gpu.gpu_id in self._gpus:
+            self._bereft[worker.gpu.gpu_id] = (worker.model_id, now_s)
 
     def _give_notice(self, gpu_id: GpuId, leaves_at_s: float, now_s: float) -> list[Command]:
         """Clear the GPU: what is idle stops, what would not end in time pauses, the rest may finish."""
@@ -509,6 +521,7 @@ class Scheduler:
         """The GPU is gone: every worker on it is lost, through no fault of its job."""
         self._leaving.pop(gpu_id, None)
         self._gpus.pop(gpu_id, None)
+        self._bereft.pop(gpu_id, None)
         return [
             command
             for worker in tuple(self._on_gpu.get(gpu_id, ()))
@@ -592,6 +605,7 @@ class Scheduler:
             why = self._health.failed(worker.worker_id, worker.gpu_ids, event.job_id, event.kind, now_s=now_s)
             if why is not None:
                 worker.enter(ReplicaState.STOPPING, now_s)  # freed now, it ends
+                self._bereave(worker, now_s)
         freed = self._free(run, now_s)
         entry = self._current(event.job_id, event.attempt, *ON_WORKER)
         if entry is None or worker is None:
@@ -746,6 +760,9 @@ class Scheduler:
             self._clock_set_back(now_s)
         self._lived_s += min(max(now_s - self._ticked_at_s, 0.0), TICK_S_MAX)
         self._ticked_at_s = now_s
+        if self._bereft:
+            bereft = self._bereft.items()
+            self._bereft = {gpu_id: lost for gpu_id, lost in bereft if 0 <= now_s - lost[1] <= BEREFT_S}
         commands = self._catch_up(now_s)
         for model_id, failed_at_s in self._load_failed_at_s.items():
             if now_s - failed_at_s >= self._policy.load_forgiven_s:
@@ -1224,6 +1241,7 @@ class Scheduler:
             gpus=tuple(gpu for gpu_id, gpu in self._gpus.items() if gpu_id not in leaving),
             replicas=tuple([worker.viewed() for worker in workers]),
             resting=self._health.resting(now_s=self._ticked_at_s),
+            bereft={gpu_id: model_id for gpu_id, (model_id, _) in self._bereft.items() if gpu_id not in leaving},
         )
 
     def queue_of(self, model_id: ModelId) -> ModelQueue:

@@ -19,12 +19,9 @@ _PARTS = (
 
 def render(report: Report) -> str:
     """The page."""
-    return "".join(
+    return frame(
+        report.scenario,
         [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            f"<title>{escape(report.scenario)} · Heliograph</title>"
-            f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>',
-            "<body><main>",
             _head(report),
             _cards(report),
             _queue(report),
@@ -35,8 +32,43 @@ def render(report: Report) -> str:
             "</div>",
             _groups(report),
             _small_print(report),
+        ],
+    )
+
+
+def frame(title: str, sections: Sequence[str]) -> str:
+    """A whole page in this look, around sections of HTML."""
+    return "".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f"<title>{escape(title)} · Heliograph</title>"
+            f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>',
+            "<body><main>",
+            *sections,
             f"</main><div id=tip></div><script>{_SCRIPT}</script></body></html>\n",
         ]
+    )
+
+
+def heading(brand: str, title: str, facts: str) -> str:
+    """The page's head, with the button for light and dark."""
+    return (
+        f'<header><div><p class="brand">{escape(brand)}</p><h1>{escape(title)}</h1>'
+        f"<p class=facts>{escape(facts)}</p></div>"
+        '<button id="theme" title="light or dark" aria-label="light or dark">◐</button></header>'
+    )
+
+
+def cards_of(cards: Sequence[tuple[str, str, str]]) -> str:
+    """Figures to read first: label, value, note."""
+    return (
+        '<section class="cards">'
+        + "".join(
+            f'<div class="card"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
+            f'<div class="note">{escape(note)}</div></div>'
+            for label, value, note in cards
+        )
+        + "</section>"
     )
 
 
@@ -71,15 +103,7 @@ def _cards(report: Report) -> str:
         ("longest wait", _seconds(report.longest_wait_s), f"fairness (Jain) {_plain(report.jain)}"),
         ("refused", _percent(report.refused_share), ", ".join(report.refused) or "nobody"),
     ]
-    return (
-        '<section class="cards">'
-        + "".join(
-            f'<div class="card"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
-            f'<div class="note">{escape(note)}</div></div>'
-            for label, value, note in cards
-        )
-        + "</section>"
-    )
+    return cards_of(cards)
 
 
 def _queue(report: Report) -> str:
@@ -102,11 +126,11 @@ def _queue(report: Report) -> str:
         unit="per minute",
         height=150,
     )
-    legend = _legend(
+    names = legend(
         [("waiting", "var(--accent)"), ("longest line in the interval", "var(--muted)"), ("on GPUs", "var(--busy)")]
     )
-    below = _legend([("requests per minute", "var(--muted)"), ("pictures delivered on time per minute", "var(--good)")])
-    return f"<section><h2>The line</h2>{legend}{depth}{below}{rates}</section>"
+    below = legend([("requests per minute", "var(--muted)"), ("pictures delivered on time per minute", "var(--good)")])
+    return f"<section><h2>The line</h2>{names}{depth}{below}{rates}</section>"
 
 
 def _occupancy(report: Report) -> str:
@@ -120,7 +144,7 @@ def _occupancy(report: Report) -> str:
     models = sorted(hours, key=lambda model: (-hours[model], model))
     hues = {model: round(211 + index * 137.508) % 360 for index, model in enumerate(models)}
     rows = [(_short(strip), _cells(strip, hues, report.series.bucket_s)) for strip in shown]
-    legend = _legend(
+    names = legend(
         [(model, f"hsl({hues[model]} 62% 52%)") for model in models[:12]]
         + [("loading", "var(--loading)"), ("no model", "var(--empty)")]
     )
@@ -129,7 +153,7 @@ def _occupancy(report: Report) -> str:
     hours_bar = stacked(
         [(name, colour, float(getattr(report.gpu_hours, name))) for name, colour, _ in _PARTS], unit="GPU-hours"
     )
-    parts = _legend(
+    parts = legend(
         [
             (f"{name} {float(getattr(report.gpu_hours, name)):,.1f} h: {what}", colour)
             for name, colour, what in _PARTS
@@ -137,7 +161,7 @@ def _occupancy(report: Report) -> str:
         ]
     )
     strip_svg = strips(rows, duration_s=report.duration_s)
-    return f"<section><h2>What the GPUs did</h2>{hours_bar}{parts}{legend}{note}{strip_svg}</section>"
+    return f"<section><h2>What the GPUs did</h2>{hours_bar}{parts}{names}{note}{strip_svg}</section>"
 
 
 def _cells(strip: Strip, hues: dict[str, int], bucket_s: float) -> list[Cell]:
@@ -177,9 +201,9 @@ def _latency(report: Report) -> str:
         (tier, TIER_COLOURS.get(tier, "var(--accent)"), points, targets.get(tier))
         for tier, points in report.latency_curves.items()
     ]
-    legend = _legend([(name, colour) for name, colour, _, _ in curves])
+    names = legend([(name, colour) for name, colour, _, _ in curves])
     note = '<p class="note">From submission to delivery; dashed: the tier’s target.</p>'
-    return f"<section><h2>Latency</h2>{legend}{note}{distribution(curves)}</section>"
+    return f"<section><h2>Latency</h2>{names}{note}{distribution(curves)}</section>"
 
 
 def _money(report: Report) -> str:
@@ -197,8 +221,8 @@ def _money(report: Report) -> str:
         height=190,
     )
     return (
-        f"<section><h2>Money</h2>{_legend([('spent on GPUs so far', 'var(--accent)')])}{cost}"
-        f"{_legend([('share of paid GPU time that makes pictures', 'var(--busy)')])}{share}</section>"
+        f"<section><h2>Money</h2>{legend([('spent on GPUs so far', 'var(--accent)')])}{cost}"
+        f"{legend([('share of paid GPU time that makes pictures', 'var(--busy)')])}{share}</section>"
     )
 
 
@@ -260,7 +284,8 @@ def _meter(share: float | None) -> str:
     return f'<div class="meter"><i style="width:{share * 100:.1f}%"></i></div>'
 
 
-def _legend(items: Sequence[tuple[str, str]]) -> str:
+def legend(items: Sequence[tuple[str, str]]) -> str:
+    """Names with their colours."""
     return (
         '<p class="legend">'
         + "".join(f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for name, colour in items)
@@ -314,6 +339,7 @@ svg{display:block;width:100%;height:auto}.bar{height:22px;border-radius:6px;marg
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th{font-weight:500;color:var(--muted);text-align:right}td{text-align:right;border-top:1px solid var(--line)}
 th,td{padding:6px 8px;white-space:nowrap}th:first-child,td:first-child{text-align:left}.scroll{overflow-x:auto}
+.words th,.words td{text-align:left;white-space:normal}
 .meter{width:90px;height:7px;border-radius:4px;background:var(--empty);overflow:hidden}
 .meter i{display:block;height:100%;background:var(--good)}
 footer{margin-top:18px;color:var(--muted);font-size:13px}footer p{max-width:none}.none{color:var(--muted)}

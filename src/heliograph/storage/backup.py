@@ -3,6 +3,8 @@
     OUT/manifest.json       what it is, and how many rows of each table it holds
         heliograph.sqlite   the whole database, whichever one it came from
         link.key, ...       the secrets beside the database
+        orders.json         what the operator ordered of the fleet
+        inputs/ab/abcd….png what requests brought along: an open job begins with it again
         blobs/ab/abcd….png  pictures, where they were asked for
 
 The database comes first and its pictures after it, so each picture that it names was there; pictures are never changed
@@ -27,6 +29,8 @@ MANIFEST = "manifest.json"
 BLOBS = "blobs"
 KEYS = "*.key"
 """The secrets in the data directory: what is in the database, or handed out, depends on them."""
+ORDERS = "orders.json"
+INPUTS = "inputs"
 
 NOT_COPIED = frozenset({"alembic_version", "writer_epoch"})
 """Tables about the database itself."""
@@ -36,7 +40,7 @@ NOT_COPIED = frozenset({"alembic_version", "writer_epoch"})
 class Manifest:
     """What a backup says of itself. `pictures` is None where none were asked for.
 
-    `pictures_missing` were named by the database and not there, or damaged.
+    `pictures_missing` were named by the database and not there, or damaged; damaged inputs are among them.
     """
 
     format: int
@@ -70,10 +74,10 @@ def write_backup(
         draft.mkdir(parents=True, mode=0o700)
         on_failure.callback(shutil.rmtree, draft, ignore_errors=True)
         copy_database(draft / DATABASE)
-        for path in data_dir.glob(KEYS):
-            _copy(path, draft / path.name)
+        for name in _single_files(data_dir):
+            _copy(data_dir / name, draft / name)
         with closing(sqlite3.connect(draft / DATABASE)) as connection:
-            found = missing = 0
+            found, missing = 0, _copy_all(data_dir / INPUTS, draft / INPUTS)
             if has_pictures:
                 for name in _blob_names(connection):
                     is_whole = _copy_blob(data_dir / BLOBS, draft / BLOBS, name)
@@ -117,24 +121,34 @@ def read_manifest(source: Path) -> Manifest:
 
 
 def restore_files(source: Path, data_dir: Path, restore_database: Callable[[Path], None]) -> int:
-    """Put the pictures back, then the database by `restore_database`, which is given its file, then the secrets.
+    """Put the pictures back, then the database by `restore_database`, which is given its file, then the single files.
 
-    Returns how many pictures were damaged and left out. Raises `InvalidRequest` for a secret that is there already and
-    different.
+    Returns how many pictures were damaged and left out. Raises `InvalidRequest` for a secret, or orders, that are there
+    already and different.
     """
-    keys = sorted(path.name for path in source.glob(KEYS))
-    for name in keys:
+    single = _single_files(source)
+    for name in single:
         there = data_dir / name
         if there.exists() and there.read_bytes() != (source / name).read_bytes():
             raise InvalidRequest(f"{there} is there already and another: move it away first.", param="data_dir")
-    damaged = 0
     with _file_errors("The backup cannot be restored"):
-        for path in sorted((source / BLOBS).glob("??/*")):
-            damaged += not _copy_blob(source / BLOBS, data_dir / BLOBS, path.name)
+        damaged = sum(_copy_all(source / folder, data_dir / folder) for folder in (BLOBS, INPUTS))
         restore_database(source / DATABASE)
-        for name in keys:
+        for name in single:
             _copy(source / name, data_dir / name)
     return damaged
+
+
+def _single_files(folder: Path) -> list[str]:
+    """The secrets in the folder, and the operator's orders where there are any."""
+    keys = sorted(path.name for path in folder.glob(KEYS))
+    return [*keys, ORDERS] if (folder / ORDERS).exists() else keys
+
+
+def _copy_all(source: Path, target: Path) -> int:
+    """Copy every picture of a folder; how many are damaged and were left out. One that goes meanwhile is no loss."""
+    names = sorted(path.name for path in source.glob("??/*") if not path.name.startswith("."))
+    return sum(not _copy_blob(source, target, name) and (source / name[:2] / name).exists() for name in names)
 
 
 def tables_of(connection: sqlite3.Connection) -> list[str]:

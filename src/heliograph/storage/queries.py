@@ -30,8 +30,11 @@ ON CONFLICT (job_id, number) DO NOTHING
 """
 
 PUT_OUTPUT = """
-INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, data)
-VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :blob, :thumbnail_blob, :data)
+INSERT INTO outputs
+    (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, availability, data)
+VALUES
+    (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :blob, :thumbnail_blob, :availability,
+     :data)
 ON CONFLICT (output_id) DO NOTHING
 """
 
@@ -65,8 +68,8 @@ ON CONFLICT (tenant_id, route, key) DO UPDATE SET
 """
 
 PUT_API_KEY = """
-INSERT INTO api_keys (key_id, secret_sha256, hint, tenant_id, tier, name, created_at_s, revoked_at_s)
-VALUES (:key_id, :secret_sha256, :hint, :tenant_id, :tier, :name, :created_at_s, :revoked_at_s)
+INSERT INTO api_keys (key_id, secret_sha256, hint, tenant_id, tier, name, created_at_s, revoked_at_s, role)
+VALUES (:key_id, :secret_sha256, :hint, :tenant_id, :tier, :name, :created_at_s, :revoked_at_s, :role)
 ON CONFLICT (key_id) DO UPDATE SET
     secret_sha256 = excluded.secret_sha256,
     hint = excluded.hint,
@@ -74,7 +77,8 @@ ON CONFLICT (key_id) DO UPDATE SET
     tier = excluded.tier,
     name = excluded.name,
     created_at_s = excluded.created_at_s,
-    revoked_at_s = excluded.revoked_at_s
+    revoked_at_s = excluded.revoked_at_s,
+    role = excluded.role
 """
 
 PUT_REFUSAL = """
@@ -311,3 +315,72 @@ ORDER BY entry DESC LIMIT :limit
 """
 
 WEBHOOK_TRIES = "SELECT * FROM webhook_tries WHERE message_id = :message_id ORDER BY number"
+
+PUT_CASE = """
+INSERT INTO moderation_cases
+    (case_id, subject, tenant_id, job_id, output_id, state, since_s, opened_at_s, actions, data)
+VALUES
+    (:case_id, :subject, :tenant_id, :job_id, :output_id, :state, :since_s, :opened_at_s, :actions, :data)
+ON CONFLICT (case_id) DO NOTHING
+"""
+
+MOVE_CASE = """
+UPDATE moderation_cases SET state = :state, since_s = :since_s, actions = :actions, data = :data
+WHERE case_id = :case_id AND actions < :actions
+"""
+
+PUT_CASE_ACTION = """
+INSERT INTO moderation_actions (case_id, number, at_s, actor, deed, reason)
+VALUES (:case_id, :number, :at_s, :actor, :deed, :reason)
+ON CONFLICT (case_id, number) DO NOTHING
+"""
+
+SET_AVAILABILITY = "UPDATE outputs SET availability = :availability WHERE output_id = :output_id"
+
+FORGET_CASE_ACTIONS = """
+DELETE FROM moderation_actions WHERE case_id IN
+    (SELECT case_id FROM moderation_cases WHERE state IN ('upheld', 'overturned') AND since_s < :before_s)
+"""
+
+FORGET_CASES = "DELETE FROM moderation_cases WHERE state IN ('upheld', 'overturned') AND since_s < :before_s"
+
+TAKE_BACK_CASE_ACTIONS = """
+DELETE FROM moderation_actions WHERE case_id IN (
+    SELECT case_id FROM moderation_cases WHERE job_id IN
+        (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NULL)
+)
+"""
+
+TAKE_BACK_CASES = """
+DELETE FROM moderation_cases WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NULL)
+"""
+
+CASE = "SELECT * FROM moderation_cases WHERE case_id = :case_id"
+
+CASES = """
+SELECT * FROM moderation_cases WHERE state = :state ORDER BY since_s, case_id LIMIT :limit
+"""
+
+CASES_AFTER = """
+SELECT moderation_cases.* FROM moderation_cases
+JOIN moderation_cases AS earlier ON earlier.case_id = :after
+WHERE moderation_cases.state = :state
+    AND (moderation_cases.since_s, moderation_cases.case_id) > (earlier.since_s, earlier.case_id)
+ORDER BY moderation_cases.since_s, moderation_cases.case_id LIMIT :limit
+"""
+"""A case that was decided meanwhile still marks the place where it stood last."""
+
+CASES_OF_JOB = "SELECT * FROM moderation_cases WHERE job_id = :job_id ORDER BY opened_at_s, case_id"
+
+CASE_ACTIONS = "SELECT * FROM moderation_actions WHERE case_id = :case_id ORDER BY number"
+
+CASE_COUNTS = """
+SELECT state, COUNT(*) AS case_count, MIN(since_s) AS oldest_s
+FROM moderation_cases WHERE state IN ('open', 'appealed') GROUP BY state ORDER BY state
+"""
+
+DEED_COUNTS = """
+SELECT actor, deed, COUNT(*) AS deed_count FROM moderation_actions WHERE at_s >= :since_s
+GROUP BY actor, deed ORDER BY actor, deed
+"""

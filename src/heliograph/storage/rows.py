@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from heliograph.domain.accounts import ApiKey, Refusal
+from heliograph.domain.accounts import ApiKey, Refusal, Role
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Decision, Output, Technical, Verdict
+from heliograph.domain.pictures import Alignment, Availability, Decision, Output, Safety, Technical, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, InputPicture, Inputs, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import (
@@ -282,6 +282,7 @@ def row_of_output(output: Output) -> Parameters:
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
         **({} if output.technical is None else {"technical": asdict(output.technical)}),
+        **({} if output.safety is None else {"safety": asdict(output.safety)}),
     }
     return {
         "output_id": output.output_id,
@@ -292,6 +293,7 @@ def row_of_output(output: Output) -> Parameters:
         "alignment": None if output.alignment is None else output.alignment.score,
         "blob": output.blob,
         "thumbnail_blob": output.thumbnail_blob,
+        "availability": output.availability.value,
         "data": _encode(data),
     }
 
@@ -321,7 +323,15 @@ def output_of_row(row: Row) -> Output:
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
         technical=None if "technical" not in data else Technical(**data["technical"]),
+        safety=_safety(data.get("safety")),
+        availability=Availability(row["availability"]),
     )
+
+
+def _safety(data: dict[str, Any] | None) -> Safety | None:
+    if data is None:
+        return None
+    return Safety(score=data["score"], decision=Decision(data["decision"]), judge=data["judge"])
 
 
 def row_of_ledger_line(line: LedgerLine) -> Parameters:
@@ -420,6 +430,7 @@ def row_of_api_key(key: ApiKey) -> Parameters:
         "name": key.name,
         "created_at_s": key.created_at_s,
         "revoked_at_s": key.revoked_at_s,
+        "role": key.role.value,
     }
 
 
@@ -434,6 +445,7 @@ def api_key_of_row(row: Row) -> ApiKey:
         name=row["name"],
         created_at_s=row["created_at_s"],
         revoked_at_s=row["revoked_at_s"],
+        role=Role(row["role"]),
     )
 
 

@@ -12,12 +12,13 @@ from typing import Protocol, TypeVar
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import JobId, MessageId, OutputId, TenantId
+from heliograph.domain.ids import CaseId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
-from heliograph.storage import queries, rows
+from heliograph.storage import case_rows, queries, rows
 from heliograph.storage.group_commit import GroupCommitWriter, Transactions
 from heliograph.storage.store import IdempotencyRecord, StoredJob, Write
 
@@ -68,6 +69,11 @@ class SqlStore:
     def transaction_count(self) -> int:
         """Transactions committed since opening: under load far fewer than calls of `commit`."""
         return self._writer.transaction_count
+
+    @property
+    def cpu_s(self) -> float:
+        """See `Store`."""
+        return self._writer.cpu_s
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """See `Store.commit`. A call that is cancelled while it waits may or may not be carried out."""
@@ -221,6 +227,34 @@ class SqlStore:
     async def webhook_tries(self, message_id: MessageId) -> tuple[WebhookTry, ...]:
         """See `Store.webhook_tries`."""
         return await self._all(queries.WEBHOOK_TRIES, rows.webhook_try_of_row, message_id=message_id)
+
+    async def case(self, case_id: CaseId) -> Case | None:
+        """See `Store.case`."""
+        found = await self._all(queries.CASE, case_rows.case_of_row, case_id=case_id)
+        return found[0] if found else None
+
+    async def cases(self, state: CaseState, *, limit: int, after: CaseId | None = None) -> tuple[Case, ...]:
+        """See `Store.cases`."""
+        if after is None:
+            return await self._all(queries.CASES, case_rows.case_of_row, state=state.value, limit=limit)
+        parameters = {"state": state.value, "after": after, "limit": limit}
+        return await self._all(queries.CASES_AFTER, case_rows.case_of_row, **parameters)
+
+    async def cases_of_job(self, job_id: JobId) -> tuple[Case, ...]:
+        """See `Store.cases_of_job`."""
+        return await self._all(queries.CASES_OF_JOB, case_rows.case_of_row, job_id=job_id)
+
+    async def case_actions(self, case_id: CaseId) -> tuple[CaseAction, ...]:
+        """See `Store.case_actions`."""
+        return await self._all(queries.CASE_ACTIONS, case_rows.case_action_of_row, case_id=case_id)
+
+    async def case_counts(self) -> tuple[CaseCount, ...]:
+        """See `Store.case_counts`."""
+        return await self._all(queries.CASE_COUNTS, case_rows.case_count_of_row)
+
+    async def deed_counts(self, *, since_s: float) -> tuple[DeedCount, ...]:
+        """See `Store.deed_counts`."""
+        return await self._all(queries.DEED_COUNTS, case_rows.deed_count_of_row, since_s=since_s)
 
     async def close(self) -> None:
         """See `Store.close`. Calls that began before are finished, later ones get `Unavailable`."""

@@ -9,11 +9,13 @@ from typing import Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
-from heliograph.domain.ids import EndpointId, JobId, MessageId, OutputId, TenantId
+from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
+from heliograph.storage.case_writes import CaseWrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +100,8 @@ class DropJob:
 class TakeBack:
     """Undo a submission that was refused because nobody could tell whether its commit was carried out.
 
-    It deletes the job if it is there and has not ended, its webhook messages, and those of `records` that name it.
-    Nobody was told of the job, and what was decided for it was not carried out.
+    It deletes the job if it is there and has not ended, its webhook messages and cases, and those of `records` that
+    name it. Nobody was told of the job, and what was decided for it was not carried out.
     """
 
     job_id: JobId
@@ -170,6 +172,7 @@ Write = (
     | Forget
     | DropJob
     | TakeBack
+    | CaseWrite
     | WebhookWrite
 )
 
@@ -185,6 +188,11 @@ class StoredJob:
 
 class Store(Protocol):
     """Raises `Unavailable` when the medium fails (disk full, database gone); then nothing of the call was written."""
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds that its writer's own thread took so far, 0 where there is none."""
+        ...
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """Apply `writes` in order, all or nothing, and return once they survive power loss.
@@ -284,6 +292,30 @@ class Store(Protocol):
 
     async def webhook_tries(self, message_id: MessageId) -> tuple[WebhookTry, ...]:
         """The tries to deliver a message, in order."""
+        ...
+
+    async def case(self, case_id: CaseId) -> Case | None:
+        """One case, or None."""
+        ...
+
+    async def cases(self, state: CaseState, *, limit: int, after: CaseId | None = None) -> tuple[Case, ...]:
+        """Cases in a state, the ones that came into it first first: at most `limit` from behind the case `after`."""
+        ...
+
+    async def cases_of_job(self, job_id: JobId) -> tuple[Case, ...]:
+        """A job's cases, oldest first."""
+        ...
+
+    async def case_actions(self, case_id: CaseId) -> tuple[CaseAction, ...]:
+        """A case's log, in order."""
+        ...
+
+    async def case_counts(self) -> tuple[CaseCount, ...]:
+        """How many cases wait, by state; states without any are left out."""
+        ...
+
+    async def deed_counts(self, *, since_s: float) -> tuple[DeedCount, ...]:
+        """Who did what how often since a time, in seconds since the epoch."""
         ...
 
     async def close(self) -> None:
