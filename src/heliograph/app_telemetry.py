@@ -67,6 +67,7 @@ class Telemetry:
         self._live = _Live()
         self.metrics = Metrics(tenants_max=settings.tenants_max)
         self.traces = TraceBook()
+        self.log = log_lifecycle(structlog.get_logger(), self.traces)
         objectives = objectives_of(settings)
         self.metrics.promise({objective.name: objective.target for objective in objectives})
         self.insight = Insight(
@@ -116,14 +117,12 @@ class Telemetry:
             interval_s=self._settings.otlp_interval_s,
         )
 
-    @property
-    def sinks(self) -> Sequence[Callable[[LifecycleEvent], None]]:
+    def sinks(self, *others: Callable[[LifecycleEvent], None]) -> Sequence[Callable[[LifecycleEvent], None]]:
         """Who hears of every lifecycle event, in this order."""
-        log = log_lifecycle(structlog.get_logger(), self.traces)
         if not self._settings.enabled:
-            return (log, self.traces.hear)
+            return (*others, self.log, self.traces.hear)
         exporter = () if self._exporter is None else (self._exporter,)
-        return (self.metrics, self.insight, log, *exporter, self.traces.hear)
+        return (self.metrics, self.insight, *others, self.log, *exporter, self.traces.hear)
 
     @property
     def observe(self) -> Callable[[Answered], None] | None:

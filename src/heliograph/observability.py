@@ -24,6 +24,7 @@ from heliograph.domain.lifecycle import (
     ReplicaLost,
     ReplicaStarted,
     RequestRefused,
+    SoftLimitPassed,
     StoreCommitted,
     WebhookTried,
 )
@@ -128,6 +129,7 @@ class Metrics:
         self._blob_s = Histogram(
             "heliograph_blob_seconds", "Time the medium of the pictures took.", "operation", "result", bounds=SECONDS
         )
+        self._soft_limits = Counter("heliograph_account_soft_limits", "Tenants that passed their plan's soft limit.")
         self._pending = Gauge("heliograph_queue_jobs", "Jobs waiting.", "model")
         self._pending_s = Gauge("heliograph_queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
         self._oldest_s = Gauge(
@@ -187,6 +189,8 @@ class Metrics:
                 self._commit_s.observe(duration_s, "failed" if has_failed else "stored")
             case BlobHandled(operation=operation, duration_s=duration_s, has_failed=has_failed):
                 self._blob_s.observe(duration_s, operation, "failed" if has_failed else "done")
+            case SoftLimitPassed():
+                self._soft_limits.add()
 
     def answered(self, *, route: str, method: str, status: int, duration_s: float, code: str | None) -> None:
         """Count one call; `route` is the pattern it matched and `code` that of the problem it was answered with."""
@@ -315,6 +319,8 @@ def log_lifecycle(log: FilteringBoundLogger, traces: TraceBook) -> Callable[[Lif
                     **({} if trace.request_id is None else {"request_id": trace.request_id}),
                     **({} if job.failure is None else {"code": job.failure.code}),
                 )
+            case SoftLimitPassed(tenant_id=tenant_id):
+                log.warning("soft limit passed", tenant=tenant_id)
             case StoreCommitted() | BlobHandled():
                 pass  # too many to read; the metrics have them
             case JobStepped() | WebhookTried():

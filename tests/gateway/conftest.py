@@ -13,7 +13,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from heliograph.account_desk import AccountDesk
 from heliograph.app_telemetry import DEFAULT_OBJECTIVES
+from heliograph.billing.accounts import AccountBook
 from heliograph.domain.errors import Unavailable
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
@@ -112,6 +114,7 @@ class Gateway:
             insight=self.insight,
             audit=self.audit,
             observe=self.answered.append,
+            accounts=AccountDesk(store=self.store, book=AccountBook(), clock=lambda: self.now_s),
         )
 
     @asynccontextmanager

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 
+from heliograph.account_desk import AccountDesk
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError
 from heliograph.domain.ids import OutputId
@@ -51,6 +52,7 @@ class Context:
     operator_key: str
     insight: Insight
     audit: Audit
+    accounts: AccountDesk
 
     def caller(self, request: Request) -> Caller:
         """On whose behalf the request is made. Raises `AuthenticationError`."""
