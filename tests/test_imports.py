@@ -163,6 +163,8 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.pillow_clips",
+        "delivery.pyav",
         "delivery.pillow_intake",
         "delivery.png",
         "delivery.sealed",
@@ -221,7 +223,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
-    "postprocess": frozenset({"delivery.pillow"}),
+    "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
     ),
@@ -230,7 +232,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
-    "av": frozenset({"inference.clip_files"}),
+    "av": frozenset({"delivery.pyav", "inference.clip_files"}),
     "c2pa": frozenset({"delivery.c2pa"}),
     "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
@@ -246,6 +248,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         {
             "delivery.inspection",
             "delivery.pillow",
+            "delivery.pillow_clips",
             "delivery.pillow_intake",
             "inference.comfyui",
             "inference.diffusers",
@@ -352,13 +355,14 @@ LATE_IMPORTS = frozenset(
         "inference.clip_files",
         "inference.worker",
         "picture_store",
+        "postprocess",
         "postprocess_tools",
         "provenance_wiring",
         "storage.schema",
     }
 )
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
-commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures are no films and
+need no tool, most commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(

@@ -44,7 +44,7 @@ from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.intake import IntakeLimits
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
-from heliograph.domain.request import SEED_MAX, GenerationRequest
+from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
@@ -270,6 +270,8 @@ async def installation(
             presets=presets,
             policy=content_filter,
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
+            formats=_formats(),
+            draw_contact_sheet=_contact_sheet,
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             inspect=aside.inspect,
@@ -708,6 +710,26 @@ def _engines(settings: Settings) -> frozenset[EngineKind]:
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
     always = {EngineKind.ONNX, EngineKind.REMOTE_OPENAI, EngineKind.COMFYUI}
     return frozenset({*always, *(kind for kind, is_there in optional.items() if is_there)})
+
+
+def _formats() -> frozenset[OutputFormat]:
+    """What can be delivered: films need an extra."""
+    return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+_FRAMES_OF_SHEET_MAX = 4_096
+"""How many frames of a clip are read for its contact sheet."""
+
+
+def _contact_sheet(clip: bytes, output_format: OutputFormat) -> bytes:
+    # Imported when first needed: the server does without Pillow otherwise, and films are an extra.
+    from heliograph.delivery.pillow_clips import contact_sheet, read_animation
+
+    if output_format not in VIDEO_FORMATS:
+        return contact_sheet(read_animation(clip, frames_max=_FRAMES_OF_SHEET_MAX))
+    from heliograph.delivery.pyav import read_film
+
+    return contact_sheet(read_film(clip, frames_max=_FRAMES_OF_SHEET_MAX))
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:

@@ -38,6 +38,7 @@ from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.provenance import provenance_router
 from heliograph.gateway.replicate import replicate_router
+from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
@@ -119,6 +120,7 @@ def create_app(
         outputs_router(context),
         provenance_router(context),
         openai_images_router(context),
+        videos_router(context),
         inputs_router(context),
         webhooks_router(context),
         replicate_router(context),
