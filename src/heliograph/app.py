@@ -30,6 +30,8 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.account_desk import AccountDesk
+from heliograph.app_telemetry import Telemetry
+from heliograph.audit_log import AuditLog
 from heliograph.billing.accounts import AccountBook, Plan
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
@@ -67,8 +69,6 @@ from heliograph.inference.tokenizer import Tokenizer
 from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
-from heliograph.monitoring import Monitor
-from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
@@ -91,7 +91,7 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
-from heliograph.watching import Watching
+from heliograph.timed_blobs import TimedBlobs
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
@@ -155,7 +155,6 @@ async def installation(
     prices.require(gpu.gpu_class for gpu in gpus)
     clock = epoch_clock()
     data_dir = made_data_dir(settings.data_dir)
-    log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
         store = await open_store(settings, claims=True)
@@ -195,7 +194,9 @@ async def installation(
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
-        feed, metrics, profiles, monitor = LiveFeed(), Metrics(), Profiles(), Monitor(clock)
+        feed, profiles = LiveFeed(), Profiles()
+        telemetry = Telemetry(settings.telemetry, revisions=_revisions(cards), data_dir=data_dir, clock=clock)
+        await telemetry.open(stack)
         book = EndpointBook(await store.webhook_endpoints())
         if settings.billing.usage_url is not None:
             book.put(_usage_endpoint(settings.billing.usage_url))
@@ -212,7 +213,7 @@ async def installation(
             retries=RetryPolicy(delays_s=settings.webhooks.retry_delays_s, jitter=settings.webhooks.retry_jitter),
             timeout_s=settings.webhooks.timeout_s,
             log_s=settings.webhooks.log_s,
-            publish=metrics,
+            publish=telemetry.metrics,
             clock=clock,
             luck=secrets.SystemRandom().random,
         )
@@ -225,14 +226,14 @@ async def installation(
             thread_cpu_s=time.thread_time,
             store_cpu_s=lambda: store.cpu_s,
         )
-        write_log = log_lifecycle(log)
-        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=(metrics, write_log))
+        news = (telemetry.metrics, telemetry.log)
+        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
-            blobs=blobs,
+            blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
             make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
@@ -240,7 +241,7 @@ async def installation(
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, monitor, accounts.on_event, write_log),
+            sinks=telemetry.sinks(accounts.on_event),
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -281,6 +282,7 @@ async def installation(
             inspect=aside.inspect,
             random_int=secrets.randbelow,
             new_id=_new_id,
+            note_call=telemetry.traces.note,
             accounts=accounts.book,
             quote=_quotes(gpus, cards, profiles, prices),
         )
@@ -291,8 +293,8 @@ async def installation(
         working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
         starting.close()
-        watching = Watching(monitor, pipeline)
-        await stack.enter_async_context(_background(watching.run()))
+        for job in telemetry.jobs(pipeline):
+            await stack.enter_async_context(_background(job))
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
@@ -328,9 +330,7 @@ async def installation(
             keys=keys,
             settings=settings.gateway,
             limits=settings.limits,
-            metrics=lambda: metrics.scrape(
-                pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view(), watching.counts
-            ),
+            metrics=telemetry.scrape,
             links=links,
             desk=desk,
             page_dir=PAGE_DIR,
@@ -338,7 +338,9 @@ async def installation(
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
-            monitor=monitor,
+            insight=telemetry.insight,
+            audit=AuditLog(data_dir / "audit.jsonl"),
+            observe=telemetry.observe,
             accounts=accounts,
             public_url=settings.server.public_url,
         )

@@ -208,7 +208,7 @@ class Service(Protocol):
 
 
 class PipelineService:
-    """`Service` over a pipeline in the same process."""
+    """`Service` over a pipeline in the same process. `note_call` is told of each job while its call is answered."""
 
     def __init__(
         self,
@@ -229,10 +229,12 @@ class PipelineService:
         inspect: Inspect,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
+        note_call: Callable[[JobId], None] | None = None,
         accounts: AccountBook | None = None,
         quote: Callable[[GenerationRequest, Tier], Quote] = free,
     ) -> None:
         self._pipeline = pipeline
+        self._note_call = note_call
         self._store = store
         self._blobs = blobs
         self._intake = intake
@@ -316,6 +318,8 @@ class PipelineService:
             webhook=submission.webhook,
             remixed_from=submission.remixed_from,
         )
+        if self._note_call is not None:
+            self._note_call(job.job_id)
         price = self._quote(request, caller.tier).expected
         self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         try:

@@ -44,6 +44,7 @@ from heliograph.gateway.openapi_accounts import (
     PRICE_SCHEMA,
 )
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_insight import ANSWERED
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.gateway.openapi_pictures import (
     EDITS_FORM,
@@ -558,6 +559,19 @@ DIAGNOSIS: _Route = {
         200: _json("Diagnosis", DIAGNOSIS_EXAMPLE, "What is wrong now; no findings when all is well."),
         **_errors("/v1/admin/diagnosis", "unauthenticated", "operator_only"),
     },
+}
+
+INSIGHT: dict[str, _Route] = {
+    name: {
+        "summary": each.summary,
+        "description": f"{each.description} With the operator's key only.",
+        "responses": {
+            200: _json(each.schema_name, each.example, each.summary + "."),
+            **_errors(each.path, "unauthenticated", "operator_only", *each.errors),
+        },
+        "openapi_extra": {"parameters": list(each.parameters)},
+    }
+    for name, each in ANSWERED.items()
 }
 
 ACCOUNT: _Route = {
@@ -1460,6 +1474,7 @@ _SCHEMAS: _Schema = {
     ),
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
+    **{each.schema_name: each.schema for each in ANSWERED.values()},
     "InputForm": UPLOAD_FORM,
     "Input": _like(UPLOADED_EXAMPLE),
     "EditForm": EDITS_FORM,
