@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, Threshold, lend
 from heliograph.moderation.disguise import words_of
 from heliograph.moderation.features import features_of
-from heliograph.moderation.fit import Design, Fitted, design_of, fit_head
+from heliograph.moderation.fit import Design, Fitted, Learner, design_of, encoded
 from heliograph.moderation.terms import known_terms
-from heliograph.moderation.weights_file import encoded, write_weights
-from training.prompt_rows import LICENSED, OURS, Row, our_rows, read_rows, vocabulary_of
+from heliograph.moderation.weights_file import write_weights
+from training.prompt_rows import LICENSED, OURS, Row, fragments, our_rows, read_rows, vocabulary_of
 
 ROOT = Path(__file__).parent.parent
 TERMS = ROOT / "src" / "heliograph" / "data" / "prompt_terms.toml"
@@ -50,10 +50,13 @@ def importance(rows: list[Row], head: str) -> NDArray[np.float64]:
 
 def fit_all(design: Design, rows: list[Row], chosen: NDArray[np.bool_]) -> list[Fitted]:
     """Every head, from the chosen rows."""
+    at = np.flatnonzero(chosen)
+    some = [rows[row] for row in at]
+    learner = Learner(design.of(at))
     heads: list[Fitted] = []
     for head in HEADS:
-        is_harm = np.array([bool(row.label) if head == "any" else row.harm == head for row in rows])
-        heads.append(fit_head(design, is_harm, importance(rows, head) * chosen))
+        is_harm = np.array([bool(row.label) if head == "any" else row.harm == head for row in some])
+        heads.append(learner.fit(is_harm, importance(some, head)))
     return heads
 
 
@@ -157,7 +160,8 @@ def main() -> None:
     began = time.perf_counter()
     lexicon = known_terms(tomllib.loads(TERMS.read_text(encoding="utf-8")))
     terms = lexicon.weighed
-    rows = read_rows(options.rows) + our_rows(SEED)
+    given = read_rows(options.rows)
+    rows = given + our_rows(SEED) + fragments(given, SEED)
     vocabulary = vocabulary_of(rows, terms)
     read = (lexicon.without_idioms(words_of(row.prompt, vocabulary)) for row in rows)
     design = design_of([features_of([word.text for word in words], terms) for words in read])

@@ -35,8 +35,8 @@ PAIRS_MAX = 24
 
 LEXICAL_NORM = 6.0
 MEANING_NORM = 4.0
-LEXICAL_COUNT_MIN = 3
-MEANING_COUNT_MIN = 4
+LEXICAL_COUNT_MIN = 40
+MEANING_COUNT_MIN = 6
 """A prompt with fewer is weighed as if it had so many: one word alone should not decide."""
 
 _CHAR_BASE = np.uint64(1_099_511_628_211)
