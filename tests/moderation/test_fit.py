@@ -1,13 +1,13 @@
 import numpy as np
 
-from heliograph.moderation.features import FEATURES, features_of
+from heliograph.moderation.features import FEATURES, ReadPrompt, features_of
 from heliograph.moderation.fit import Fitted, Learner, design_of
 from heliograph.moderation.terms import Terms
 
 TERMS = Terms({"a.b": ["bad"]})
 GOOD = [f"good thing number{at}".split() for at in range(12)]
 BAD = [f"bad thing number{at}".split() for at in range(12)]
-DESIGN = design_of([features_of(words, TERMS) for words in (*GOOD, *BAD, [])])
+DESIGN = design_of([features_of(ReadPrompt.of(words, TERMS)) for words in (*GOOD, *BAD, [])])
 IS_HARM = np.array([False] * 12 + [True] * 12 + [False])
 EVERY = np.ones(25)
 LEARNER = Learner(DESIGN)
@@ -48,7 +48,7 @@ def test_rows_that_count_for_nothing_change_nothing() -> None:
 
 def test_a_prior_stays_where_the_rows_say_nothing() -> None:
     prior = LEARNER.fit(IS_HARM, EVERY)
-    more = design_of([features_of(["odd", "matter"], TERMS), features_of(["fine", "matter"], TERMS)])
+    more = design_of([*(features_of(ReadPrompt.of([word, "matter"], TERMS)) for word in ("odd", "fine"))])
     head = Learner(more).fit(np.array([True, False]), np.ones(2), strength=5.0, prior=prior)
     touched = np.unique(more.places)
     untouched = np.setdiff1d(np.arange(FEATURES), touched)

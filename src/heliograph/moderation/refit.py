@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heliograph.domain.errors import InvalidRequest
-from heliograph.moderation.classifier import HEADS, LEARNT, Classifier
+from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, joined
 from heliograph.moderation.disguise import words_of
 from heliograph.moderation.evaluation import LabelledPrompt
-from heliograph.moderation.features import FEATURES, features_of
+from heliograph.moderation.features import FEATURES, ReadPrompt, features_of
 from heliograph.moderation.fit import Design, Fitted, Learner, design_of, encoded
 from heliograph.moderation.terms import Lexicon
 
@@ -61,14 +61,14 @@ def refit(
             code="invalid_rows",
         )
     read = [lexicon.without_idioms(words_of(row.prompt, classifier.vocabulary)) for row in rows]
-    design = design_of([features_of([word.text for word in words], lexicon.weighed) for words in read])
+    design = design_of([features_of(ReadPrompt.of([word.text for word in words], lexicon.weighed)) for words in read])
     before = fitted_of(classifier)
-    unseen = _unseen(design, rows, before, strength=strength) - classifier.offset
-    old = np.stack([head.logits(design) for head in before], axis=1) - classifier.offset
+    unseen = joined(_unseen(design, rows, before, strength=strength)) - classifier.offset
+    old = joined(np.stack([head.logits(design) for head in before], axis=1)) - classifier.offset
     harmless = unseen[~is_unsafe].max(axis=1)
     raised = 0.0
     if len(harmless) >= HARMLESS_MIN:
-        raised = max(0.0, float(np.quantile(harmless, 1 - fpr_max)))
+        raised = max(0.0, float(np.quantile(harmless, 1 - fpr_max, method="higher")))
     after = _fit_all(design, rows, before, strength=strength)
     codes, levels = encoded(after)
     found = replace(
