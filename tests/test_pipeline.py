@@ -1,6 +1,7 @@
 """The loop and the service over it, with in-memory twins of everything outside: order, durability and exactly-once."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,8 @@ import pytest
 from heliograph.billing import ledger
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.memory import MemoryBlobStore
+from heliograph.delivery.provenance import Stamp
+from heliograph.delivery.verification import Inspection
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
 from heliograph.domain.commands import RecordJob
@@ -69,6 +72,7 @@ from tests.builders import (
     post_processing_failed,
     run_failed,
 )
+from tests.intakes import an_intake
 from tests.scripted_fleet import ScriptedFleet
 
 ALICE = Caller(tenant_id=TenantId("alice"), tier=Tier.STANDARD)
@@ -112,6 +116,11 @@ class FailingBlobs(MemoryBlobStore):
         return await super().put(data, suffix=suffix, owner=owner)
 
 
+async def look(data: bytes) -> Inspection:
+    """Takes every file for an unsigned PNG."""
+    return Inspection(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), mime_type="image/png")
+
+
 class Finisher:
     """Finishes pictures at once; `verdicts` are given out first, one per picture."""
 
@@ -121,11 +130,19 @@ class Finisher:
         self.alignment: Alignment | None = None
         self.problems: tuple[str, ...] = ()
         self.judges: list[str | None] = []
+        self.stamps: list[Stamp | None] = []
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         self.judges.append(alignment_judge)
+        self.stamps.append(stamp)
         if self.fault is not None:
             raise self.fault
         if self.verdicts:
@@ -191,6 +208,7 @@ class World:
             pipeline=self.pipeline,
             store=self.store,
             blobs=self.blobs,
+            intake=an_intake(store=self.store),
             catalogue=a_catalogue(card, aliases={"dall-e-3": MODEL}),
             engines=frozenset({EngineKind.FAKE}),
             presets={},
@@ -198,6 +216,7 @@ class World:
             readers={},
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
+            inspect=look,
             random_int=lambda _bound: 5,
             new_id=lambda: f"{next(ids):06d}",
         )

@@ -426,6 +426,25 @@ async def test_a_picture_that_cannot_be_encoded_is_told_once_and_harms_no_other(
     assert await pool.finish(noise(), REQUEST, reseeds=0) == finished(noise())
 
 
+async def test_other_work_is_done_in_a_process_too(pool: PostProcessPool) -> None:
+    assert await pool.call(size_within, 4000, 2000, 256) == (256, 128)
+    assert await pool.call(os.getpid) != os.getpid()
+
+
+async def test_work_that_kills_its_process_gives_nothing_and_harms_no_picture(pool: PostProcessPool) -> None:
+    assert await pool.call(os._exit, 3) is None
+    assert isinstance(await pool.finish(noise(), REQUEST, reseeds=0), FinishedPicture)
+
+
+async def test_work_that_raises_is_told_with_its_reason(pool: PostProcessPool) -> None:
+    with pytest.raises(HeliographError, match=r"loads failed.*JSONDecodeError"):
+        await pool.call(json.loads, "{")
+    closed = PostProcessPool(policy=POLICY)
+    await closed.close()
+    with pytest.raises(Unavailable, match="shutting down"):
+        await closed.call(os.getpid)
+
+
 async def test_ctrl_c_does_not_reach_the_processes(pool: PostProcessPool) -> None:
     await pool.warm_up()
     (pid,) = children()

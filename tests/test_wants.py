@@ -15,7 +15,8 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService
 from tests.builders import a_card, a_catalogue, a_gpu, a_timing
-from tests.test_pipeline import ALICE, World, until
+from tests.intakes import an_intake
+from tests.test_pipeline import ALICE, World, look, until
 
 
 def seconds(number: float) -> Timing:
@@ -50,6 +51,7 @@ class Choice(World):
             pipeline=self.pipeline,
             store=self.store,
             blobs=self.blobs,
+            intake=an_intake(store=self.store),
             catalogue=catalogue,
             engines=frozenset({EngineKind.FAKE}),
             presets={},
@@ -57,6 +59,7 @@ class Choice(World):
             readers={},
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
+            inspect=look,
             random_int=lambda _bound: 5,
             new_id=self.pipeline._new_id,
         )

@@ -24,6 +24,7 @@ from heliograph.billing.ledger import charge, record_cost
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.provenance import Stamp, StampPolicy
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.commands import (
@@ -128,7 +129,13 @@ class PostProcessor(Protocol):
     """Judges and encodes pictures somewhere else than on the loop."""
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
         ...
@@ -183,8 +190,8 @@ class Pipeline:
 
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
-    account for what no attempt costs. `orders`
-    are an operator's from earlier; `keep_orders` makes new ones durable.
+    account for what no attempt costs. `orders` are an operator's from earlier; `keep_orders` makes new ones durable.
+    `stamps` says what is written into files.
     """
 
     def __init__(
@@ -209,6 +216,7 @@ class Pipeline:
         keep_orders: Callable[[Orders], Awaitable[None]] | None = None,
         meters: Meters | None = None,
         remembered_s: float = 86_400.0,
+        stamps: StampPolicy | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.feed = feed
@@ -227,6 +235,7 @@ class Pipeline:
         self._outbox = outbox
         self._meters = meters
         self._remembered_s = remembered_s
+        self._stamps = stamps or StampPolicy()
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
         self._states: dict[JobId, JobState] = {}
@@ -593,10 +602,15 @@ class Pipeline:
     async def _finished(self, job: Job, images: tuple[RawImage, ...]) -> Event | None:
         job_id, attempt = job.job_id, job.attempt
         card = self._cards.get(job.request.model_id)
+        is_edit = job.request.inputs is not None
+        stamp = self._stamps.stamp(job.tenant_id, made_at_s=self.now_s(), is_edit=is_edit)
+        alignment_judge = card and card.alignment
         try:
             results = await asyncio.gather(
                 *(
-                    self._post.finish(image, job.request, reseeds=job.reseeds, alignment_judge=card and card.alignment)
+                    self._post.finish(
+                        image, job.request, reseeds=job.reseeds, alignment_judge=alignment_judge, stamp=stamp
+                    )
                     for image in images
                 )
             )
@@ -657,6 +671,10 @@ class Pipeline:
                 verdict=picture.verdict,
                 alignment=picture.alignment,
                 technical=picture.technical,
+                pixels_sha256=picture.pixels_sha256,
+                perceptual_hash=picture.perceptual_hash,
+                parameters=picture.parameters,
+                is_signed=picture.is_signed,
                 created_at_s=self.now_s(),
             )
         return None

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import structlog
 
+from heliograph.delivery.provenance import Stamp
 from heliograph.domain.ids import ModelId
 from heliograph.domain.pictures import RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
@@ -42,6 +43,7 @@ class FinishesPictures(Protocol):
         reseeds: int,
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way."""
         ...
@@ -55,7 +57,13 @@ class LearningPostProcessor:
         self._memory = memory
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """See `PostProcessPool.finish`."""
         result = await self._post.finish(
@@ -64,6 +72,7 @@ class LearningPostProcessor:
             reseeds=reseeds,
             alignment_judge=alignment_judge,
             baseline=self._memory.baseline(request.model_id),
+            stamp=stamp,
         )
         if isinstance(result, FinishedPicture) and result.signals is not None:
             alignment = None if result.alignment is None else result.alignment.score

@@ -45,15 +45,15 @@ def test_generate_gives_the_pictures_asked_for(client: openai.OpenAI) -> None:
     assert answer._request_id
 
 
-def test_the_same_seed_gives_the_same_bytes(client: openai.OpenAI) -> None:
-    def bytes_of(seed: int) -> str | None:
+def test_the_same_seed_gives_the_same_pixels(client: openai.OpenAI) -> None:
+    def pixels_of(seed: int) -> bytes:
         request: dict[str, Any] = {"model": "helio-base", "prompt": "mountains at night"}
         answer = client.images.generate(**request, extra_body={"seed": seed, "steps": 4})
         assert answer.data is not None
-        return answer.data[0].b64_json
+        return picture(answer.data[0].b64_json).tobytes()
 
-    assert bytes_of(11) == bytes_of(11)
-    assert bytes_of(11) != bytes_of(12)
+    assert pixels_of(11) == pixels_of(11)
+    assert pixels_of(11) != pixels_of(12)
 
 
 def test_an_openai_model_name_is_mapped_and_said(client: openai.OpenAI) -> None:

@@ -13,6 +13,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from heliograph.account_desk import AccountDesk
+from heliograph.billing.accounts import AccountBook
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
@@ -69,6 +71,7 @@ class Gateway:
             closing=self.closing,
             operator_key=OPERATOR_KEY,
             monitor=self.monitor,
+            accounts=AccountDesk(store=self.store, book=AccountBook(), clock=lambda: self.now_s),
         )
 
     @asynccontextmanager

@@ -6,9 +6,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from heliograph.billing.quote import FREE_OF_CHARGE
+from heliograph.delivery.media_types import mime_type_of
+from heliograph.delivery.verification import Inspection, Verification, conclude
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId, WorkerId
+from heliograph.domain.intake import PictureRole, UploadedPicture
 from heliograph.domain.job import Failure, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Orders
@@ -19,7 +23,7 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate, Update
 from heliograph.prompts import prepare
-from heliograph.service import Readiness, Submission
+from heliograph.service import Priced, Readiness, Submission
 from tests.builders import a_card, a_fleet, a_gpu, a_job, a_queue, a_replica, a_status, an_output
 
 NOW_S = 1_000_000.0
@@ -35,6 +39,7 @@ class FakeService:
         self.is_instant = is_instant
         self.error: Exception | None = None
         self.submissions: list[Submission] = []
+        self.uploads: list[tuple[bytes, PictureRole, str]] = []
         self.callers: list[Caller] = []
         self.refusals: list[tuple[str, str | None, str]] = []
         self.cancelled: list[JobId] = []
@@ -66,6 +71,11 @@ class FakeService:
         if self.is_instant:
             self.complete(job.job_id)
         return self.statuses[job.job_id]
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        self._raise_error()
+        request = prepare(submission.raw, a_card(), presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
+        return Priced(request=request, quote=FREE_OF_CHARGE, why_not=None)
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         self.refusals.append((error.code, error.param, caller.tenant_id))
@@ -150,6 +160,23 @@ class FakeService:
         if name not in self.blobs:
             raise NotFound("The file of this output is gone.", code="output_gone")
         return len(self.blobs[name])
+
+    async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
+        self._raise_error()
+        self.uploads.append((data, role, caller.tenant_id))
+        return UploadedPicture(
+            upload_id=f"in_{len(self.uploads)}",
+            role=role,
+            width_px=60,
+            height_px=40,
+            size_bytes=len(data),
+            kept_until_s=NOW_S + 60,
+        )
+
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        self._raise_error()
+        digest = hashlib.sha256(data).hexdigest()
+        return conclude(Inspection(sha256=digest, size_bytes=len(data), mime_type=mime_type_of(data)))
 
     def models(self) -> tuple[ModelStatus, ...]:
         return (ModelStatus(card=a_card(), is_available=True, is_resident=False, wait_s=1.5),)

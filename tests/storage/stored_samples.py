@@ -2,12 +2,14 @@
 
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
-from heliograph.domain.ids import EndpointId, JobId, MessageId, TenantId
+from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Failure, Job, JobState, Moment
+from heliograph.domain.moderation import Case, CaseAction, CaseDeed, CaseSubject, Finding, moved, new_case, opening
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
+from heliograph.domain.pictures import Alignment, Decision, FileFormat, Output, Variant, Verdict
 from heliograph.domain.request import Adjustment, InputPicture, Inputs, OutputFormat
 from heliograph.domain.webhooks import JobWebhook, WebhookEndpoint, WebhookEvent, WebhookMessage, WebhookTry
+from heliograph.storage.case_writes import MoveCase, OpenCase
 from heliograph.storage.store import IdempotencyRecord, PostLedger
 from tests import builders
 
@@ -71,6 +73,20 @@ def an_output(job: Job, index: int = 0, *, sha256: str = "a" * 64, alignment: Al
     )
 
 
+def a_variant(output: Output, name: str = "avif", *, blob: str = "cc1.avif") -> Variant:
+    return Variant(
+        output_id=output.output_id,
+        job_id=output.job_id,
+        name=name,
+        blob=blob,
+        file_format=FileFormat.AVIF,
+        width_px=output.width_px,
+        height_px=output.height_px,
+        size_bytes=700,
+        created_at_s=1003.5,
+    )
+
+
 def a_posting(job: Job, posting_id: str, amount_micros: int, *, off_by_micros: int = 0) -> PostLedger:
     """The tenant pays `amount_micros`; the posting is wrong by `off_by_micros`."""
     sides = ((Account.TENANT, -amount_micros), (Account.REVENUE, amount_micros + off_by_micros))
@@ -111,6 +127,37 @@ def a_refusal(refusal_id: str = "r1", *, category: str = "violence") -> Refusal:
         param="prompt",
         at_s=1.0,
     )
+
+
+def a_case(case_id: str = "case_1", *, job: str | None = "job-1", now_s: float = 5.0, tenant: str = "ada") -> Case:
+    return new_case(
+        case_id=CaseId(case_id),
+        subject=CaseSubject.PICTURE,
+        tenant_id=TenantId(tenant),
+        job_id=None if job is None else JobId(job),
+        output_id=OutputId("job-1-0"),
+        findings=(
+            Finding(category="sexual", score=0.75, evidence=("nude", "bare")),
+            Finding(category="hate", score=0.5),
+        ),
+        prompt="a nude, after Titian",
+        negative_prompt="fog",
+        now_s=now_s,
+        is_holding=True,
+    )
+
+
+def an_action(case: Case) -> CaseAction:
+    return moved(case, CaseDeed.UPHELD, actor="key_1", reason="plain to see", now_s=9.5)[1]
+
+
+def opened(case: Case) -> OpenCase:
+    return OpenCase(case=case, action=opening(case))
+
+
+def decided(case: Case, deed: CaseDeed, *, now_s: float, actor: str = "key_1", reason: str = "") -> MoveCase:
+    after, action = moved(case, deed, actor=actor, reason=reason, now_s=now_s)
+    return MoveCase(case=after, action=action)
 
 
 def an_endpoint(endpoint_id: str = "we_1", *, tenant: str = "ada", created_at_s: float = 1.0) -> WebhookEndpoint:

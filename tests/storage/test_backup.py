@@ -28,6 +28,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     Store,
@@ -36,15 +37,18 @@ from heliograph.storage.store import (
 from tests.builders import an_api_key
 from tests.postgres import PostgresServer
 from tests.storage.stored_samples import (
+    a_case,
     a_job,
     a_message,
     a_posting,
     a_record,
     a_refusal,
     a_try,
+    a_variant,
     an_attempt,
     an_endpoint,
     an_output,
+    opened,
 )
 
 ADA = TenantId("ada")
@@ -56,11 +60,13 @@ EVERYTHING: tuple[Write, ...] = (
     PutAttempt(attempt=an_attempt(DONE)),
     PutOutput(output=an_output(DONE)),
     PutOutput(output=an_output(DONE, 1, alignment=None)),
+    PutVariant(variant=a_variant(an_output(DONE))),
     a_posting(DONE, "p1", 700),
     PutIdempotency(record=a_record(DONE)),
     PutApiKey(key=an_api_key("k")),
     PutRefusal(refusal=a_refusal()),
     PutWebhookEndpoint(endpoint=an_endpoint()),
+    opened(a_case()),
     PutWebhookMessage(message=a_message()),
     MoveWebhookMessage(message=a_message(), tried=a_try()),
 )
@@ -103,6 +109,8 @@ async def contents(store: Store) -> list[object]:
         await store.webhook_endpoints(),
         await store.webhook_messages(ADA, limit=9),
         await store.webhook_tries(MessageId("m1")),
+        await store.cases_of_job(DONE.job_id),
+        await store.case_actions(a_case().case_id),
     ]
 
 
@@ -121,7 +129,7 @@ async def test_either_store_is_restored_from_either(
         **dict.fromkeys(manifest.rows, 1),
         **{"jobs": 2, "outputs": 2, "ledger_lines": 2},
     }
-    assert len(manifest.rows) == 10
+    assert len(manifest.rows) == 13
     assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
 
     restored = await app.open_store(after, claims=True)

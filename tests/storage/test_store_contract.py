@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from heliograph.domain.billing_records import NO_JOB, NO_TENANT, Account, LedgerLine
-from heliograph.domain.ids import EndpointId, JobId, MessageId, ModelId, OutputId, TenantId
+from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, ModelId, OutputId, TenantId
 from heliograph.domain.job import Job, JobState, Moment
+from heliograph.domain.moderation import Case, CaseCount, CaseDeed, CaseState, DeedCount, opening
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment
+from heliograph.domain.pictures import Alignment, Availability, Decision, Safety
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 from heliograph.storage import Store, StoredJob
+from heliograph.storage.case_writes import ForgetCases, SetAvailability
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.postgres import PostgresStore
 from heliograph.storage.sqlite import SqliteStore
@@ -29,6 +31,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -37,15 +40,19 @@ from heliograph.storage.store import (
 )
 from tests.builders import an_api_key
 from tests.storage.stored_samples import (
+    a_case,
     a_job,
     a_message,
     a_posting,
     a_record,
     a_refusal,
     a_try,
+    a_variant,
     an_attempt,
     an_endpoint,
     an_output,
+    decided,
+    opened,
 )
 
 ADA, BOB = TenantId("ada"), TenantId("bob")
@@ -226,6 +233,37 @@ async def test_the_ledger_adds_up_by_whom_and_what_a_line_is_about(store: Store)
     }
     assert await store.ledger_balance(Account.GPU_COST, before_s=30.0) == 13
     assert await store.ledger_balance(Account.TENANT, before_s=30.0) == 0
+
+
+async def test_charges_are_read_in_order_page_by_page(store: Store) -> None:
+    def posting(name: str, at_s: float, account: Account) -> PostLedger:
+        one, two = (Account.TENANT, account) if account is Account.REVENUE else (Account.FLEET, account)
+        return PostLedger(
+            lines=tuple(
+                LedgerLine(
+                    posting_id=name,
+                    line=number,
+                    job_id=NO_JOB,
+                    tenant_id=NO_TENANT,
+                    account=side,
+                    component="image_generation",
+                    amount_micros=Micros(amount),
+                    at_s=at_s,
+                )
+                for number, (side, amount) in enumerate(((one, -3), (two, 3)))
+            )
+        )
+
+    at = {"b": 10.0, "a": 10.0, "c": 10.0, "later": 20.0, "too late": 30.0}
+    await store.commit(
+        [*(posting(name, at_s, Account.REVENUE) for name, at_s in at.items()), posting("cost", 10.0, Account.GPU_COST)]
+    )
+    first = await store.revenue_lines(after=(0.0, ""), until_s=30.0, limit=2)
+    assert [line.posting_id for line in first] == ["a", "b"]
+    rest = await store.revenue_lines(after=(10.0, "b"), until_s=30.0, limit=9)
+    assert [line.posting_id for line in rest] == ["c", "later"]
+    assert [line.account for line in await store.posting("a")] == [Account.TENANT, Account.REVENUE]
+    assert await store.posting("none") == ()
 
 
 async def test_several_postings_may_come_in_one_write(store: Store) -> None:
@@ -435,6 +473,51 @@ async def test_files_that_outputs_name_are_held(store: Store) -> None:
     assert await store.named_blobs("ab") == frozenset()
 
 
+async def test_variants_join_their_picture_in_order_of_name_and_the_first_of_a_name_counts(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output, other = an_output(job), an_output(job, 1)
+    webp, avif = a_variant(output, "webp", blob="dd2.webp"), a_variant(output, "avif", blob="cc1.avif")
+    await store.commit([PutJob(job=job), PutOutput(output=output), PutOutput(output=other)])
+    await store.commit([PutVariant(variant=webp)])
+    await store.commit([PutVariant(variant=avif), PutVariant(variant=a_variant(output, "webp", blob="late.webp"))])
+    whole = replace(output, variants=(avif, webp))
+    stored = await store.job(job.job_id)
+    assert stored is not None
+    assert stored.outputs == (whole, other)
+    assert await store.output(output.output_id) == whole
+    (listed,) = await store.jobs(ADA, limit=1)
+    assert listed.outputs == (whole, other)
+    assert await store.held_blobs(["cc1.avif", "dd2.webp", "late.webp"]) == {"cc1.avif", "dd2.webp"}
+    assert await store.named_blobs("cc") == {"cc1.avif"}
+    found = await store.output_of_blob(["nothing.png", "cc1.avif"])
+    assert found is not None
+    assert found.output_id == output.output_id
+    assert await store.output_of_blob(["late.webp"]) is None
+
+
+async def test_a_variant_of_a_picture_that_is_gone_is_not_kept(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output = an_output(job)
+    await store.commit([PutJob(job=job), PutOutput(output=output), PutVariant(variant=a_variant(output))])
+    await store.commit([DropJob(job_id=job.job_id)])
+    await store.commit([PutVariant(variant=a_variant(output, "webp", blob="dd2.webp"))])
+    assert await store.named_blobs("cc") == frozenset()
+    assert await store.named_blobs("dd") == frozenset()
+
+
+async def test_pictures_that_look_alike_are_found_among_the_tenants_own(store: Store) -> None:
+    look = int("0123456789abcdef", 16)
+    hashes = {"same": look, "near": look ^ 0b1_0000_0000_0001, "far": look ^ (2**64 - 1)}
+    for sequence, (name, value) in enumerate(hashes.items(), start=1):
+        job = a_job(sequence, state=JobState.COMPLETED)
+        picture = replace(an_output(job), output_id=OutputId(name), perceptual_hash=f"{value:016x}")
+        await store.commit([PutJob(job=job), PutOutput(output=picture)])
+    found = {output.output_id for output in await store.outputs_alike(ADA, f"{look:016x}")}
+    assert {"same", "near"} <= found
+    assert "far" not in found
+    assert await store.outputs_alike(TenantId("somebody else"), f"{look:016x}") == ()
+
+
 async def test_a_submission_is_taken_back_with_its_key_and_messages(store: Store) -> None:
     job, other = a_job(1), a_job(2)
     mine, theirs = a_record(job), replace(a_record(other), key="k2")
@@ -518,3 +601,88 @@ async def test_concurrent_commits_are_all_kept(store: Store) -> None:
         for sequence in range(1, 201):
             tasks.create_task(put(store, a_job(sequence)))
     assert sequences(await store.jobs(ADA, limit=1000)) == list(range(200, 0, -1))
+
+
+# --- moderation ------------------------------------------------------------------------------------------------------
+
+
+def names(cases: tuple[Case, ...]) -> list[str]:
+    return [case.case_id for case in cases]
+
+
+async def test_a_case_comes_back_with_its_log(store: Store) -> None:
+    case = a_case()
+    assert await store.case(case.case_id) is None
+    await store.commit([opened(case), opened(replace(case, prompt="another"))])
+    assert await store.case(case.case_id) == case
+    assert await store.case_actions(case.case_id) == (opening(case),)
+
+    decision = decided(case, CaseDeed.UPHELD, now_s=8.0, reason="plain to see")
+    await store.commit([decision, decision])
+    assert await store.case(case.case_id) == replace(case, state=CaseState.UPHELD, since_s=8.0, actions=2)
+    assert await store.case_actions(case.case_id) == (opening(case), decision.action)
+
+    await store.commit([decided(case, CaseDeed.OVERTURNED, now_s=9.0)])  # made of a state that is out of date
+    assert await store.case(case.case_id) == decision.case
+    assert await store.case_actions(case.case_id) == (opening(case), decision.action)
+
+
+async def test_cases_wait_in_the_order_in_which_they_came_into_their_state(store: Store) -> None:
+    cases = [a_case(f"case_{number}", now_s=now_s) for number, now_s in enumerate((3.0, 1.0, 2.0, 2.0))]
+    await store.commit([opened(case) for case in cases])
+    assert names(await store.cases(CaseState.OPEN, limit=2)) == ["case_1", "case_2"]
+    assert names(await store.cases(CaseState.OPEN, limit=9, after=CaseId("case_2"))) == ["case_3", "case_0"]
+    assert await store.cases(CaseState.OPEN, limit=9, after=CaseId("case_9")) == ()
+    await store.commit([decided(cases[1], CaseDeed.OVERTURNED, now_s=9.0)])
+    await store.commit([decided(cases[2], CaseDeed.APPEALED, now_s=8.0, actor="ada")])
+    assert names(await store.cases(CaseState.OPEN, limit=9)) == ["case_3", "case_0"]
+    assert names(await store.cases(CaseState.OVERTURNED, limit=9)) == ["case_1"]
+    assert await store.case_counts() == (
+        CaseCount(state=CaseState.APPEALED, count=1, oldest_s=8.0),
+        CaseCount(state=CaseState.OPEN, count=2, oldest_s=2.0),
+    )
+
+
+async def test_who_did_what_is_counted(store: Store) -> None:
+    cases = [a_case(f"case_{number}") for number in range(3)]
+    await store.commit([opened(case) for case in cases])
+    await store.commit([decided(case, CaseDeed.UPHELD, now_s=9.0, actor="key_b") for case in cases[:2]])
+    await store.commit([decided(cases[2], CaseDeed.OVERTURNED, now_s=7.0, actor="key_a")])
+    by_b = DeedCount(actor="key_b", deed=CaseDeed.UPHELD, count=2)
+    assert await store.deed_counts(since_s=9.0) == (by_b,)
+    assert await store.deed_counts(since_s=7.0) == (
+        DeedCount(actor="key_a", deed=CaseDeed.OVERTURNED, count=1),
+        by_b,
+    )
+
+
+async def test_decided_cases_can_be_forgotten_and_waiting_ones_cannot(store: Store) -> None:
+    waiting, old, new = (a_case(name) for name in ("waiting", "old", "new"))
+    await store.commit([opened(case) for case in (waiting, old, new)])
+    await store.commit([decided(old, CaseDeed.UPHELD, now_s=8.0), decided(new, CaseDeed.UPHELD, now_s=9.0)])
+    await store.commit([ForgetCases(before_s=9.0)])
+    assert names(await store.cases_of_job(JobId("job-1"))) == ["new", "waiting"]
+    assert await store.case_actions(old.case_id) == ()
+
+
+async def test_the_case_of_a_submission_is_taken_back_with_it_and_outlives_an_ended_job(store: Store) -> None:
+    refused, ended = a_job(1), a_job(2, state=JobState.COMPLETED)
+    await put(store, refused, ended)
+    await store.commit([opened(a_case("one", job="job-1")), opened(a_case("two", job="job-2"))])
+    await store.commit([TakeBack(job_id=refused.job_id), TakeBack(job_id=ended.job_id), DropJob(job_id=ended.job_id)])
+    assert await store.cases_of_job(refused.job_id) == ()
+    assert await store.case_actions(CaseId("one")) == ()
+    assert names(await store.cases_of_job(ended.job_id)) == ["two"]
+
+
+async def test_a_picture_is_held_and_released(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    safety = Safety(score=0.625, decision=Decision.FLAG, judge="opennsfw")
+    held = replace(an_output(job), availability=Availability.HELD, safety=safety)
+    await store.commit([PutJob(job=job), PutOutput(output=held), PutOutput(output=an_output(job, 1))])
+    assert await store.output(held.output_id) == held
+    released = SetAvailability(output_id=held.output_id, availability=Availability.DELIVERED)
+    await store.commit([released, replace(released, output_id=OutputId("gone"))])
+    stored = await store.job(job.job_id)
+    assert stored is not None
+    assert stored.outputs == (replace(held, availability=Availability.DELIVERED), an_output(job, 1))

@@ -1,9 +1,17 @@
 """Who calls: tenants, their keys, and what was refused to them."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from heliograph.domain.ids import KeyId, TenantId
 from heliograph.domain.tiers import Tier
+
+
+class Role(StrEnum):
+    """What a key is for. Reviewers decide moderation cases of every tenant, and do nothing else."""
+
+    USER = "user"
+    REVIEWER = "reviewer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +29,7 @@ class ApiKey:
     name: str
     created_at_s: float
     revoked_at_s: float | None = None
+    role: Role = Role.USER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
-from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
+from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
 from heliograph.domain.job import JobState
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 
@@ -91,6 +91,13 @@ class StoreCommitted:
     has_failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftLimitPassed:
+    """What a tenant was charged this month passed the soft limit of its plan; told once a month."""
+
+    tenant_id: TenantId
+
+
 LifecycleEvent = (
     JobMoved
     | JobStepped
@@ -101,4 +108,5 @@ LifecycleEvent = (
     | ReplicaLost
     | WebhookTried
     | StoreCommitted
+    | SoftLimitPassed
 )

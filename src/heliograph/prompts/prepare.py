@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.intake import TakenInputs
 from heliograph.domain.model_card import UPSCALER, ModelCard
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.prompts.parsing import detected, parse
+from heliograph.prompts.pictures import checked_inputs, note_cropping, size_of_picture
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
 from heliograph.prompts.reading import Reading, read_prompt, with_flags
@@ -46,12 +48,15 @@ def prepare(
     count_tokens: Callable[[str], int] | None,
     draw_seed: Callable[[], int],
     unknown_words: Callable[[str], tuple[str, ...]] | None = None,
+    task: str = "",
+    taken: TakenInputs | None = None,
 ) -> GenerationRequest:
     """The checked request for the model of `card`, or `InvalidRequest` naming the parameter and the fix.
 
     `count_tokens` counts as the card's `token_limit` does, start and end markers included; with None the limit is not
     checked and `prompt_tokens` is 0. `draw_seed` gives a seed from 0 to `SEED_MAX`, asked only when none was sent.
-    `unknown_words` finds words the model never saw in training.
+    `unknown_words` finds words the model never saw in training. `taken` are the pictures that the request starts from
+    and `task` is what they are for.
     """
     changes: list[Adjustment] = []
     drops = raw.on_unsupported is not None and (
@@ -81,7 +86,11 @@ def prepare(
         negative_prompt = _shortened(negative_prompt, card, count_tokens, changes, param="negative_prompt")
     prompt_tokens = _checked_tokens(prompt, card, count_tokens, param="prompt")
     _checked_tokens(negative_prompt, card, count_tokens, param="negative_prompt")
-    (width_px, height_px), upscale = _size(raw, card, changes)
+    (width_px, height_px), upscale = _size(raw, card, changes, taken)
+    inputs = None
+    if taken is not None:
+        inputs = checked_inputs(taken, card, task, changes, drops=drops)
+        note_cropping(taken, (width_px, height_px), changes)
     steps, quality = _effort(raw, card, changes)
     guidance = _guidance(raw.guidance_scale, card)
     if negative_prompt and 0 < guidance <= 1:
@@ -111,6 +120,7 @@ def prepare(
         prompt_tokens=prompt_tokens,
         adjustments=tuple(changes),
         upscale=upscale,
+        inputs=inputs,
     )
 
 
@@ -254,11 +264,13 @@ def _checked_tokens(text: str, card: ModelCard, count_tokens: Callable[[str], in
     return counted
 
 
-def _size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[tuple[int, int], int]:
+def _size(
+    raw: RawRequest, card: ModelCard, changes: list[Adjustment], taken: TakenInputs | None
+) -> tuple[tuple[int, int], int]:
     """The size that is delivered, and how many times smaller the model makes it."""
     factor = _upscale(raw.upscale, card)
     if raw.size is None or raw.size == "auto":
-        made, factor = _native_size(raw, card, changes), factor or 1
+        made, factor = _native_size(raw, card, changes, taken), factor or 1
         size = (made[0] * factor, made[1] * factor)
     else:
         size, factor = _exact_size(raw, card, factor)
@@ -299,8 +311,10 @@ def _exact_size(raw: RawRequest, card: ModelCard, factor: int | None) -> tuple[t
     raise invalid("upscale", f"upscale does not fit size, which is the size delivered. {fix}.")
 
 
-def _native_size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[int, int]:
-    """The size that the model makes where none was sent: of the shape that was, or its default."""
+def _native_size(
+    raw: RawRequest, card: ModelCard, changes: list[Adjustment], taken: TakenInputs | None
+) -> tuple[int, int]:
+    """The size that the model makes where none was sent: of the shape that was, of its picture, or the default."""
     if raw.size is not None and raw.aspect_ratio is not None:
         raise invalid("aspect_ratio", "size and aspect_ratio exclude each other: send one of them.")
     if raw.aspect_ratio is not None:
@@ -308,8 +322,10 @@ def _native_size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) ->
         requested, reason = str(raw.aspect_ratio), f"The size of {card.model_id} closest to this shape."
         changes.append(Adjustment(parameter="aspect_ratio", requested=requested, used=size_text(size), reason=reason))
         return size
-    size = card.sizes.default
+    size = card.sizes.default if taken is None else size_of_picture(taken, card.sizes)
     requested, reason = "unset" if raw.size is None else "auto", f"The default size of {card.model_id}."
+    if taken is not None:
+        reason = f"The size of {card.model_id} closest to the picture's shape."
     changes.append(Adjustment(parameter="size", requested=requested, used=size_text(size), reason=reason))
     return size
 

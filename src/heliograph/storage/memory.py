@@ -5,6 +5,7 @@ notes how to take itself back, and a failed call takes back what it had changed.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,13 +13,17 @@ from typing import TypeVar, assert_never
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
-from heliograph.domain.ids import EndpointId, JobId, KeyId, MessageId, OutputId, TenantId
+from heliograph.domain.ids import CaseId, EndpointId, JobId, KeyId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
 from heliograph.domain.webhooks import MessageState, WebhookEndpoint, WebhookMessage, WebhookTry
+from heliograph.storage.case_writes import CaseWrite, ForgetCases, MoveCase, OpenCase, SetAvailability
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
+    ALIKE_BITS,
+    ALIKE_MAX,
     DropJob,
     DropWebhookEndpoint,
     Forget,
@@ -32,6 +37,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -62,6 +68,8 @@ class MemoryStore:
         self._endpoints: dict[EndpointId, WebhookEndpoint] = {}
         self._messages: dict[MessageId, WebhookMessage] = {}
         self._tries: dict[MessageId, tuple[WebhookTry, ...]] = {}
+        self._cases: dict[CaseId, Case] = {}
+        self._case_actions: dict[CaseId, dict[int, CaseAction]] = {}
         self._undo: list[Callable[[], object]] = []
 
     @property
@@ -101,6 +109,12 @@ class MemoryStore:
                 if output.output_id not in self._outputs:
                     self._set(self._outputs, output.output_id, output)
                     self._set(self._outputs_of, output.job_id, (*self._outputs_of.get(output.job_id, ()), output))
+            case PutVariant(variant=variant):
+                output = self._outputs.get(variant.output_id)
+                names = {each.name for each in output.variants} if output is not None else set[str]()
+                if output is not None and variant.name not in names:
+                    ordered = tuple(sorted((*output.variants, variant), key=lambda each: each.name))
+                    self._replace_output(replace(output, variants=ordered))
             case PostLedger(lines=lines):
                 for posting_id, posting in postings(lines).items():
                     if posting_id not in self._postings:
@@ -130,9 +144,45 @@ class MemoryStore:
                         self._drop(self._idempotency, key)
                 job = self._jobs.get(job_id)
                 if job is not None and not job.state.is_terminal:
+                    self._drop_cases(lambda case: case.job_id == job_id)
                     self._drop_job(job)
+            case OpenCase() | MoveCase() | SetAvailability() | ForgetCases():
+                self._apply_case(write)
             case _:
                 self._apply_webhook(write)
+
+    def _apply_case(self, write: CaseWrite) -> None:
+        match write:
+            case OpenCase(case=case, action=action):
+                if case.case_id not in self._cases:
+                    self._set(self._cases, case.case_id, case)
+                self._log_case(action)
+            case MoveCase(case=case, action=action):
+                if case.case_id in self._cases and self._cases[case.case_id].actions < case.actions:
+                    self._set(self._cases, case.case_id, case)
+                self._log_case(action)
+            case SetAvailability(output_id=output_id, availability=availability):
+                output = self._outputs.get(output_id)
+                if output is not None:
+                    changed = replace(output, availability=availability)
+                    self._set(self._outputs, output_id, changed)
+                    of_job = self._outputs_of[output.job_id]
+                    of_job = tuple(changed if each.output_id == output_id else each for each in of_job)
+                    self._set(self._outputs_of, output.job_id, of_job)
+            case ForgetCases(before_s=before_s):
+                self._drop_cases(lambda case: not case.state.is_waiting and case.since_s < before_s)
+            case _:
+                assert_never(write)
+
+    def _log_case(self, action: CaseAction) -> None:
+        lines = self._case_actions.setdefault(action.case_id, {})
+        if action.number not in lines:
+            self._set(lines, action.number, action)
+
+    def _drop_cases(self, is_unwanted: Callable[[Case], bool]) -> None:
+        for case in [case for case in self._cases.values() if is_unwanted(case)]:
+            self._drop(self._cases, case.case_id)
+            self._drop(self._case_actions, case.case_id)
 
     def _apply_webhook(self, write: WebhookWrite) -> None:
         match write:
@@ -172,6 +222,11 @@ class MemoryStore:
         for message in self._lane(head.job_id, head.target):
             if message.next_at_s < head.next_at_s:
                 self._set(self._messages, message.message_id, replace(message, next_at_s=head.next_at_s))
+
+    def _replace_output(self, output: Output) -> None:
+        others = tuple(each for each in self._outputs_of[output.job_id] if each.output_id != output.output_id)
+        self._set(self._outputs, output.output_id, output)
+        self._set(self._outputs_of, output.job_id, (*others, output))
 
     def _drop_messages(self, is_unwanted: Callable[[WebhookMessage], bool]) -> None:
         for message in [message for message in self._messages.values() if is_unwanted(message)]:
@@ -247,12 +302,12 @@ class MemoryStore:
 
     async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
         """See `Store.held_blobs`."""
-        held = {name for output in self._outputs.values() for name in (output.blob, output.thumbnail_blob)}
+        held = {name for output in self._outputs.values() for name in output.blobs}
         return frozenset(names) & held
 
     async def named_blobs(self, digits: str) -> frozenset[str]:
         """See `Store.named_blobs`."""
-        held = {name for output in self._outputs.values() for name in (output.blob, output.thumbnail_blob)}
+        held = {name for output in self._outputs.values() for name in output.blobs}
         return frozenset(name for name in held if name.startswith(digits))
 
     async def last_sequence(self) -> int:
@@ -263,6 +318,22 @@ class MemoryStore:
         """See `Store.output`."""
         return self._outputs.get(output_id)
 
+    async def output_of_blob(self, names: Sequence[str]) -> Output | None:
+        """See `Store.output_of_blob`. Looks at every picture there is."""
+        found = [output for output in self._outputs.values() if set(names) & set(output.blobs)]
+        return max(found, key=lambda output: output.created_at_s, default=None)
+
+    async def outputs_alike(self, tenant_id: TenantId, perceptual_hash: str) -> tuple[Output, ...]:
+        """See `Store.outputs_alike`. Looks at every picture there is."""
+        alike = [
+            output
+            for output in self._outputs.values()
+            if output.tenant_id == tenant_id
+            and output.perceptual_hash is not None
+            and (int(output.perceptual_hash, 16) ^ int(perceptual_hash, 16)).bit_count() <= ALIKE_BITS
+        ]
+        return tuple(sorted(alike, key=lambda output: -output.created_at_s)[:ALIKE_MAX])
+
     async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
         """See `Store.attempts`."""
         return tuple(sorted(self._attempts.get(job_id, {}).values(), key=lambda attempt: attempt.number))
@@ -270,6 +341,20 @@ class MemoryStore:
     async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
         """See `Store.ledger`."""
         return self._ledger_of.get(job_id, ())
+
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """See `Store.posting`."""
+        return self._postings.get(posting_id, ())
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """See `Store.revenue_lines`."""
+        lines = [
+            line
+            for posting in self._postings.values()
+            for line in posting
+            if line.account is Account.REVENUE and after < (line.at_s, line.posting_id) and line.at_s < until_s
+        ]
+        return tuple(sorted(lines, key=lambda line: (line.at_s, line.posting_id))[:limit])
 
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
         """See `Store.ledger_balance`."""
@@ -341,6 +426,43 @@ class MemoryStore:
     async def webhook_tries(self, message_id: MessageId) -> tuple[WebhookTry, ...]:
         """See `Store.webhook_tries`."""
         return self._tries.get(message_id, ())
+
+    async def case(self, case_id: CaseId) -> Case | None:
+        """See `Store.case`."""
+        return self._cases.get(case_id)
+
+    async def cases(self, state: CaseState, *, limit: int, after: CaseId | None = None) -> tuple[Case, ...]:
+        """See `Store.cases`."""
+        found = sorted((case.since_s, case.case_id) for case in self._cases.values() if case.state is state)
+        if after is not None:
+            place = self._cases.get(after)
+            found = [] if place is None else [each for each in found if each > (place.since_s, place.case_id)]
+        return tuple(self._cases[case_id] for _, case_id in found[:limit])
+
+    async def cases_of_job(self, job_id: JobId) -> tuple[Case, ...]:
+        """See `Store.cases_of_job`."""
+        own = [case for case in self._cases.values() if case.job_id == job_id]
+        return tuple(sorted(own, key=lambda case: (case.opened_at_s, case.case_id)))
+
+    async def case_actions(self, case_id: CaseId) -> tuple[CaseAction, ...]:
+        """See `Store.case_actions`."""
+        return tuple(action for _, action in sorted(self._case_actions.get(case_id, {}).items()))
+
+    async def case_counts(self) -> tuple[CaseCount, ...]:
+        """See `Store.case_counts`."""
+        since: dict[CaseState, list[float]] = {}
+        for case in self._cases.values():
+            if case.state.is_waiting:
+                since.setdefault(case.state, []).append(case.since_s)
+        return tuple(
+            CaseCount(state=state, count=len(times), oldest_s=min(times)) for state, times in sorted(since.items())
+        )
+
+    async def deed_counts(self, *, since_s: float) -> tuple[DeedCount, ...]:
+        """See `Store.deed_counts`."""
+        done = [line for lines in self._case_actions.values() for line in lines.values() if line.at_s >= since_s]
+        counts = Counter((line.actor, line.deed) for line in done)
+        return tuple(DeedCount(actor=actor, deed=deed, count=count) for (actor, deed), count in sorted(counts.items()))
 
     async def close(self) -> None:
         """See `Store.close`."""

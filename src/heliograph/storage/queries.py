@@ -30,9 +30,22 @@ ON CONFLICT (job_id, number) DO NOTHING
 """
 
 PUT_OUTPUT = """
-INSERT INTO outputs (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, data)
-VALUES (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :blob, :thumbnail_blob, :data)
+INSERT INTO outputs
+    (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, availability,
+     perceptual_hash, data)
+VALUES
+    (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :blob, :thumbnail_blob, :availability,
+     :perceptual_hash,
+     :data)
 ON CONFLICT (output_id) DO NOTHING
+"""
+
+
+PUT_VARIANT = """
+INSERT INTO output_variants (output_id, name, job_id, blob, created_at_s, data)
+SELECT :output_id, :name, :job_id, :blob, CAST(:created_at_s AS DOUBLE PRECISION), :data
+WHERE EXISTS (SELECT 1 FROM outputs WHERE output_id = :output_id)
+ON CONFLICT (output_id, name) DO NOTHING
 """
 
 
@@ -65,8 +78,8 @@ ON CONFLICT (tenant_id, route, key) DO UPDATE SET
 """
 
 PUT_API_KEY = """
-INSERT INTO api_keys (key_id, secret_sha256, hint, tenant_id, tier, name, created_at_s, revoked_at_s)
-VALUES (:key_id, :secret_sha256, :hint, :tenant_id, :tier, :name, :created_at_s, :revoked_at_s)
+INSERT INTO api_keys (key_id, secret_sha256, hint, tenant_id, tier, name, created_at_s, revoked_at_s, role)
+VALUES (:key_id, :secret_sha256, :hint, :tenant_id, :tier, :name, :created_at_s, :revoked_at_s, :role)
 ON CONFLICT (key_id) DO UPDATE SET
     secret_sha256 = excluded.secret_sha256,
     hint = excluded.hint,
@@ -74,7 +87,8 @@ ON CONFLICT (key_id) DO UPDATE SET
     tier = excluded.tier,
     name = excluded.name,
     created_at_s = excluded.created_at_s,
-    revoked_at_s = excluded.revoked_at_s
+    revoked_at_s = excluded.revoked_at_s,
+    role = excluded.role
 """
 
 PUT_REFUSAL = """
@@ -108,6 +122,15 @@ ORDER BY jobs.sequence, outputs.position
 """
 """The pictures of one page of `JOBS_OF_TENANT`, which is a range of sequences."""
 
+VARIANTS_OF_JOB = "SELECT * FROM output_variants WHERE job_id = :job_id"
+
+VARIANTS_OF_JOBS = """
+SELECT output_variants.* FROM jobs JOIN output_variants ON output_variants.job_id = jobs.job_id
+WHERE jobs.tenant_id = :tenant_id AND jobs.sequence BETWEEN :oldest AND :newest
+"""
+
+VARIANTS_OF_OUTPUT = "SELECT * FROM output_variants WHERE output_id = :output_id"
+
 OPEN_JOBS = """
 SELECT * FROM jobs
 WHERE state IN ('pending', 'dispatched', 'running', 'post_processing') AND sequence > :after_sequence
@@ -119,9 +142,37 @@ LAST_SEQUENCE = "SELECT COALESCE(MAX(sequence), 0) AS last_sequence FROM jobs"
 
 OUTPUT = "SELECT * FROM outputs WHERE output_id = :output_id"
 
+OUTPUT_OF_BLOB = """
+SELECT * FROM outputs WHERE blob = :name OR thumbnail_blob = :name
+    OR output_id IN (SELECT output_id FROM output_variants WHERE output_variants.blob = :name)
+LIMIT 1
+"""
+
+
+@cache
+def outputs_alike(bands: int, neighbours: int) -> str:
+    """Pictures whose hash agrees with one of the values `near_BAND_NUMBER` in one of its bands of four digits."""
+    conditions = [
+        f"substr(perceptual_hash, {4 * band + 1}, 4) IN ({', '.join(f':near_{band}_{i}' for i in range(neighbours))})"
+        for band in range(bands)
+    ]
+    return f"""
+SELECT * FROM outputs WHERE tenant_id = :tenant_id AND ({" OR ".join(conditions)})
+ORDER BY created_at_s DESC LIMIT :limit
+"""  # noqa: S608 -- what is filled in is numbers
+
+
 ATTEMPTS_OF_JOB = "SELECT * FROM attempts WHERE job_id = :job_id ORDER BY number"
 
 LEDGER_OF_JOB = "SELECT * FROM ledger_lines WHERE job_id = :job_id ORDER BY entry"
+
+POSTING = "SELECT * FROM ledger_lines WHERE posting_id = :posting_id ORDER BY line"
+
+REVENUE_LINES = """
+SELECT * FROM ledger_lines
+WHERE account = 'revenue' AND at_s < :until_s AND at_s >= :after_s AND (at_s, posting_id) > (:after_s, :after_id)
+ORDER BY at_s, posting_id LIMIT :limit
+"""
 
 LEDGER_BALANCE = """
 SELECT CAST(COALESCE(SUM(amount_micros), 0) AS BIGINT) AS balance
@@ -241,6 +292,11 @@ DELETE FROM outputs WHERE job_id IN
     (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
 """
 
+DROP_VARIANTS_OF_JOB = """
+DELETE FROM output_variants WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+"""
+
 DROP_JOB = "DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL"
 """The last of them: while the job is there, the others know that it has ended."""
 
@@ -259,11 +315,15 @@ ENDED_JOBS = """
 SELECT job_id FROM jobs WHERE finished_at_s < :before_s ORDER BY finished_at_s LIMIT :limit
 """
 
-HOLDS_BLOB = "SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name LIMIT 1"
+HOLDS_BLOB = """
+SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name
+UNION ALL SELECT 1 FROM output_variants WHERE blob = :name LIMIT 1
+"""
 
 NAMED_BLOBS = """
 SELECT blob AS name FROM outputs WHERE blob >= :low AND blob < :high
 UNION SELECT thumbnail_blob AS name FROM outputs WHERE thumbnail_blob >= :low AND thumbnail_blob < :high
+UNION SELECT blob AS name FROM output_variants WHERE blob >= :low AND blob < :high
 """
 
 WEBHOOK_ENDPOINTS = "SELECT * FROM webhook_endpoints ORDER BY created_at_s, endpoint_id"
@@ -311,3 +371,72 @@ ORDER BY entry DESC LIMIT :limit
 """
 
 WEBHOOK_TRIES = "SELECT * FROM webhook_tries WHERE message_id = :message_id ORDER BY number"
+
+PUT_CASE = """
+INSERT INTO moderation_cases
+    (case_id, subject, tenant_id, job_id, output_id, state, since_s, opened_at_s, actions, data)
+VALUES
+    (:case_id, :subject, :tenant_id, :job_id, :output_id, :state, :since_s, :opened_at_s, :actions, :data)
+ON CONFLICT (case_id) DO NOTHING
+"""
+
+MOVE_CASE = """
+UPDATE moderation_cases SET state = :state, since_s = :since_s, actions = :actions, data = :data
+WHERE case_id = :case_id AND actions < :actions
+"""
+
+PUT_CASE_ACTION = """
+INSERT INTO moderation_actions (case_id, number, at_s, actor, deed, reason)
+VALUES (:case_id, :number, :at_s, :actor, :deed, :reason)
+ON CONFLICT (case_id, number) DO NOTHING
+"""
+
+SET_AVAILABILITY = "UPDATE outputs SET availability = :availability WHERE output_id = :output_id"
+
+FORGET_CASE_ACTIONS = """
+DELETE FROM moderation_actions WHERE case_id IN
+    (SELECT case_id FROM moderation_cases WHERE state IN ('upheld', 'overturned') AND since_s < :before_s)
+"""
+
+FORGET_CASES = "DELETE FROM moderation_cases WHERE state IN ('upheld', 'overturned') AND since_s < :before_s"
+
+TAKE_BACK_CASE_ACTIONS = """
+DELETE FROM moderation_actions WHERE case_id IN (
+    SELECT case_id FROM moderation_cases WHERE job_id IN
+        (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NULL)
+)
+"""
+
+TAKE_BACK_CASES = """
+DELETE FROM moderation_cases WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NULL)
+"""
+
+CASE = "SELECT * FROM moderation_cases WHERE case_id = :case_id"
+
+CASES = """
+SELECT * FROM moderation_cases WHERE state = :state ORDER BY since_s, case_id LIMIT :limit
+"""
+
+CASES_AFTER = """
+SELECT moderation_cases.* FROM moderation_cases
+JOIN moderation_cases AS earlier ON earlier.case_id = :after
+WHERE moderation_cases.state = :state
+    AND (moderation_cases.since_s, moderation_cases.case_id) > (earlier.since_s, earlier.case_id)
+ORDER BY moderation_cases.since_s, moderation_cases.case_id LIMIT :limit
+"""
+"""A case that was decided meanwhile still marks the place where it stood last."""
+
+CASES_OF_JOB = "SELECT * FROM moderation_cases WHERE job_id = :job_id ORDER BY opened_at_s, case_id"
+
+CASE_ACTIONS = "SELECT * FROM moderation_actions WHERE case_id = :case_id ORDER BY number"
+
+CASE_COUNTS = """
+SELECT state, COUNT(*) AS case_count, MIN(since_s) AS oldest_s
+FROM moderation_cases WHERE state IN ('open', 'appealed') GROUP BY state ORDER BY state
+"""
+
+DEED_COUNTS = """
+SELECT actor, deed, COUNT(*) AS deed_count FROM moderation_actions WHERE at_s >= :since_s
+GROUP BY actor, deed ORDER BY actor, deed
+"""

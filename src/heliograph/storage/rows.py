@@ -12,12 +12,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from heliograph.domain.accounts import ApiKey, Refusal
+from heliograph.domain.accounts import ApiKey, Refusal, Role
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Decision, Output, Technical, Verdict
+from heliograph.domain.pictures import (
+    Alignment,
+    Availability,
+    Decision,
+    FileFormat,
+    Output,
+    ParametersMode,
+    Safety,
+    Technical,
+    Variant,
+    Verdict,
+)
 from heliograph.domain.request import Adjustment, GenerationRequest, InputPicture, Inputs, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import (
@@ -280,8 +291,12 @@ def row_of_output(output: Output) -> Parameters:
         "duration_s": output.duration_s,
         "thumbhash": output.thumbhash,
         "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
+        "parameters": output.parameters,
+        **({"signed": True} if output.is_signed else {}),
+        **({} if output.pixels_sha256 is None else {"pixels_sha256": output.pixels_sha256}),
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
         **({} if output.technical is None else {"technical": asdict(output.technical)}),
+        **({} if output.safety is None else {"safety": asdict(output.safety)}),
     }
     return {
         "output_id": output.output_id,
@@ -292,12 +307,48 @@ def row_of_output(output: Output) -> Parameters:
         "alignment": None if output.alignment is None else output.alignment.score,
         "blob": output.blob,
         "thumbnail_blob": output.thumbnail_blob,
+        "perceptual_hash": output.perceptual_hash,
+        "availability": output.availability.value,
         "data": _encode(data),
     }
 
 
+def row_of_variant(variant: Variant) -> Parameters:
+    """A row of `output_variants`."""
+    data = {
+        "format": variant.file_format,
+        "width_px": variant.width_px,
+        "height_px": variant.height_px,
+        "size_bytes": variant.size_bytes,
+    }
+    return {
+        "output_id": variant.output_id,
+        "job_id": variant.job_id,
+        "name": variant.name,
+        "blob": variant.blob,
+        "created_at_s": variant.created_at_s,
+        "data": _encode(data),
+    }
+
+
+def variant_of_row(row: Row) -> Variant:
+    """The variant in a row of `output_variants`."""
+    data: dict[str, Any] = json.loads(row["data"])
+    return Variant(
+        output_id=OutputId(row["output_id"]),
+        job_id=JobId(row["job_id"]),
+        name=row["name"],
+        blob=row["blob"],
+        file_format=FileFormat(data["format"]),
+        width_px=data["width_px"],
+        height_px=data["height_px"],
+        size_bytes=data["size_bytes"],
+        created_at_s=row["created_at_s"],
+    )
+
+
 def output_of_row(row: Row) -> Output:
-    """The picture in a row of `outputs`."""
+    """The picture in a row of `outputs`, without its variants."""
     data: dict[str, Any] = json.loads(row["data"])
     verdict: dict[str, Any] = data["verdict"]
     score: float | None = row["alignment"]
@@ -321,7 +372,19 @@ def output_of_row(row: Row) -> Output:
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
         technical=None if "technical" not in data else Technical(**data["technical"]),
+        pixels_sha256=data.get("pixels_sha256"),
+        perceptual_hash=row["perceptual_hash"],
+        parameters=ParametersMode(data.get("parameters", "full")),
+        is_signed=data.get("signed", False),
+        safety=_safety(data.get("safety")),
+        availability=Availability(row["availability"]),
     )
+
+
+def _safety(data: dict[str, Any] | None) -> Safety | None:
+    if data is None:
+        return None
+    return Safety(score=data["score"], decision=Decision(data["decision"]), judge=data["judge"])
 
 
 def row_of_ledger_line(line: LedgerLine) -> Parameters:
@@ -420,6 +483,7 @@ def row_of_api_key(key: ApiKey) -> Parameters:
         "name": key.name,
         "created_at_s": key.created_at_s,
         "revoked_at_s": key.revoked_at_s,
+        "role": key.role.value,
     }
 
 
@@ -434,6 +498,7 @@ def api_key_of_row(row: Row) -> ApiKey:
         name=row["name"],
         created_at_s=row["created_at_s"],
         revoked_at_s=row["revoked_at_s"],
+        role=Role(row["role"]),
     )
 
 

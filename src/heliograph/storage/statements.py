@@ -8,7 +8,8 @@ from typing import assert_never
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.webhooks import MessageState
-from heliograph.storage import queries, rows
+from heliograph.storage import case_rows, queries, rows
+from heliograph.storage.case_writes import CaseWrite, ForgetCases, MoveCase, OpenCase, SetAvailability
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
     DropJob,
@@ -24,6 +25,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -45,6 +47,8 @@ def statements_of(write: Write) -> list[Statement]:
             return [(queries.PUT_ATTEMPT, rows.row_of_attempt(attempt))]
         case PutOutput(output=output):
             return [(queries.PUT_OUTPUT, rows.row_of_output(output))]
+        case PutVariant(variant=variant):
+            return [(queries.PUT_VARIANT, rows.row_of_variant(variant))]
         case PostLedger(lines=lines):
             return [
                 (queries.post_ledger(len(posting)), rows.row_of_posting(posting))
@@ -65,19 +69,45 @@ def statements_of(write: Write) -> list[Statement]:
                 (queries.DROP_TRIES_OF_JOB, named),
                 (queries.DROP_MESSAGES_OF_JOB, named),
                 (queries.DROP_ATTEMPTS_OF_JOB, named),
+                (queries.DROP_VARIANTS_OF_JOB, named),
                 (queries.DROP_OUTPUTS_OF_JOB, named),
                 (queries.DROP_JOB, named),
             ]
         case TakeBack(job_id=job_id, records=records):
             keys = [(queries.TAKE_BACK_IDEMPOTENCY, _key_of(record, job_id)) for record in records]
             named = {"job_id": job_id}
-            return [*keys, (queries.TAKE_BACK_MESSAGES, named), (queries.TAKE_BACK_JOB, named)]
+            return [
+                *keys,
+                (queries.TAKE_BACK_MESSAGES, named),
+                (queries.TAKE_BACK_CASE_ACTIONS, named),
+                (queries.TAKE_BACK_CASES, named),
+                (queries.TAKE_BACK_JOB, named),
+            ]
+        case OpenCase() | MoveCase() | SetAvailability() | ForgetCases():
+            return _case_statements(write)
         case _:
             return _webhook_statements(write)
 
 
 def _key_of(record: IdempotencyRecord, job_id: JobId) -> rows.Parameters:
     return {"tenant_id": record.tenant_id, "route": record.route, "key": record.key, "job_id": job_id}
+
+
+def _case_statements(write: CaseWrite) -> list[Statement]:
+    match write:
+        case OpenCase(case=case, action=action):
+            logged = (queries.PUT_CASE_ACTION, case_rows.row_of_case_action(action))
+            return [(queries.PUT_CASE, case_rows.row_of_case(case)), logged]
+        case MoveCase(case=case, action=action):
+            logged = (queries.PUT_CASE_ACTION, case_rows.row_of_case_action(action))
+            return [(queries.MOVE_CASE, case_rows.row_of_case(case)), logged]
+        case SetAvailability(output_id=output_id, availability=availability):
+            return [(queries.SET_AVAILABILITY, {"output_id": output_id, "availability": availability.value})]
+        case ForgetCases(before_s=before_s):
+            before: rows.Parameters = {"before_s": before_s}
+            return [(queries.FORGET_CASE_ACTIONS, before), (queries.FORGET_CASES, before)]
+        case _:
+            assert_never(write)
 
 
 def _webhook_statements(write: WebhookWrite) -> list[Statement]:
