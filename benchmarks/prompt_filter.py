@@ -225,14 +225,14 @@ def probes(shipped: Classifier) -> Iterator[str]:
 
 
 def latencies(shipped: Classifier) -> Iterator[str]:
-    """How long a prompt takes, on one core."""
+    """How much of a core's time a prompt takes, whatever else the machine does."""
     judge = PromptFilter(shipped, shipped_terms(), ContentPolicy()).judge
     kinds = {
         "plain": PADDING,
         "harmful and explained": f"{HIDDEN}, ",
         "disguised": "n4k3d b l o o d 5hoot1ng g\u200bun, ",
     }
-    yield "| characters | " + " | ".join(f"{kind}: p50, p99 ms" for kind in kinds) + " |"
+    yield "| characters | " + " | ".join(f"{kind}: p50, p99 ms of one core" for kind in kinds) + " |"
     yield "|---|" + "---|" * len(kinds)
     for length in LENGTHS:
         cells: list[str] = []
@@ -240,9 +240,9 @@ def latencies(shipped: Classifier) -> Iterator[str]:
             prompt = (text * (1 + length // len(text)))[:length]
             times: list[float] = []
             for _ in range(TURNS):
-                began_s = time.perf_counter()
+                began_s = time.thread_time()
                 judge(prompt, "")
-                times.append(1e3 * (time.perf_counter() - began_s))
+                times.append(1e3 * (time.thread_time() - began_s))
             times.sort()
             cells.append(f"{times[TURNS // 2]:.2f}, {times[int(TURNS * 0.99)]:.2f}")
         yield f"| {length:,} | {' | '.join(cells)} |"

@@ -10,7 +10,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ TERMS = ROOT / "src" / "heliograph" / "data" / "prompt_terms.toml"
 WEIGHTS = ROOT / "src" / "heliograph" / "data" / "prompt_filter.npz"
 FOLDS = 3
 SEED = 7
-BUDGETS = {"natural_user": 0.0085, "benign": 0.0085, "overt": 0.0175, "traps": 0.042}
+BUDGETS = {"natural_user": 0.0095, "benign": 0.009, "overt": 0.019, "traps": 0.042}
 """Shares of harmless rows of each kind that may be flagged; the thresholds are the lowest that keep all of them."""
 
 BLOCK_BUDGETS = {"natural_user": 0.004, "benign": 0.004, "overt": 0.01, "traps": 0.025}
@@ -178,6 +178,38 @@ def calibration(margins: NDArray[np.float64], is_harm: NDArray[np.bool_]) -> tup
     return float(slope), float(shift)
 
 
+def placed(classifier: Classifier, logits: NDArray[np.float64], rows: list[Row]) -> Classifier:
+    """The classifier with thresholds and calibration from logits of rows that its kind had not seen."""
+    offsets = offsets_of(logits, rows)
+    margins = logits - offsets
+    further = max(0.0, shift_within(margins, groups_of(rows), BLOCK_BUDGETS))
+    report((margins > 0).any(axis=1), rows, "flag")
+    report((margins > further).any(axis=1), rows, "block")
+    lent = lend(margins)
+    is_harm = np.array([bool(row.label) for row in rows])
+    curves: list[tuple[float, float]] = []
+    for at, category in enumerate(LEARNT):
+        seen = np.array([not row.label or row.harm == category.value for row in rows])
+        curves.append(calibration(lent[seen, at], is_harm[seen]))
+    thresholds = {
+        category: Threshold(flag=_sigmoid(shift), block=_sigmoid(slope * further + shift))
+        for category, (slope, shift) in zip(LEARNT, curves, strict=True)
+    }
+    print({category.value: (round(each.flag, 3), round(each.block, 3)) for category, each in thresholds.items()})
+    slopes, shifts = zip(*curves, strict=True)
+    return replace(
+        classifier,
+        offset=offsets.astype(np.float32),
+        slope=np.array(slopes, dtype=np.float32),
+        shift=np.array(shifts, dtype=np.float32),
+        thresholds=thresholds,
+    )
+
+
+def _sigmoid(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
+
+
 def report(hit: NDArray[np.bool_], rows: list[Row], name: str) -> None:
     """One line of shares, for whoever watches the training."""
 
@@ -218,46 +250,25 @@ def main() -> None:
     real = np.flatnonzero(found.is_given)
     real_rows = [rows[at] for at in real]
     logits = joined(logits[real])
-    offsets = offsets_of(logits, real_rows)
-    margins = logits - offsets
-    further = max(0.0, shift_within(margins, groups_of(real_rows), BLOCK_BUDGETS))
-    report((margins > 0).any(axis=1), real_rows, "flag")
-    report((margins > further).any(axis=1), real_rows, "block")
-
-    lent = lend(margins)
-    slopes: list[float] = []
-    shifts: list[float] = []
-    for at, category in enumerate(LEARNT):
-        seen = np.array([not row.label or row.harm == category.value for row in real_rows])
-        harm = np.array([bool(row.label) for row in real_rows])
-        slope, shift = calibration(lent[seen, at], harm[seen])
-        slopes.append(slope)
-        shifts.append(shift)
-    sigmoid = lambda value: float(1 / (1 + np.exp(-value)))  # noqa: E731
-    thresholds = {
-        category: Threshold(flag=sigmoid(shifts[at]), block=sigmoid(slopes[at] * further + shifts[at]))
-        for at, category in enumerate(LEARNT)
-    }
-    print({category.value: (round(each.flag, 3), round(each.block, 3)) for category, each in thresholds.items()})
-
     heads = fit_all(design, rows, found.may_train)
     codes, levels = encoded(heads)
-    classifier = Classifier(
+    blank = Classifier(
         codes=codes,
         levels=levels,
         bias=np.array([head.bias for head in heads], dtype=np.float32),
-        offset=offsets.astype(np.float32),
-        slope=np.array(slopes, dtype=np.float32),
-        shift=np.array(shifts, dtype=np.float32),
-        thresholds=thresholds,
+        offset=np.zeros(len(HEADS), dtype=np.float32),
+        slope=np.ones(len(LEARNT), dtype=np.float32),
+        shift=np.zeros(len(LEARNT), dtype=np.float32),
+        thresholds={},
         vocabulary=found.vocabulary,
     )
+    classifier = placed(blank, logits, real_rows)
     trained_on = Counter(row.source for row in rows if row.is_licensed or row.source == OURS)
     about = {"rows": dict(trained_on), "licences": LICENSED, "seed": SEED}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_weights(options.output, classifier, about=about)
     if options.scores is not None:
-        np.savez(options.scores, margins=margins, further=further)
+        np.savez(options.scores, margins=logits - classifier.offset)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, {time.perf_counter() - began:.0f} s")
 
 
