@@ -49,10 +49,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
-    "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
+    "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
     "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
@@ -68,6 +69,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "domain",
             "gateway",
             "housekeeping",
+            "intake",
             "inventory",
             "live",
             "observability",
@@ -132,6 +134,9 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.pillow_clips",
+        "delivery.pyav",
+        "delivery.pillow_intake",
         "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
@@ -181,12 +186,14 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
+    # It names the work that the children of the post-processing pool do for it.
+    "intake": frozenset({"delivery.pillow_intake"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
-    "postprocess": frozenset({"delivery.pillow"}),
+    "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
     ),
@@ -195,7 +202,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
-    "av": frozenset({"inference.clip_files"}),
+    "av": frozenset({"delivery.pyav", "inference.clip_files"}),
     "c2pa": frozenset({"delivery.c2pa"}),
     "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
@@ -210,6 +217,8 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         {
             "delivery.inspection",
             "delivery.pillow",
+            "delivery.pillow_clips",
+            "delivery.pillow_intake",
             "inference.comfyui",
             "inference.diffusers",
             "inference.input_pictures",
@@ -249,6 +258,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "intake",
             "observability",
             "picture_store",
             "pipeline",
@@ -310,13 +320,14 @@ LATE_IMPORTS = frozenset(
         "inference.clip_files",
         "inference.worker",
         "picture_store",
+        "postprocess",
         "postprocess_tools",
         "provenance_wiring",
         "storage.schema",
     }
 )
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
-commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures are no films and
+need no tool, most commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(
@@ -326,6 +337,7 @@ DOES_BY_TRADE = (
             "watching",
             "account_desk",
             "housekeeping",
+            "intake",
             "inventory",
             "picture_store",
             "pipeline",

@@ -39,15 +39,16 @@ from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
+from heliograph.domain.intake import IntakeLimits
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
-from heliograph.domain.request import SEED_MAX, GenerationRequest
+from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
-from heliograph.fleet.driver import EmitEvent
+from heliograph.fleet.driver import EmitEvent, ReadInput
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
@@ -61,13 +62,14 @@ from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
+from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
 from heliograph.monitoring import Monitor
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
-from heliograph.picture_store import open_pictures, watch_pictures
+from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import PolicyVerdict
@@ -166,6 +168,8 @@ async def installation(
         pictures = open_pictures(settings.pictures, data_dir, master_key=picture_key(settings))
         blobs = pictures.blobs
         stack.push_async_callback(pictures.close)
+        inputs = open_inputs(settings.pictures, data_dir, master_key=picture_key(settings))
+        stack.push_async_callback(inputs.close)
         gates = GatePolicy(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
@@ -231,7 +235,7 @@ async def installation(
             store=store,
             blobs=blobs,
             post=LearningPostProcessor(post, usual),
-            make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
+            make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
             cards=cards,
             fleet_policy=fleet_policy,
@@ -248,15 +252,31 @@ async def installation(
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
             stamps=stamp_policy(settings.provenance),
         )
+        intake = PictureIntake(
+            processes=post,
+            blobs=inputs.blobs,
+            store=store,
+            delivered=blobs,
+            outbound=outbound,
+            policy=outbound_policy,
+            limits=_intake_limits(settings),
+            fetch_timeout_s=settings.intake.fetch_timeout_s,
+            keep_s=settings.intake.keep_s,
+            secret=secret_file(data_dir / "upload.key", loss="the ids of uploads stop working then"),
+            clock=clock,
+        )
         service = PipelineService(
             pipeline=pipeline,
             store=store,
             blobs=blobs,
+            intake=intake,
             catalogue=catalogue,
             engines=engines,
             presets=presets,
             policy=content_filter,
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
+            formats=_formats(),
+            draw_contact_sheet=_contact_sheet,
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             inspect=aside.inspect,
@@ -282,6 +302,11 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        if may_run_jobs:
+            tidy = keep_intake_tidy(
+                inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
+            )
+            await stack.enter_async_context(_background(tidy))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
@@ -654,7 +679,17 @@ def _slots(settings: Settings) -> tuple[Gpu, ...]:
     return tuple(Gpu(gpu_id=GpuId(f"cpu-{i}"), gpu_class="cpu", memory_bytes=memory_bytes) for i in range(count))
 
 
-def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -> LocalFleet:
+def _intake_limits(settings: Settings) -> IntakeLimits:
+    intake = settings.intake
+    return IntakeLimits(
+        bytes_max=intake.bytes_max,
+        pixels_max=intake.pixels_max,
+        frames_max=intake.frames_max,
+        stored_pixels_max=intake.stored_pixels_max,
+    )
+
+
+def _fleet(settings: Settings, checkpoints: CheckpointFolder, read_input: ReadInput, emit: EmitEvent) -> LocalFleet:
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
@@ -668,6 +703,7 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
         worker_command=lambda card: _worker_command(settings, card),
         limits=limits,
         checkpoints=checkpoints,
+        read_input=read_input,
     )
 
 
@@ -678,6 +714,26 @@ def _engines(settings: Settings) -> frozenset[EngineKind]:
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
     always = {EngineKind.ONNX, EngineKind.REMOTE_OPENAI, EngineKind.COMFYUI}
     return frozenset({*always, *(kind for kind, is_there in optional.items() if is_there)})
+
+
+def _formats() -> frozenset[OutputFormat]:
+    """What can be delivered: films need an extra."""
+    return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+_FRAMES_OF_SHEET_MAX = 4_096
+"""How many frames of a clip are read for its contact sheet."""
+
+
+def _contact_sheet(clip: bytes, output_format: OutputFormat) -> bytes:
+    # Imported when first needed: the server does without Pillow otherwise, and films are an extra.
+    from heliograph.delivery.pillow_clips import contact_sheet, read_animation
+
+    if output_format not in VIDEO_FORMATS:
+        return contact_sheet(read_animation(clip, frames_max=_FRAMES_OF_SHEET_MAX))
+    from heliograph.delivery.pyav import read_film
+
+    return contact_sheet(read_film(clip, frames_max=_FRAMES_OF_SHEET_MAX))
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:

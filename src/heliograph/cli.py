@@ -57,7 +57,15 @@ EXIT_INTERRUPTED = 130
 WIDTH_PIPED = 400
 PATIENCE_S = 60.0
 """How long to wait for another command on the same data directory."""
-FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+FORMAT_OF_SUFFIX = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".gif": "gif",
+    ".mp4": "mp4",
+    ".webm": "webm",
+}
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -126,9 +134,11 @@ def generate(
     style: Annotated[str | None, typer.Option(help="A style preset of the model.")] = None,
     file_format: Annotated[
         str | None,
-        typer.Option("--format", help="png, jpeg, webp or gif; by default as --out ends, else png, of a clip webp."),
+        typer.Option(
+            "--format", help="png, jpeg, webp, gif, mp4 or webm; by default as --out ends, else png, of a clip webp."
+        ),
     ] = None,
-    out: Annotated[str, typer.Option(help="File (.png, .jpg, .jpeg, .webp, .gif) or directory to write to.")] = ".",
+    out: Annotated[str, typer.Option(help="File (.png, .jpg, .webp, .gif, .mp4, .webm) or directory to write.")] = ".",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     data_dir: DataDir = None,
     api_key: Key = None,

@@ -58,6 +58,9 @@ class GatewaySettings(Section):
     upload_bytes_max: int = Field(
         default=32 * 1024**2, gt=0, description="Largest body of a call that sends pictures, in bytes."
     )
+    pictures_max: int = Field(
+        default=16, ge=1, le=100, description="Pictures a request may start from, its mask aside."
+    )
     hold_s_max: float = Field(
         default=95.0, gt=0, description="Longest a synchronous image call is held; proxies cut at 100 s."
     )
@@ -90,6 +93,21 @@ class LimitSettings(Section):
     open_calls_max_per_tenant: int = Field(default=1_200, gt=0, description="How many of them one tenant may have.")
     body_bytes_held_max: int = Field(
         default=64 * 1024**2, gt=0, description="Bytes of request bodies being read or worked on at once."
+    )
+
+
+class IntakeSettings(Section):
+    """Pictures that requests start from."""
+
+    bytes_max: int = Field(default=20 * 1024**2, gt=0, description="Largest file of one picture.")
+    pixels_max: int = Field(default=50_000_000, gt=0, description="Most pixels of one, width times height.")
+    frames_max: int = Field(default=1, ge=1, description="Most frames; of an animation the first is taken.")
+    stored_pixels_max: int = Field(
+        default=4 * 1024**2, gt=0, description="A picture with more pixels is scaled down to so many."
+    )
+    fetch_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest the fetching of one may take.")
+    keep_s: float = Field(
+        default=86_400.0, ge=3_600, description="How long a picture that no open job needs is kept for the next one."
     )
 
 
@@ -382,6 +400,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     gateway: GatewaySettings = GatewaySettings()
     limits: LimitSettings = LimitSettings()
+    intake: IntakeSettings = IntakeSettings()
     webhooks: WebhookSettings = WebhookSettings()
     outbound: OutboundSettings = OutboundSettings()
     fleet: FleetSettings = FleetSettings()

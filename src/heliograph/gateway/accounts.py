@@ -43,7 +43,7 @@ def accounts_router(context: Context) -> APIRouter:
     @router.post("/v1/prices", **openapi.PRICE)
     async def price(request: Request) -> Response:
         caller = context.caller(request)
-        submission = await read_submission(request, desk=context.desk)
+        submission = await read_submission(request, desk=context.desk, pictures_max=context.settings.pictures_max)
         return _json(price_json(context.service.price(submission, caller=caller)))
 
     @router.get("/v1/admin/accounts", **openapi.ACCOUNTS)

@@ -24,6 +24,7 @@ from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
+from heliograph.gateway.inputs import inputs_router
 from heliograph.gateway.jobs import jobs_router
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.middleware import BodyLimit, Envelope, OpenDoorGuard, problem_response
@@ -35,6 +36,7 @@ from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.provenance import provenance_router
 from heliograph.gateway.replicate import replicate_router
+from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
@@ -112,6 +114,8 @@ def create_app(
         outputs_router(context),
         provenance_router(context),
         openai_images_router(context),
+        videos_router(context),
+        inputs_router(context),
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
