@@ -24,6 +24,7 @@ from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
+from heliograph.gateway.importing import import_router
 from heliograph.gateway.inputs import inputs_router
 from heliograph.gateway.jobs import jobs_router
 from heliograph.gateway.keys import KeyRing
@@ -114,6 +115,7 @@ def create_app(
         provenance_router(context),
         openai_images_router(context),
         inputs_router(context),
+        import_router(context),
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
