@@ -7,6 +7,7 @@ from heliograph.domain.errors import HeliographError, InvalidRequest, Overloaded
 from heliograph.domain.ids import TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard, Timing
 from heliograph.domain.orders import Halt, Orders, Scope
+from heliograph.domain.request import VIDEO_FORMATS, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Market
 from heliograph.gateway.errors import problem
@@ -57,6 +58,8 @@ class Choice(World):
             presets={},
             policy=AllowAll(),
             readers={},
+            formats=frozenset(OutputFormat) - VIDEO_FORMATS,
+            draw_contact_sheet=lambda _clip, _format: b"a sheet",
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
             inspect=look,

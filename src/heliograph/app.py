@@ -30,6 +30,8 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.account_desk import AccountDesk
+from heliograph.app_telemetry import Telemetry
+from heliograph.audit_log import AuditLog
 from heliograph.billing.accounts import AccountBook, Plan
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
@@ -43,7 +45,7 @@ from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.intake import IntakeLimits, UnreadablePicture
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
-from heliograph.domain.request import SEED_MAX, GenerationRequest
+from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
@@ -66,8 +68,6 @@ from heliograph.inference.tokenizer import Tokenizer
 from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
-from heliograph.monitoring import Monitor
-from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
@@ -92,7 +92,7 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
-from heliograph.watching import Watching
+from heliograph.timed_blobs import TimedBlobs
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
@@ -155,7 +155,6 @@ async def installation(
     prices.require(gpu.gpu_class for gpu in gpus)
     clock = epoch_clock()
     data_dir = made_data_dir(settings.data_dir)
-    log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
         store = await open_store(settings, claims=True)
@@ -195,7 +194,9 @@ async def installation(
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
-        feed, metrics, profiles, monitor = LiveFeed(), Metrics(), Profiles(), Monitor(clock)
+        feed, profiles = LiveFeed(), Profiles()
+        telemetry = Telemetry(settings.telemetry, revisions=_revisions(cards), data_dir=data_dir, clock=clock)
+        await telemetry.open(stack)
         book = EndpointBook(await store.webhook_endpoints())
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
@@ -210,7 +211,7 @@ async def installation(
             retries=RetryPolicy(delays_s=settings.webhooks.retry_delays_s, jitter=settings.webhooks.retry_jitter),
             timeout_s=settings.webhooks.timeout_s,
             log_s=settings.webhooks.log_s,
-            publish=metrics,
+            publish=telemetry.metrics,
             clock=clock,
             luck=secrets.SystemRandom().random,
         )
@@ -223,14 +224,14 @@ async def installation(
             thread_cpu_s=time.thread_time,
             store_cpu_s=lambda: store.cpu_s,
         )
-        write_log = log_lifecycle(log)
-        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=(metrics, write_log))
+        news = (telemetry.metrics, telemetry.log)
+        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
-            blobs=blobs,
+            blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
             make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
@@ -238,7 +239,7 @@ async def installation(
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, monitor, accounts.on_event, write_log),
+            sinks=telemetry.sinks(accounts.on_event),
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -272,11 +273,14 @@ async def installation(
             presets=presets,
             policy=content_filter,
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
+            formats=_formats(),
+            draw_contact_sheet=_contact_sheet,
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             inspect=aside.inspect,
             random_int=secrets.randbelow,
             new_id=_new_id,
+            note_call=telemetry.traces.note,
             accounts=accounts.book,
             quote=_quotes(gpus, cards, profiles, prices),
         )
@@ -287,8 +291,8 @@ async def installation(
         working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
         starting.close()
-        watching = Watching(monitor, pipeline)
-        await stack.enter_async_context(_background(watching.run()))
+        for job in telemetry.jobs(pipeline):
+            await stack.enter_async_context(_background(job))
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
@@ -324,9 +328,7 @@ async def installation(
             keys=keys,
             settings=settings.gateway,
             limits=settings.limits,
-            metrics=lambda: metrics.scrape(
-                pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view(), watching.counts
-            ),
+            metrics=telemetry.scrape,
             links=links,
             desk=desk,
             page_dir=PAGE_DIR,
@@ -334,7 +336,9 @@ async def installation(
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
-            monitor=monitor,
+            insight=telemetry.insight,
+            audit=AuditLog(data_dir / "audit.jsonl"),
+            observe=telemetry.observe,
             accounts=accounts,
             public_url=settings.server.public_url,
         )
@@ -736,6 +740,26 @@ def _engines(settings: Settings) -> frozenset[EngineKind]:
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
     always = {EngineKind.ONNX, EngineKind.REMOTE_OPENAI, EngineKind.COMFYUI}
     return frozenset({*always, *(kind for kind, is_there in optional.items() if is_there)})
+
+
+def _formats() -> frozenset[OutputFormat]:
+    """What can be delivered: films need an extra."""
+    return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+_FRAMES_OF_SHEET_MAX = 4_096
+"""How many frames of a clip are read for its contact sheet."""
+
+
+def _contact_sheet(clip: bytes, output_format: OutputFormat) -> bytes:
+    # Imported when first needed: the server does without Pillow otherwise, and films are an extra.
+    from heliograph.delivery.pillow_clips import contact_sheet, read_animation
+
+    if output_format not in VIDEO_FORMATS:
+        return contact_sheet(read_animation(clip, frames_max=_FRAMES_OF_SHEET_MAX))
+    from heliograph.delivery.pyav import read_film
+
+    return contact_sheet(read_film(clip, frames_max=_FRAMES_OF_SHEET_MAX))
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:

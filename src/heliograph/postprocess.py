@@ -36,7 +36,7 @@ from heliograph.delivery.parameters import PictureParameters
 from heliograph.delivery.provenance import SOFTWARE, Imprint, Stamp, imprint
 from heliograph.delivery.signing import FileSigner, SigningFailed, SigningIdentity
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
-from heliograph.delivery.variants import Encoding, plan_variants, size_within
+from heliograph.delivery.variants import Encoding, FilmEncoding, plan_variants, size_within
 from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Technical, Verdict
@@ -151,8 +151,8 @@ def finish_picture(
     def file_of(
         image: pillow.Picture, encoding: Encoding, written: Imprint, motion: pillow.Motion | None = None
     ) -> bytes:
-        data = pillow.encode(image, encoding, written, motion=motion)
-        if signer is None:
+        data = _encoded(pixels, image, encoding, written, motion)
+        if signer is None or isinstance(encoding, FilmEncoding):  # films say how they were made, unsigned
             return data
         return signer.sign(data, encoding.mime_type, model=request.model_id, stamp=stamp)
 
@@ -179,7 +179,29 @@ def finish_picture(
         pixels_sha256=hashlib.sha256(pixels.data if pixels.flags.c_contiguous else pixels.tobytes()).hexdigest(),
         perceptual_hash=perceptual_hash.perceptual_hash(pillow.squeezed(thumbnail, perceptual_hash.SIDE_PX)),
         parameters=stamp.parameters,
-        is_signed=signer is not None,
+        is_signed=signer is not None and not isinstance(plan.main, FilmEncoding),
+    )
+
+
+def _encoded(
+    pixels: NDArray[np.uint8],
+    image: pillow.Image.Image,
+    encoding: Encoding,
+    written: Imprint,
+    motion: pillow.Motion | None,
+) -> bytes:
+    if not isinstance(encoding, FilmEncoding):
+        return pillow.encode(image, encoding, written, motion=motion)
+    # Imported here: the library is an extra, and large.
+    from heliograph.delivery import pyav
+
+    assert motion is not None, "only clips become films"
+    return pyav.encode_film(
+        pixels,
+        encoding,
+        frames_per_second=motion.frames_per_second,
+        comment=written.parameters or written.software,
+        xmp=written.xmp,
     )
 
 

@@ -32,7 +32,7 @@ from heliograph.domain.job import Job
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
-from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, Quality
+from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Alternative, FleetStatus, JobStatus, ModelStatus
 from heliograph.domain.webhooks import JobWebhook
@@ -50,8 +50,9 @@ from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
-from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
+from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob
 
+CONTACT_SHEETS_AT_ONCE = 2
 DEADLINE_S_MAX = 7 * 86_400.0
 ANOTHER_MODEL_HELPS = frozenset({"deadline_unreachable", "wait_too_long"})
 """Codes of refusals for which a model with a shorter line is a way out."""
@@ -64,7 +65,8 @@ class Submission:
     `deadline_s`, `wait_s_max` (how long it may wait for a worker), `may_substitute` (another model will do when the
     named one is not there in time) and `task` (what is to be done, None where that is up to the model) are unchecked
     too. `idempotency_key` is the header's value; `fingerprint` the SHA-256 hex of the canonical body and `route` the
-    path it was sent to. `webhook` is checked. `inputs` are the pictures to start from, unread.
+    path it was sent to. `webhook` is checked. `remixed_from` is the job whose request this one repeats.
+    `inputs` are the pictures to start from, unread.
     """
 
     raw: RawRequest
@@ -77,6 +79,7 @@ class Submission:
     fingerprint: str = ""
     task: object | None = None
     webhook: JobWebhook | None = None
+    remixed_from: JobId | None = None
     inputs: GivenInputs | None = None
 
 
@@ -132,6 +135,10 @@ class Service(Protocol):
         """The job after cancelling; one that has ended is left as it is."""
         ...
 
+    async def remove(self, job_id: JobId, *, caller: Caller) -> None:
+        """Stop the job if it goes on, and delete it with its outputs; what it cost stays in the ledger."""
+        ...
+
     def watch(self, job_id: JobId, *, caller: Caller) -> AbstractAsyncContextManager[AsyncIterator[Update]]:
         """Updates from now on: first a `StatusUpdate` with the present state; ends after the terminal one."""
         ...
@@ -150,6 +157,14 @@ class Service(Protocol):
 
     async def blob_size(self, name: str) -> int:
         """Number of bytes of a delivered picture or thumbnail."""
+        ...
+
+    async def contact_sheet(self, output: Output) -> bytes:
+        """A JPEG of a clip's frames, small, side by side."""
+        ...
+
+    def formats(self) -> frozenset[OutputFormat]:
+        """What pictures and clips can be delivered in here."""
         ...
 
     async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
@@ -201,7 +216,7 @@ class Service(Protocol):
 
 
 class PipelineService:
-    """`Service` over a pipeline in the same process."""
+    """`Service` over a pipeline in the same process. `note_call` is told of each job while its call is answered."""
 
     def __init__(
         self,
@@ -215,15 +230,19 @@ class PipelineService:
         presets: Mapping[str, StylePreset],
         policy: PromptPolicy,
         readers: Mapping[ModelId, PromptReader],
+        formats: frozenset[OutputFormat],
+        draw_contact_sheet: Callable[[bytes, OutputFormat], bytes],
         last_sequence: int,
         idempotency_ttl_s: float,
         inspect: Inspect,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
+        note_call: Callable[[JobId], None] | None = None,
         accounts: AccountBook | None = None,
         quote: Callable[[GenerationRequest, Tier], Quote] = free,
     ) -> None:
         self._pipeline = pipeline
+        self._note_call = note_call
         self._store = store
         self._blobs = blobs
         self._intake = intake
@@ -232,6 +251,9 @@ class PipelineService:
         self._presets = presets
         self._policy = policy
         self._readers = readers
+        self._formats = formats
+        self._draw_contact_sheet = draw_contact_sheet
+        self._drawing = asyncio.Semaphore(CONTACT_SHEETS_AT_ONCE)
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
         self._inspect = inspect
@@ -302,7 +324,10 @@ class PipelineService:
             created_at_s=now_s,
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
             webhook=submission.webhook,
+            remixed_from=submission.remixed_from,
         )
+        if self._note_call is not None:
+            self._note_call(job.job_id)
         price = self._quote(request, caller.tier).expected
         self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         try:
@@ -357,6 +382,13 @@ class PipelineService:
             task=task,
             taken=taken,
         )
+        if request.output_format not in self._formats:
+            raise InvalidRequest(
+                f"This installation cannot write {request.output_format.value}: its operator can install "
+                "heliograph[video]. Use webp or gif.",
+                param="output_format",
+                code="unsupported_parameter",
+            )
         verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
         if verdict.decision is PolicyDecision.BLOCK:
             raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
@@ -479,6 +511,12 @@ class PipelineService:
             await self._pipeline.cancel(job_id)
         return await self.status(job_id, caller=caller)
 
+    async def remove(self, job_id: JobId, *, caller: Caller) -> None:
+        """Stop the job if it goes on, and delete it with its outputs; what it cost stays in the ledger."""
+        await self.cancel(job_id, caller=caller)
+        self._pipeline.disown(job_id)
+        await self._store.commit([DropJob(job_id=job_id)])
+
     @asynccontextmanager
     async def watch(self, job_id: JobId, *, caller: Caller) -> AsyncGenerator[AsyncIterator[Update]]:
         """Updates from now on: first a `StatusUpdate` with the present state; ends after the terminal one."""
@@ -519,6 +557,16 @@ class PipelineService:
         if size is None:
             raise NotFound("The file of this output is gone.", param="output_id", code="output_gone")
         return size
+
+    async def contact_sheet(self, output: Output) -> bytes:
+        """A JPEG of a clip's frames, small, side by side."""
+        async with self._drawing:
+            clip = await self.read_blob(output.blob, start=0, length=None)
+            return await asyncio.to_thread(self._draw_contact_sheet, clip, output.output_format)
+
+    def formats(self) -> frozenset[OutputFormat]:
+        """What pictures and clips can be delivered in here."""
+        return self._formats
 
     async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
         """A picture stored for a later request of the same tenant, which names its id."""

@@ -17,7 +17,7 @@ from heliograph.domain.job import Failure, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Orders
 from heliograph.domain.pictures import Alignment, Output
-from heliograph.domain.request import SEED_MAX
+from heliograph.domain.request import SEED_MAX, OutputFormat
 from heliograph.domain.views import FleetStatus, JobStatus, ModelStatus, Phase
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
@@ -36,8 +36,10 @@ JPEG = b"\xff\xd8 a preview"
 class FakeService:
     """With `is_instant` a job completes as it is submitted; otherwise `move`, `step` and `complete` drive it."""
 
-    def __init__(self, *, is_instant: bool = True) -> None:
+    def __init__(self, *, is_instant: bool = True, card: ModelCard | None = None) -> None:
         self.is_instant = is_instant
+        self.card = card or a_card()
+        self.removed: list[JobId] = []
         self.error: Exception | None = None
         self.submissions: list[Submission] = []
         self.uploads: list[tuple[bytes, PictureRole, str]] = []
@@ -55,7 +57,7 @@ class FakeService:
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
         self._raise_error()
-        request = prepare(submission.raw, a_card(), presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
+        request = prepare(submission.raw, self.card, presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
         self.submissions.append(submission)
         self.callers.append(caller)
         number = len(self.submissions)
@@ -67,6 +69,7 @@ class FakeService:
             sequence=number,
             created_at_s=NOW_S,
             webhook=submission.webhook,
+            remixed_from=submission.remixed_from,
         )
         self._put(a_status(job, queue_position=1, eta_s=2.0))
         if self.is_instant:
@@ -124,6 +127,17 @@ class FakeService:
         if not status.view.job.state.is_terminal:
             self.end(job_id, JobState.CANCELLED, "cancelled")
         return self.statuses[job_id]
+
+    async def remove(self, job_id: JobId, *, caller: Caller) -> None:
+        await self.cancel(job_id, caller=caller)
+        self.removed.append(job_id)
+        del self.statuses[job_id]
+
+    async def contact_sheet(self, output: Output) -> bytes:
+        return JPEG
+
+    def formats(self) -> frozenset[OutputFormat]:
+        return frozenset(OutputFormat)
 
     @asynccontextmanager
     async def watch(self, job_id: JobId, *, caller: Caller) -> AsyncGenerator[AsyncIterator[Update]]:

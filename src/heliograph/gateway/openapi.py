@@ -26,7 +26,7 @@ from heliograph.domain.errors import (
 )
 from heliograph.domain.job import JobState
 from heliograph.domain.orders import Scope
-from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
+from heliograph.domain.request import CLIP_FORMATS, SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
@@ -44,6 +44,7 @@ from heliograph.gateway.openapi_accounts import (
     PRICE_SCHEMA,
 )
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_insight import ANSWERED
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.gateway.openapi_pictures import (
     EDITS_FORM,
@@ -57,6 +58,7 @@ from heliograph.gateway.openapi_pictures import (
     UPLOAD_FORM,
     UPLOADED_EXAMPLE,
 )
+from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
@@ -81,6 +83,8 @@ _ERRORS: Mapping[str, HeliographError] = {
     "operator_only": PermissionDenied("This is for the operator's key only.", code="operator_only"),
     "no_model": NotFound("There is no model called 'helio-bass'.", param="model", code="model_not_found"),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
+    "no_video": NotFound(f"There is no video {_JOB_ID}.", param="video_id", code="video_not_found"),
+    "not_ready": Conflict("The video is queued; it has no content.", param="video_id", code="video_not_ready"),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
     "no_delivery": NotFound(f"There is no delivery {_DELIVERY_ID}.", code="delivery_not_found"),
@@ -429,7 +433,7 @@ EVENTS: _Route = {
 
 _PICTURE = {
     media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
-    for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif")
+    for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4", "video/webm")
 }
 
 OUTPUT: _Route = {
@@ -559,6 +563,19 @@ DIAGNOSIS: _Route = {
         200: _json("Diagnosis", DIAGNOSIS_EXAMPLE, "What is wrong now; no findings when all is well."),
         **_errors("/v1/admin/diagnosis", "unauthenticated", "operator_only"),
     },
+}
+
+INSIGHT: dict[str, _Route] = {
+    name: {
+        "summary": each.summary,
+        "description": f"{each.description} With the operator's key only.",
+        "responses": {
+            200: _json(each.schema_name, each.example, each.summary + "."),
+            **_errors(each.path, "unauthenticated", "operator_only", *each.errors),
+        },
+        "openapi_extra": {"parameters": list(each.parameters)},
+    }
+    for name, each in ANSWERED.items()
 }
 
 ACCOUNT: _Route = {
@@ -1119,7 +1136,7 @@ _SHARED_PARAMETERS: _Schema = {
     "guidance_scale": {"type": "number", "minimum": 0},
     "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
     "n": _COUNT | {"maximum": 10, "default": 1},
-    "output_format": {"enum": [each.value for each in OutputFormat if each is not OutputFormat.GIF], "default": "png"},
+    "output_format": {"enum": [each.value for each in OutputFormat if each not in CLIP_FORMATS], "default": "png"},
     "style": _TEXT | {"description": "A style preset of the model."},
     "user": _TEXT | {"maxLength": 256, "description": "Your own name for the person behind the request."},
 }
@@ -1331,11 +1348,16 @@ _SCHEMAS: _Schema = {
             | {
                 "quality": {"enum": [each.value for each in Quality], "default": "standard"},
                 "frames": _COUNT | {"description": "Length of a clip, for models that make clips."},
+                "seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "description": "The same as the time it plays; exclusive with `frames`.",
+                },
                 "output_format": {
                     "enum": [each.value for each in OutputFormat],
-                    "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
+                    "description": "By default png, for a clip webp. gif, mp4 and webm are for clips; jpeg is not.",
                 },
-                "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+                "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg, webp, mp4 and webm."},
                 "prompt_syntax": {
                     "enum": [each.value for each in Syntax],
                     "default": "auto",
@@ -1490,6 +1512,7 @@ _SCHEMAS: _Schema = {
     "ImportForm": IMPORT_FORM,
     "ImportRequest": IMPORT_JSON,
     "Imported": IMPORTED_SCHEMA,
+    **{each.schema_name: each.schema for each in ANSWERED.values()},
     "InputForm": UPLOAD_FORM,
     "Input": _like(UPLOADED_EXAMPLE),
     "EditForm": EDITS_FORM,
@@ -1540,6 +1563,78 @@ _SCHEMAS: _Schema = {
 _IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
 _IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT, **_FIT}
 _IMAGE_DATA["required"] = ["seed"]
+
+_VIDEO_PATH = f"/v1/videos/{VIDEO_ID}"
+_VIDEO: _Schema = _json("Video", VIDEO_EXAMPLE, "The video as it is now.")
+
+CREATE_VIDEO: _Route = {
+    "summary": "Make a video, as OpenAI's clients ask for it",
+    "description": "As JSON or as a form, with the same parameters. Ask `GET /v1/videos/{id}` how it goes.",
+    "responses": {200: _VIDEO, **_errors("/v1/videos", *_SUBMIT_ERRORS)},
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/VideoRequest"},
+                    "example": {"prompt": "a red boat on the sea at sunset", "seconds": "1.5"},
+                },
+                "multipart/form-data": {
+                    "schema": {"$ref": "#/components/schemas/VideoForm"},
+                    "example": {"prompt": "a red boat on the sea at sunset", "seconds": "1.5"},
+                },
+            },
+        },
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+LIST_VIDEOS: _Route = {
+    "summary": "List videos",
+    "responses": {
+        200: _json("VideoList", VIDEO_LIST_EXAMPLE, "A page of videos."),
+        **_errors("/v1/videos", "invalid", "unauthenticated", "no_video", "unavailable"),
+    },
+}
+
+GET_VIDEO: _Route = {
+    "summary": "Look at a video",
+    "responses": {200: _VIDEO, **_errors(_VIDEO_PATH, "unauthenticated", "no_video", "unavailable")},
+}
+
+DELETE_VIDEO: _Route = {
+    "summary": "Delete a video",
+    "description": "One that is being made is stopped first. What it cost stays on the account.",
+    "responses": {
+        200: _json("VideoDeleted", {"id": VIDEO_ID, "object": "video.deleted", "deleted": True}, "It is gone."),
+        **_errors(_VIDEO_PATH, "unauthenticated", "no_video", "unavailable"),
+    },
+}
+
+VIDEO_CONTENT: _Route = {
+    "summary": "Fetch a video, its first frame, or a sheet of its frames",
+    "description": "Honours `Range` and `If-None-Match`, for the video and the first frame.",
+    "responses": {
+        200: {"description": "The file.", "content": _PICTURE},
+        206: {"description": "The part asked for.", "content": _PICTURE},
+        304: {"description": "The client's copy is still good."},
+        **_errors(
+            f"{_VIDEO_PATH}/content", "invalid", "unauthenticated", "no_video", "not_ready", "beyond", "unavailable"
+        ),
+    },
+}
+
+REMIX_VIDEO: _Route = {
+    "summary": "Make a video again with another prompt",
+    "description": "Everything else stays as it was, the seed included.",
+    "responses": {200: _VIDEO, **_errors(f"{_VIDEO_PATH}/remix", "no_video", *_SUBMIT_ERRORS)},
+    "openapi_extra": {
+        **_body("RemixRequest", {"prompt": "the same boat in a storm"}),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+_SCHEMAS.update(VIDEO_SCHEMAS)
 
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 

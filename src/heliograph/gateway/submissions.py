@@ -9,6 +9,7 @@ from typing import cast
 from starlette.requests import Request
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.ids import JobId
 from heliograph.domain.intake import GivenInputs
 from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook
 from heliograph.gateway.form_body import FormBody
@@ -73,6 +74,7 @@ def submission(
     may_substitute: object | None = None,
     task: object | None = None,
     webhook: JobWebhook | None = None,
+    remixed_from: JobId | None = None,
     inputs: GivenInputs | None = None,
 ) -> Submission:
     """`raw` with where it came from, and what that is for."""
@@ -87,6 +89,7 @@ def submission(
         fingerprint=body.fingerprint,
         task=task,
         webhook=webhook,
+        remixed_from=remixed_from,
         inputs=inputs,
     )
 

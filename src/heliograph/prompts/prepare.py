@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.intake import TakenInputs
 from heliograph.domain.model_card import UPSCALER, ModelCard
-from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.domain.request import CLIP_FORMATS, SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.prompts.parsing import detected, parse
 from heliograph.prompts.pictures import checked_inputs, note_cropping, size_of_picture
 from heliograph.prompts.presets import StylePreset, styles_for
@@ -96,7 +96,7 @@ def prepare(
     if negative_prompt and 0 < guidance <= 1:
         changes.append(_without_effect(guidance))
     image_count = 1 if raw.n is None else whole_number(raw.n, param="n", minimum=1, maximum=IMAGES_MAX)
-    frames = _frames(raw.frames, card)
+    frames = _frames(raw, card, changes)
     _check_pixels(image_count, frames, width_px, height_px)
     output_format, output_quality = _encoding(raw, is_clip=frames > 1)
     changes += drawn
@@ -378,9 +378,13 @@ def _seed(value: object, draw_seed: Callable[[], int], changes: list[Adjustment]
     return seed
 
 
-def _frames(value: object, card: ModelCard) -> int:
+def _frames(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> int:
     """How many frames; a still has one. A model that makes clips makes nothing else."""
-    rule = card.frames
+    value, rule = raw.frames, card.frames
+    if raw.seconds is not None:
+        if value is not None:
+            raise invalid("seconds", "frames and seconds exclude each other: send one of them.")
+        return _frames_of_seconds(raw.seconds, card, changes)
     if rule is not None:
         if value is None:
             return rule.default
@@ -391,6 +395,25 @@ def _frames(value: object, card: ModelCard) -> int:
             "frames", f"{card.model_id} makes stills. Leave frames out, or name a model that makes clips."
         )
     return 1
+
+
+def _frames_of_seconds(value: object, card: ModelCard, changes: list[Adjustment]) -> int:
+    """The number of frames that plays closest to so long; a length that the model does not make is refused."""
+    rule = card.frames
+    if rule is None:
+        raise _unsupported(
+            "seconds", f"{card.model_id} makes stills. Leave seconds out, or name a model that makes clips."
+        )
+    shortest, longest, half = rule.minimum / rule.per_second, rule.maximum / rule.per_second, 0.5 / rule.per_second
+    if isinstance(value, bool) or not isinstance(value, int | float) or not shortest - half <= value <= longest + half:
+        lengths = f"{shortest:g}" if shortest == longest else f"a number from {shortest:g} to {longest:g}"
+        raise invalid("seconds", f"seconds must be {lengths} for {card.model_id}, not {shown(value)}.")
+    frames = min(max(round(value * rule.per_second), rule.minimum), rule.maximum)
+    if frames != value * rule.per_second:
+        used = f"{frames / rule.per_second:g}"
+        reason = f"{frames} frames, {rule.per_second:g} a second, come closest."
+        changes.append(Adjustment(parameter="seconds", requested=f"{value:g}", used=used, reason=reason))
+    return frames
 
 
 def _check_pixels(image_count: int, frames: int, width_px: int, height_px: int) -> None:
@@ -408,14 +431,14 @@ def _encoding(raw: RawRequest, *, is_clip: bool) -> tuple[OutputFormat, int | No
     if raw.output_format is not None:
         output_format = OutputFormat(choice(raw.output_format, param="output_format", choices=OutputFormat))
     if is_clip and output_format is OutputFormat.JPEG:
-        raise _unsupported("output_format", "jpeg holds no clip. Use webp, gif, or png for an animated PNG.")
-    if not is_clip and output_format is OutputFormat.GIF:
-        raise _unsupported("output_format", "gif is for clips. Use png, jpeg or webp for a still.")
+        raise _unsupported("output_format", "jpeg holds no clip. Use mp4, webm, webp, gif, or png for an APNG.")
+    if not is_clip and output_format in CLIP_FORMATS:
+        raise _unsupported("output_format", f"{output_format.value} is for clips. Use png, jpeg or webp for a still.")
     if output_format in (OutputFormat.PNG, OutputFormat.GIF):
         if raw.output_quality is not None:
             raise _unsupported(
                 "output_quality",
-                f"output_quality is for jpeg and webp; {output_format.value} has none. Leave it out.",
+                f"output_quality is for jpeg, webp, mp4 and webm; {output_format.value} has none. Leave it out.",
             )
         return output_format, None
     if raw.output_quality is None:
