@@ -37,18 +37,20 @@ from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.quote import Quote, quote
+from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.delivery.pillow_intake import read_notes
+from heliograph.domain.billing_records import NO_TENANT
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
-from heliograph.domain.ids import GpuId, ModelId, TenantId
+from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
 from heliograph.domain.intake import IntakeLimits, UnreadablePicture
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
-from heliograph.domain.webhooks import WebhookMessage
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookEvent, WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, ReadInput
@@ -109,6 +111,7 @@ GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
+USAGE_ENDPOINT = EndpointId("we_usage")
 PAUSE_S = 0.1
 """What it costs a run of these workers to pause and to be taken up again: a few arrays through a socket and a file."""
 FAREWELL_S = 0.25
@@ -198,6 +201,8 @@ async def installation(
         telemetry = Telemetry(settings.telemetry, revisions=_revisions(cards), data_dir=data_dir, clock=clock)
         await telemetry.open(stack)
         book = EndpointBook(await store.webhook_endpoints())
+        if settings.billing.usage_url is not None:
+            book.put(_usage_endpoint(settings.billing.usage_url))
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
         outbound = OutboundHttp(outbound_policy, user_agent=f"Heliograph/{__version__}")
@@ -374,7 +379,13 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
             base_url = settings.server.public_url or url
 
             def render(message: WebhookMessage, stored: StoredJob) -> bytes:
-                return body_of(message, stored, base_url=base_url, output_path=running.links.path)
+                return body_of(
+                    message,
+                    stored,
+                    base_url=base_url,
+                    output_path=running.links.path,
+                    usage_format=UsageFormat(settings.billing.usage_format),
+                )
 
             async with _background(running.courier.run(render=render)):
                 await _serve_until_told(running, listener, on_started=lambda: announce(url))
@@ -646,6 +657,24 @@ def account_book(settings: Settings) -> AccountBook:
     }
     plan_of = {TenantId(tenant): name for tenant, name in billing.plan_of.items()}
     return AccountBook(plans, plan_of, billing.default_plan)
+
+
+def _usage_endpoint(url: str) -> WebhookEndpoint:
+    """Where the operator's billing system hears of charges."""
+    return WebhookEndpoint(
+        endpoint_id=USAGE_ENDPOINT,
+        tenant_id=NO_TENANT,
+        url=url,
+        events=(WebhookEvent.USAGE_RECORDED,),
+        description="setting billing.usage_url",
+        created_at_s=0.0,
+    )
+
+
+def usage_secret(settings: Settings) -> str:
+    """What the receiver of `billing.usage_url` verifies signatures with."""
+    key = secret_file(made_data_dir(settings.data_dir) / "webhook.key", loss="every webhook secret changes then")
+    return Signer(key).secret(USAGE_ENDPOINT, 1)
 
 
 def _micros(usd: float | None) -> Micros | None:

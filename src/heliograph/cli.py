@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
-from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command
+from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command, usage_secret_command
 from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_costs import costs_command
 from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
@@ -624,6 +624,7 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
 accounts_cli.command("usage")(_stopping(usage_command))
+accounts_cli.command("usage-secret")(_stopping(usage_secret_command))
 cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 cli.command("import")(_stopping(import_command))
