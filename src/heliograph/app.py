@@ -41,10 +41,11 @@ from heliograph.billing.storage_economics import StorageReport, storage_report
 from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
+from heliograph.delivery.pillow_intake import read_notes
 from heliograph.domain.billing_records import NO_TENANT, Component
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
-from heliograph.domain.intake import IntakeLimits
+from heliograph.domain.intake import IntakeLimits, UnreadablePicture
 from heliograph.domain.keeping import Holding, StorageTier
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
@@ -77,6 +78,7 @@ from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
+from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
@@ -87,7 +89,9 @@ from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
+from heliograph.routing.references import model_named
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.scheduling.memory_file import MemoryFile
 from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage import backup, sqlite_copy
@@ -234,8 +238,13 @@ async def installation(
         accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
+        memory_file = MemoryFile(data_dir / "run-memory.json")
+        run_memory, problem = memory_file.read()
+        if problem is not None:
+            log.warning("what runs take of memory is learned anew", reason=problem)
+        await stack.enter_async_context(_background(memory_file.keep(run_memory)))
         pipeline = Pipeline(
-            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
+            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles, memory=run_memory),
             store=store,
             blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
@@ -606,6 +615,33 @@ def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: ob
         syntax=syntax_of(raw),
         is_counted=reader is not None,
     )
+
+
+def import_settings(settings: Settings, file: Path, *, model: str | None) -> Imported:
+    """The settings in a picture's file, or in a text file, fitted to the model they name or else to `model`.
+
+    Raises `InvalidRequest` where there are none, `NotFound` for a model that is not known.
+    """
+    catalogue, engines = read_catalogue(settings), _engines(settings)
+    asked = None if model is None else catalogue.resolve(model)
+    if model is not None and asked is None:
+        raise NotFound(f"There is no model called {model!r}; `heliograph models` lists them.", param="model")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"Cannot read {file}: {error.strerror}.", param="file") from error
+    notes = read_notes(data, limits=_intake_limits(settings))
+    if isinstance(notes, UnreadablePicture):
+        try:
+            notes = {"text": data.decode()}
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{file} {notes.problem}.", param="file", code=notes.code) from None
+
+    def find(name: str) -> ModelCard | None:
+        card = catalogue.resolve(model_named(name, catalogue))
+        return card if card is not None and card.engine in engines and card.is_installed else None
+
+    return settings_in(notes, param="file", asked=asked, find=find)
 
 
 def _is_there(folder: str) -> bool:

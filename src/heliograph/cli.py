@@ -31,6 +31,7 @@ from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_costs import costs_command
 from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
 from heliograph.cli_fleet import fleet_tables
+from heliograph.cli_import import import_command
 from heliograph.cli_keeping import add_keeping_commands
 from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
@@ -627,6 +628,7 @@ accounts_cli.command("usage")(_stopping(usage_command))
 accounts_cli.command("usage-secret")(_stopping(usage_secret_command))
 cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
+cli.command("import")(_stopping(import_command))
 storage_cli.command("check")(_stopping(check_command))
 storage_cli.command("report")(_stopping(report_command))
 
