@@ -42,7 +42,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "observability": frozenset({"domain"}),
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
-    "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
+    "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools", "variant_making"}),
+    "variant_making": frozenset({"domain", "delivery"}),
+    "variant_desk": frozenset({"domain", "delivery", "storage", "variant_making"}),
     "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
     "provenance_wiring": frozenset({"delivery", "settings"}),
     "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
@@ -50,9 +52,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
-    "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
+    "pipeline": frozenset({"domain", "live", "postprocess", "variant_making"}) | STAGES,
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
-    "service": frozenset({"domain", "live", "pipeline", "provenance_desk"}) | STAGES,
+    "service": frozenset({"domain", "live", "pipeline", "provenance_desk", "variant_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
     "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
@@ -79,6 +81,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "quality_memory",
             "service",
             "settings",
+            "variant_desk",
         }
         | STAGES
     ),
@@ -178,6 +181,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
+    "variant_making": frozenset({"delivery.pillow"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
     ),
@@ -193,7 +197,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "isal": frozenset({"delivery.png"}),
-    "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
+    "numpy": frozenset(
+        {"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools", "variant_making"}
+    ),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "PIL": frozenset(
@@ -241,6 +247,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "picture_store",
             "pipeline",
             "quality_memory",
+            "variant_desk",
             "watching",
         }
     ),
@@ -284,6 +291,8 @@ SEEDED_CHANCE = frozenset({"simulation.chance"})
 
 MAY_READ_CLOCKS_AND_CHANCE = (
     frozenset({"app", "cli", "cli_accounts", "cli_costs", "cli_moderation", "cli_simulate"})
+    # Its children meter the CPU time they use.
+    | {"postprocess"}
     | TECHNOLOGY_FILES
     | READS_DATES_IN_FILES
     | WRITES_DATES
@@ -312,6 +321,7 @@ DOES_BY_TRADE = (
             "service",
             "live",
             "postprocess",
+            "variant_desk",
             "provenance_desk",
             "provenance_wiring",
             "client",

@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapp
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -37,6 +38,7 @@ from heliograph.billing.prices import PriceBook
 from heliograph.billing.quote import Quote, quote
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
+from heliograph.delivery.quality_search import QualityTarget
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
@@ -68,7 +70,7 @@ from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_pictures, watch_pictures
-from heliograph.pipeline import Pipeline
+from heliograph.pipeline import Pipeline, meter_post_processing
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
@@ -87,6 +89,7 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
+from heliograph.variant_desk import VariantDesk, VariantPolicy
 from heliograph.watching import Watching
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
@@ -173,16 +176,19 @@ async def installation(
         )
         fleet_policy = _fleet_policy(settings, cards)
         warm_cards = [cards[model_id] for model_id in fleet_policy.always_warm] if may_run_jobs else []
+        identity = await signing_identity(settings.provenance, data_dir)
         post = PostProcessPool(
             processes=settings.delivery.processes,
             policy=gates,
             weights_dir=WEIGHTS_DIR,
             expected_judges={card.alignment for card in warm_cards if card.alignment is not None},
-            identity=await signing_identity(settings.provenance, data_dir),
+            identity=identity,
         )
         stack.push_async_callback(post.close)
         # What nobody waits for; its process starts with the first of it.
-        aside = PostProcessPool(policy=gates, anchors=anchor_files(settings.provenance, data_dir), niceness=10)
+        aside = PostProcessPool(
+            policy=gates, identity=identity, anchors=anchor_files(settings.provenance, data_dir), niceness=10
+        )
         stack.push_async_callback(aside.close)
         await post.warm_up()
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
@@ -220,6 +226,23 @@ async def installation(
         accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=(metrics, write_log))
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
+        stamps = stamp_policy(settings.provenance)
+        files = VariantDesk(
+            store=store,
+            blobs=blobs,
+            maker=aside,
+            stamps=stamps,
+            policy=VariantPolicy(
+                formats=frozenset(settings.delivery.variants),
+                target=QualityTarget(
+                    fidelity=settings.delivery.fidelity, bytes_max=settings.delivery.variant_bytes_max
+                ),
+                backlog_max=0 if is_one_command else settings.delivery.backlog_max,
+            ),
+            clock=clock,
+            meter=partial(meter_post_processing, meters),
+        )
+        stack.push_async_callback(files.close)
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
@@ -240,7 +263,8 @@ async def installation(
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
-            stamps=stamp_policy(settings.provenance),
+            stamps=stamps,
+            on_delivered=files.offer if may_run_jobs else None,
         )
         service = PipelineService(
             pipeline=pipeline,
@@ -254,6 +278,7 @@ async def installation(
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             inspect=aside.inspect,
+            files=files,
             random_int=secrets.randbelow,
             new_id=_new_id,
             accounts=accounts.book,
@@ -266,6 +291,7 @@ async def installation(
         working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
         starting.close()
+        await stack.enter_async_context(_background(files.work()))
         watching = Watching(monitor, pipeline)
         await stack.enter_async_context(_background(watching.run()))
         if not is_private:
