@@ -163,6 +163,7 @@ def a_job(
     timeline: tuple[Moment, ...] | None = None,
     failure: Failure | None = None,
     webhook: JobWebhook | None = None,
+    remixed_from: JobId | None = None,
 ) -> Job:
     """A job called `name`; `model` is used when no `request` is given, the timeline leads to `state` in no time."""
     path = _PATH[: _PATH.index(state) + 1] if state in _PATH else (JobState.PENDING, state)
@@ -184,6 +185,7 @@ def a_job(
         timeline=entered if timeline is None else timeline,
         failure=failure,
         webhook=webhook,
+        remixed_from=remixed_from,
     )
 
 

@@ -125,6 +125,10 @@ async def test_a_server_refuses_what_the_plan_does_not_cover_and_says_the_price_
             assert credited.json()["account"]["balance_micros"] == 5
             listed = (await client.get("/v1/admin/accounts", headers=operator)).json()["data"]
             assert [each["tenant"] for each in listed] == ["local"]
+            costs = (await client.get("/v1/admin/costs", params={"by": "tenant"}, headers=operator)).json()
+            assert (costs["pictures"], costs["difference_micros"], costs["revenue_micros"]) == (2, 0, 0)
+            assert (await client.get("/v1/admin/costs")).status_code == 401
+            assert (await client.get("/v1/admin/costs?by=moon", headers=operator)).status_code == 400
             assert (await client.get("/v1/admin/accounts")).status_code == 401
             assert (await client.post("/v1/admin/accounts/local/credits", json={})).status_code == 401
     arguments = ["accounts", "usage", "--format", "openmeter", "--data-dir", str(tmp_path)]

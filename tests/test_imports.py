@@ -39,7 +39,31 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(STAGES, frozenset({"domain"})),
     "data": frozenset(),
     "settings": frozenset({"domain"}),
-    "observability": frozenset({"domain"}),
+    "observability": frozenset({"domain", "monitoring", "tracing"}),
+    "tracing": frozenset({"domain"}),
+    "nvml": frozenset({"monitoring"}),
+    "otlp": frozenset({"domain", "monitoring", "outbound", "tracing"}),
+    "timed_blobs": frozenset({"domain", "delivery"}),
+    "audit_log": frozenset({"domain"}),
+    "quality_watch": frozenset({"domain", "quality"}),
+    "insight": frozenset({"domain", "monitoring", "quality_watch"}),
+    "app_telemetry": frozenset(
+        {
+            "domain",
+            "gateway",
+            "insight",
+            "monitoring",
+            "nvml",
+            "observability",
+            "otlp",
+            "outbound",
+            "pipeline",
+            "quality_watch",
+            "settings",
+            "tracing",
+            "watching",
+        }
+    ),
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools", "variant_making"}),
@@ -51,31 +75,38 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess", "variant_making"}) | STAGES,
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
-    "service": frozenset({"domain", "live", "pipeline", "provenance_desk", "variant_desk"}) | STAGES,
+    "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk", "variant_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
-    "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
+    "gateway": frozenset(
+        {"account_desk", "domain", "insight", "live", "quality_watch", "service", "settings", "tracing"}
+    )
+    | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
-    "watching": frozenset({"domain", "monitoring", "pipeline"}),
+    "watching": frozenset({"domain", "insight", "monitoring", "nvml", "observability", "pipeline"}),
     "cli_doctor": frozenset({"client"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "app_telemetry",
+            "audit_log",
             "account_desk",
             "content_filter",
             "domain",
             "gateway",
             "housekeeping",
+            "intake",
             "inventory",
             "live",
             "observability",
             "picture_store",
             "pipeline",
-            "watching",
+            "timed_blobs",
             "postprocess",
             "provenance_wiring",
             "quality_memory",
@@ -123,6 +154,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 """Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
 
+CALLS_OUT = frozenset({"inference.comfyui", "inference.remote", "inference.remote_calls"})
+"""They call servers that the operator names, and nobody calls anything but through `outbound`'s guard."""
+
 TECHNOLOGY_FILES = frozenset(
     {
         "delivery.c2pa",
@@ -132,6 +166,9 @@ TECHNOLOGY_FILES = frozenset(
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.pillow_clips",
+        "delivery.pyav",
+        "delivery.pillow_intake",
         "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
@@ -143,6 +180,8 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.clip_files",
+        "inference.comfyui",
         "inference.device",
         "inference.dual_encoder",
         "inference.fake",
@@ -151,10 +190,13 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_clips",
         "inference.onnx_graphs",
         "inference.onnx_images",
+        "inference.remote",
+        "inference.remote_calls",
         "inference.upscaler",
         "inference.worker",
         "moderation.weights_file",
         "outbound.http",
+        "outbound.websocket",
         "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
@@ -173,15 +215,19 @@ TECHNOLOGY_FILES = frozenset(
 
 PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
+    # The app's part that is about watching.
+    "app_telemetry": frozenset({"outbound.http"}),
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
+    # It names the work that the children of the post-processing pool do for it.
+    "intake": frozenset({"delivery.pillow_intake"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
-    "postprocess": frozenset({"delivery.pillow"}),
-    "variant_making": frozenset({"delivery.pillow"}),
+    "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
+    "variant_making": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
     ),
@@ -190,6 +236,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
+    "av": frozenset({"delivery.pyav", "inference.clip_files"}),
     "c2pa": frozenset({"delivery.c2pa"}),
     "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
@@ -202,17 +249,21 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
+    "opentelemetry": frozenset({"otlp"}),
     "PIL": frozenset(
         {
             "delivery.inspection",
             "delivery.pillow",
+            "delivery.pillow_clips",
+            "delivery.pillow_intake",
+            "inference.comfyui",
             "inference.diffusers",
             "inference.input_pictures",
+            "inference.remote",
             "inference.worker",
             "terminal",
         }
     ),
-    "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
@@ -239,11 +290,16 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "structlog": frozenset(
         {
             "app",
+            "app_telemetry",
+            "gateway.audit",
             "content_filter",
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "insight",
+            "intake",
             "observability",
+            "otlp",
             "picture_store",
             "pipeline",
             "quality_memory",
@@ -273,9 +329,10 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "cli_verify",
         }
     ),
-    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation", "timed_blobs"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
+    "websockets": frozenset({"inference.comfyui", "inference.remote_calls", "outbound.websocket"}),
 }
 """Where a library may be used; one that is not listed may not be used at all."""
 
@@ -283,7 +340,7 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"billing.months", "gateway.timestamps", "simulation.cost_page"})
+WRITES_DATES = frozenset({"billing.months", "cli_doctor", "gateway.timestamps", "simulation.cost_page"})
 """They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
@@ -301,20 +358,37 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
 LATE_IMPORTS = frozenset(
-    {"app", "inference.worker", "picture_store", "postprocess_tools", "provenance_wiring", "storage.schema"}
+    {
+        "app",
+        "app_telemetry",
+        "inference.clip_files",
+        "inference.worker",
+        "picture_store",
+        "postprocess",
+        "postprocess_tools",
+        "provenance_wiring",
+        "storage.schema",
+        "variant_making",
+    }
 )
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, most
-commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures are no films and
+need no tool, most commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(
         {
+            "app_telemetry",
+            "audit_log",
             "content_filter",
             "gateway",
             "watching",
             "account_desk",
             "housekeeping",
+            "insight",
+            "intake",
             "inventory",
+            "otlp",
+            "timed_blobs",
             "picture_store",
             "pipeline",
             "quality_memory",
@@ -396,6 +470,7 @@ def test_the_walk_finds_the_modules_and_what_they_import() -> None:
 def test_imports_point_one_way(module: str) -> None:
     own = part_of(module)
     allowed = MAY_IMPORT[own] | {own} | ({"worker_wire"} if module in ENDS_OF_THE_WIRE else set())
+    allowed |= {"outbound"} if module in CALLS_OUT else set()
     assert {name for name in own_imports(module) if part_of(name) not in allowed} == set()
 
 
@@ -403,6 +478,7 @@ def test_imports_point_one_way(module: str) -> None:
 def test_technologies_are_picked_in_one_place(module: str) -> None:
     own = part_of(module)
     allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
+    allowed |= {"outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
     foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
     assert foreign <= allowed
 
@@ -471,6 +547,6 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     assert {name for name in named - used if name not in {"pillow", "c2pa_python"}} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
     optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
-    # By Pillow, c2pa-python, FastAPI, pydantic and diffusers.
-    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub"}
+    # By Pillow, c2pa-python, FastAPI, pydantic, diffusers and opentelemetry-proto.
+    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub", "opentelemetry"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

@@ -42,7 +42,7 @@ from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, 
 from heliograph.domain.model_card import EngineKind, ModelCard
 from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
 from heliograph.domain.prompt_verdict import Category
-from heliograph.domain.request import GenerationRequest, OutputFormat
+from heliograph.domain.request import VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import ReplicaState, ReplicaView
@@ -73,6 +73,7 @@ from tests.builders import (
     post_processing_failed,
     run_failed,
 )
+from tests.intakes import an_intake
 from tests.scripted_fleet import ScriptedFleet
 from tests.variant_makers import InThisProcess
 
@@ -220,11 +221,14 @@ class World:
             pipeline=self.pipeline,
             store=self.store,
             blobs=self.blobs,
+            intake=an_intake(store=self.store),
             catalogue=a_catalogue(card, aliases={"dall-e-3": MODEL}),
             engines=frozenset({EngineKind.FAKE}),
             presets={},
             policy=policy_of_prompts or AllowAll(),
             readers={},
+            formats=frozenset(OutputFormat) - VIDEO_FORMATS,
+            draw_contact_sheet=lambda _clip, _format: b"a sheet",
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
             inspect=look,
@@ -583,6 +587,22 @@ async def test_cancel_is_durable_when_it_returns_and_reaches_the_worker() -> Non
         assert world.fleet.aborted == [(job_id, 1)]
         again = await world.service.cancel(job_id, caller=ALICE)
         assert again.view.job.state is JobState.CANCELLED
+
+
+async def test_a_job_that_is_removed_while_it_runs_stays_gone_when_its_run_ends() -> None:
+    async with World(holds=True).running() as world:
+        job_id = JobId(await world.submit())
+        await until(lambda: world.orders)
+        await world.service.remove(job_id, caller=ALICE)
+        assert world.fleet is not None
+        assert world.fleet.aborted == [(job_id, 1)]
+        with pytest.raises(NotFound):
+            await world.service.status(job_id, caller=ALICE)
+        other = await world.submit()
+        await until(lambda: len(world.orders) == 2)
+        assert world.orders[1].job_id == other, "its worker is free again"
+        assert await world.store.job(job_id) is None
+        assert await world.store.attempts(job_id) == ()
 
 
 async def test_open_jobs_of_an_earlier_process_are_finished() -> None:

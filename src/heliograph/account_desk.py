@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from heliograph.billing.accounts import AccountBook, Standing
+from heliograph.billing.costs import By, CostReport, cost_report
 from heliograph.billing.ledger import credit, refund
 from heliograph.billing.months import month_of
 from heliograph.domain.billing_records import Account, LedgerLine
@@ -83,6 +84,11 @@ class AccountDesk:
         book = AccountBook()
         await self._fill(book)
         return book
+
+    async def costs(self, by: By, *, since_s: float, until_s: float) -> CostReport:
+        """What was spent in that time, by model, tenant, tier or component."""
+        totals = await self._store.ledger_totals(since_s=since_s, until_s=until_s)
+        return cost_report(totals, by=by, since_s=since_s, until_s=until_s)
 
     async def credit(self, tenant_id: TenantId, amount: Micros, *, credit_id: str) -> Posted:
         """Post a credit, once for each `credit_id`. Raises `Conflict` when that was used for another amount."""

@@ -31,25 +31,30 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.account_desk import AccountDesk
+from heliograph.app_telemetry import Telemetry
+from heliograph.audit_log import AuditLog
 from heliograph.billing.accounts import AccountBook, Plan
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.quote import Quote, quote
+from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.delivery.quality_search import QualityTarget
+from heliograph.domain.billing_records import NO_TENANT
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
-from heliograph.domain.ids import GpuId, ModelId, TenantId
+from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
+from heliograph.domain.intake import IntakeLimits
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
-from heliograph.domain.request import SEED_MAX, GenerationRequest
+from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
-from heliograph.domain.webhooks import WebhookMessage
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookEvent, WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
-from heliograph.fleet.driver import EmitEvent
+from heliograph.fleet.driver import EmitEvent, ReadInput
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
@@ -63,13 +68,12 @@ from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
+from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
-from heliograph.monitoring import Monitor
-from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
-from heliograph.picture_store import open_pictures, watch_pictures
+from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline, meter_post_processing
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import PolicyVerdict
@@ -89,8 +93,8 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
+from heliograph.timed_blobs import TimedBlobs
 from heliograph.variant_desk import VariantDesk, VariantPolicy
-from heliograph.watching import Watching
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
@@ -107,6 +111,7 @@ GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
+USAGE_ENDPOINT = EndpointId("we_usage")
 PAUSE_S = 0.1
 """What it costs a run of these workers to pause and to be taken up again: a few arrays through a socket and a file."""
 FAREWELL_S = 0.25
@@ -153,7 +158,6 @@ async def installation(
     prices.require(gpu.gpu_class for gpu in gpus)
     clock = epoch_clock()
     data_dir = made_data_dir(settings.data_dir)
-    log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
         store = await open_store(settings, claims=True)
@@ -168,6 +172,8 @@ async def installation(
         pictures = open_pictures(settings.pictures, data_dir, master_key=picture_key(settings))
         blobs = pictures.blobs
         stack.push_async_callback(pictures.close)
+        inputs = open_inputs(settings.pictures, data_dir, master_key=picture_key(settings))
+        stack.push_async_callback(inputs.close)
         gates = GatePolicy(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
@@ -194,8 +200,12 @@ async def installation(
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
-        feed, metrics, profiles, monitor = LiveFeed(), Metrics(), Profiles(), Monitor(clock)
+        feed, profiles = LiveFeed(), Profiles()
+        telemetry = Telemetry(settings.telemetry, revisions=_revisions(cards), data_dir=data_dir, clock=clock)
+        await telemetry.open(stack)
         book = EndpointBook(await store.webhook_endpoints())
+        if settings.billing.usage_url is not None:
+            book.put(_usage_endpoint(settings.billing.usage_url))
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
         outbound = OutboundHttp(outbound_policy, user_agent=f"Heliograph/{__version__}")
@@ -209,7 +219,7 @@ async def installation(
             retries=RetryPolicy(delays_s=settings.webhooks.retry_delays_s, jitter=settings.webhooks.retry_jitter),
             timeout_s=settings.webhooks.timeout_s,
             log_s=settings.webhooks.log_s,
-            publish=metrics,
+            publish=telemetry.metrics,
             clock=clock,
             luck=secrets.SystemRandom().random,
         )
@@ -222,8 +232,8 @@ async def installation(
             thread_cpu_s=time.thread_time,
             store_cpu_s=lambda: store.cpu_s,
         )
-        write_log = log_lifecycle(log)
-        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=(metrics, write_log))
+        news = (telemetry.metrics, telemetry.log)
+        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
         stamps = stamp_policy(settings.provenance)
@@ -246,15 +256,15 @@ async def installation(
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
-            blobs=blobs,
+            blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
-            make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
+            make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
             cards=cards,
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, monitor, accounts.on_event, write_log),
+            sinks=telemetry.sinks(accounts.on_event),
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -266,21 +276,38 @@ async def installation(
             stamps=stamps,
             on_delivered=files.offer if may_run_jobs else None,
         )
+        intake = PictureIntake(
+            processes=post,
+            blobs=inputs.blobs,
+            store=store,
+            delivered=blobs,
+            outbound=outbound,
+            policy=outbound_policy,
+            limits=_intake_limits(settings),
+            fetch_timeout_s=settings.intake.fetch_timeout_s,
+            keep_s=settings.intake.keep_s,
+            secret=secret_file(data_dir / "upload.key", loss="the ids of uploads stop working then"),
+            clock=clock,
+        )
         service = PipelineService(
             pipeline=pipeline,
             store=store,
             blobs=blobs,
+            intake=intake,
             catalogue=catalogue,
             engines=engines,
             presets=presets,
             policy=content_filter,
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
+            formats=_formats(),
+            draw_contact_sheet=_contact_sheet,
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             inspect=aside.inspect,
             files=files,
             random_int=secrets.randbelow,
             new_id=_new_id,
+            note_call=telemetry.traces.note,
             accounts=accounts.book,
             quote=_quotes(gpus, cards, profiles, prices),
         )
@@ -292,8 +319,8 @@ async def installation(
         await _recovered(pipeline, working)
         starting.close()
         await stack.enter_async_context(_background(files.work()))
-        watching = Watching(monitor, pipeline)
-        await stack.enter_async_context(_background(watching.run()))
+        for job in telemetry.jobs(pipeline):
+            await stack.enter_async_context(_background(job))
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
@@ -302,6 +329,11 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        if may_run_jobs:
+            tidy = keep_intake_tidy(
+                inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
+            )
+            await stack.enter_async_context(_background(tidy))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
@@ -324,9 +356,7 @@ async def installation(
             keys=keys,
             settings=settings.gateway,
             limits=settings.limits,
-            metrics=lambda: metrics.scrape(
-                pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view(), watching.counts
-            ),
+            metrics=telemetry.scrape,
             links=links,
             desk=desk,
             page_dir=PAGE_DIR,
@@ -334,7 +364,9 @@ async def installation(
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
-            monitor=monitor,
+            insight=telemetry.insight,
+            audit=AuditLog(data_dir / "audit.jsonl"),
+            observe=telemetry.observe,
             accounts=accounts,
             public_url=settings.server.public_url,
         )
@@ -370,7 +402,13 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
             base_url = settings.server.public_url or url
 
             def render(message: WebhookMessage, stored: StoredJob) -> bytes:
-                return body_of(message, stored, base_url=base_url, output_path=running.links.path)
+                return body_of(
+                    message,
+                    stored,
+                    base_url=base_url,
+                    output_path=running.links.path,
+                    usage_format=UsageFormat(settings.billing.usage_format),
+                )
 
             async with _background(running.courier.run(render=render)):
                 await _serve_until_told(running, listener, on_started=lambda: announce(url))
@@ -617,6 +655,24 @@ def account_book(settings: Settings) -> AccountBook:
     return AccountBook(plans, plan_of, billing.default_plan)
 
 
+def _usage_endpoint(url: str) -> WebhookEndpoint:
+    """Where the operator's billing system hears of charges."""
+    return WebhookEndpoint(
+        endpoint_id=USAGE_ENDPOINT,
+        tenant_id=NO_TENANT,
+        url=url,
+        events=(WebhookEvent.USAGE_RECORDED,),
+        description="setting billing.usage_url",
+        created_at_s=0.0,
+    )
+
+
+def usage_secret(settings: Settings) -> str:
+    """What the receiver of `billing.usage_url` verifies signatures with."""
+    key = secret_file(made_data_dir(settings.data_dir) / "webhook.key", loss="every webhook secret changes then")
+    return Signer(key).secret(USAGE_ENDPOINT, 1)
+
+
 def _micros(usd: float | None) -> Micros | None:
     return None if usd is None else to_micros(Decimal(str(usd)))
 
@@ -674,7 +730,17 @@ def _slots(settings: Settings) -> tuple[Gpu, ...]:
     return tuple(Gpu(gpu_id=GpuId(f"cpu-{i}"), gpu_class="cpu", memory_bytes=memory_bytes) for i in range(count))
 
 
-def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -> LocalFleet:
+def _intake_limits(settings: Settings) -> IntakeLimits:
+    intake = settings.intake
+    return IntakeLimits(
+        bytes_max=intake.bytes_max,
+        pixels_max=intake.pixels_max,
+        frames_max=intake.frames_max,
+        stored_pixels_max=intake.stored_pixels_max,
+    )
+
+
+def _fleet(settings: Settings, checkpoints: CheckpointFolder, read_input: ReadInput, emit: EmitEvent) -> LocalFleet:
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
@@ -688,14 +754,37 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
         worker_command=lambda card: _worker_command(settings, card),
         limits=limits,
         checkpoints=checkpoints,
+        read_input=read_input,
     )
 
 
 def _engines(settings: Settings) -> frozenset[EngineKind]:
-    """What this installation can run: the built-in engine, those whose extra is installed, the fake one for tests."""
+    """What this installation can run: the built-in engine, servers elsewhere, those whose extra is installed, the fake
+    one for tests."""
     has_diffusers = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
-    return frozenset({EngineKind.ONNX, *(kind for kind, is_there in optional.items() if is_there)})
+    always = {EngineKind.ONNX, EngineKind.REMOTE_OPENAI, EngineKind.COMFYUI}
+    return frozenset({*always, *(kind for kind, is_there in optional.items() if is_there)})
+
+
+def _formats() -> frozenset[OutputFormat]:
+    """What can be delivered: films need an extra."""
+    return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+_FRAMES_OF_SHEET_MAX = 4_096
+"""How many frames of a clip are read for its contact sheet."""
+
+
+def _contact_sheet(clip: bytes, output_format: OutputFormat) -> bytes:
+    # Imported when first needed: the server does without Pillow otherwise, and films are an extra.
+    from heliograph.delivery.pillow_clips import contact_sheet, read_animation
+
+    if output_format not in VIDEO_FORMATS:
+        return contact_sheet(read_animation(clip, frames_max=_FRAMES_OF_SHEET_MAX))
+    from heliograph.delivery.pyav import read_film
+
+    return contact_sheet(read_film(clip, frames_max=_FRAMES_OF_SHEET_MAX))
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
@@ -710,6 +799,11 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
             return [*command, "--weights", str(WEIGHTS_DIR / card.weights)]
         case EngineKind.DIFFUSERS:
             return [*command, *_pipeline_arguments(settings, card)]
+        case EngineKind.REMOTE_OPENAI | EngineKind.COMFYUI:
+            assert card.remote is not None, f"{card.model_id} runs elsewhere and says where"
+            frames_per_second = 1.0 if card.frames is None else card.frames.per_second
+            described = {"options": asdict(card.remote), "frames_per_second": frames_per_second}
+            return [*command, "--remote", json.dumps(described)]
         case EngineKind.FAKE:
             return [*command, "--fake-options", settings.fleet.fake_engine_options]
 

@@ -16,19 +16,20 @@ from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar, cast
+from urllib.parse import urlencode
 
 import typer
 import uvloop
 from pydantic import SecretStr
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
-from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command
+from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command, usage_secret_command
 from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_costs import costs_command
-from heliograph.cli_doctor import diagnosis_text
+from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
 from heliograph.cli_fleet import fleet_tables
 from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
@@ -57,7 +58,15 @@ EXIT_INTERRUPTED = 130
 WIDTH_PIPED = 400
 PATIENCE_S = 60.0
 """How long to wait for another command on the same data directory."""
-FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+FORMAT_OF_SUFFIX = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".gif": "gif",
+    ".mp4": "mp4",
+    ".webm": "webm",
+}
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -126,9 +135,11 @@ def generate(
     style: Annotated[str | None, typer.Option(help="A style preset of the model.")] = None,
     file_format: Annotated[
         str | None,
-        typer.Option("--format", help="png, jpeg, webp or gif; by default as --out ends, else png, of a clip webp."),
+        typer.Option(
+            "--format", help="png, jpeg, webp, gif, mp4 or webm; by default as --out ends, else png, of a clip webp."
+        ),
     ] = None,
-    out: Annotated[str, typer.Option(help="File (.png, .jpg, .jpeg, .webp, .gif) or directory to write to.")] = ".",
+    out: Annotated[str, typer.Option(help="File (.png, .jpg, .webp, .gif, .mp4, .webm) or directory to write.")] = ".",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     data_dir: DataDir = None,
     api_key: Key = None,
@@ -256,7 +267,7 @@ def models_cap(
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Say what is wrong with a running server, why it is thought so, and what to do. Ends with 1 if anything is."""
     settings = _settings(data_dir)
-    found = _run(_ask_the_doctor(settings), as_json=as_json)
+    found = _run(_ask_running(settings, lambda client: client.look("/v1/admin/diagnosis")), as_json=as_json)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -265,14 +276,57 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_FINDINGS)
 
 
-async def _ask_the_doctor(settings: Settings) -> JsonObject:
+@cli.command()
+def latency(
+    by: Annotated[str, typer.Option(help="all, model, tier, tenant or region.")] = "all",
+    window: Annotated[str, typer.Option(help="5m, 1h or 24h.")] = "1h",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how long people wait at a running server: P50, P95 and P99, from end to end and by stage."""
+    path = f"/v1/admin/latency?{urlencode({'by': by, 'window': window})}"
+    _show(_settings(data_dir), path, latency_table, as_json=as_json)
+
+
+@cli.command()
+def slowest(
+    limit: Annotated[int, typer.Option(help="How many.")] = 10, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Show the slowest jobs of the last hour with everything that happened to them."""
+    _show(_settings(data_dir), f"/v1/admin/slowest?limit={limit}", slowest_text, as_json=as_json)
+
+
+@cli.command()
+def objectives(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show how each objective stands, what is left of its error budget and how fast it burns."""
+    _show(_settings(data_dir), "/v1/admin/objectives", objectives_table, as_json=as_json)
+
+
+@cli.command()
+def audit(
+    limit: Annotated[int, typer.Option(help="How many.")] = 20, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Show what was ordered with the operator's key, the newest first."""
+    _show(_settings(data_dir), f"/v1/admin/audit?limit={limit}", audit_table, as_json=as_json)
+
+
+def _show(settings: Settings, path: str, draw: Callable[[JsonObject], RenderableType], *, as_json: bool) -> None:
+    """Ask a running server for what its operator may see."""
+    found = _run(_ask_running(settings, lambda client: client.look(path)), as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _console().print(draw(found), soft_wrap=True)
+
+
+async def _ask_running(settings: Settings, ask: Callable[[Client], Awaitable[JsonObject]]) -> JsonObject:
     if await asyncio.to_thread(holder, settings.data_dir) is None:
         raise Unavailable(
             f"No server runs on {settings.data_dir}, so there is nothing to examine; `heliograph serve` starts one.",
             code="no_server",
             param="data_dir",
         )
-    return await _ask_as_operator(settings, lambda client: client.diagnosis())
+    return await _ask_as_operator(settings, ask)
 
 
 @accounts_cli.callback()
@@ -569,6 +623,7 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
 accounts_cli.command("usage")(_stopping(usage_command))
+accounts_cli.command("usage-secret")(_stopping(usage_secret_command))
 cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 storage_cli.command("check")(_stopping(check_command))

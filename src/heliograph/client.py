@@ -107,9 +107,9 @@ class Client:
         """The fleet, with the operator's key."""
         return await self._json("GET", "/v1/admin/fleet")
 
-    async def diagnosis(self) -> JsonObject:
-        """What is wrong, with the operator's key."""
-        return await self._json("GET", "/v1/admin/diagnosis")
+    async def look(self, path: str) -> JsonObject:
+        """What `GET path` below `/v1/admin` tells, with the operator's key."""
+        return await self._json("GET", path)
 
     async def accounts(self) -> JsonObject:
         """Every tenant's account; for the operator."""

@@ -120,6 +120,7 @@ PAUSE_S_MAX = 2.0
 FORGET_EVERY_S = 3_600.0
 SETTLE_EVERY_S = 300.0
 """Between two postings of what GPUs cost while no attempt holds them, and of everything else that is used."""
+DISOWNED_MAX = 10_000
 DEFERRED_MAX = 1_024
 
 _log = structlog.get_logger()
@@ -244,6 +245,7 @@ class Pipeline:
         self._on_delivered = on_delivered
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
+        self._disowned: dict[JobId, None] = {}
         self._states: dict[JobId, JobState] = {}
         self._images: dict[tuple[JobId, int], tuple[RawImage, ...]] = {}
         self._models_of_workers: dict[WorkerId, ModelId] = {}
@@ -297,6 +299,15 @@ class Pipeline:
             raise Unavailable(
                 "The cancellation is noted; it takes effect as soon as it can be stored.", retry_after_s=CANCEL_S_MAX
             ) from None
+
+    def disown(self, job_id: JobId) -> None:
+        """Write nothing more of a job that has ended and is about to be deleted; what it cost is posted all the same.
+
+        Its last run may still be ending on its worker. The newest `DISOWNED_MAX` are remembered, far more than can be.
+        """
+        self._disowned[job_id] = None
+        if len(self._disowned) > DISOWNED_MAX:
+            del self._disowned[next(iter(self._disowned))]
 
     async def order(self, change: Callable[[Orders], Orders]) -> None:
         """Change the orders; return once they are durable and every worker they are about was told.
@@ -502,6 +513,8 @@ class Pipeline:
             records = [command for command in turn.commands if isinstance(command, RecordJob | SaveJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
             writes = _newest([*deferred, *_writes(records, self._prices), *self._news(records), *own])
+            if self._disowned:
+                writes = [write for write in writes if _job_of_write(write) not in self._disowned]
             if "store" in self.problems:
                 writes.append(self._probe())
             must_wait = len(writes) > DEFERRED_MAX or any(
@@ -836,6 +849,19 @@ def _writes(records: Sequence[RecordJob | SaveJob], prices: PriceBook) -> list[W
         writes += [PutOutput(output=output) for output in record.outputs]
         writes += [PostLedger(lines=posting) for posting in _postings(record, prices)]
     return writes
+
+
+def _job_of_write(write: Write) -> JobId | None:
+    """The job whose record this is a part of."""
+    match write:
+        case PutJob(job=job):
+            return job.job_id
+        case PutAttempt(attempt=attempt):
+            return attempt.job_id
+        case PutOutput(output=output):
+            return output.job_id
+        case _:
+            return None
 
 
 def _taken_back(turn: _Turn) -> list[Write]:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeAlias
+from typing import ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ from heliograph.delivery.parameters import PictureParameters
 from heliograph.delivery.provenance import SOFTWARE, Imprint, Stamp, imprint
 from heliograph.delivery.signing import FileSigner, SigningFailed, SigningIdentity
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
-from heliograph.delivery.variants import Encoding, plan_variants, size_within
+from heliograph.delivery.variants import Encoding, FilmEncoding, plan_variants, size_within
 from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Technical, Verdict
@@ -52,6 +52,8 @@ from heliograph.quality.signals import signals
 from heliograph.variant_making import MadeVariant, VariantTask, make_variants
 
 RETRIES = 2
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
 PLACEHOLDER_SIDE_PX = 32
 """What a ThumbHash is made from: as large as it is shown, which takes half the time of the largest it could be."""
@@ -153,8 +155,8 @@ def finish_picture(
     def file_of(
         image: pillow.Picture, encoding: Encoding, written: Imprint, motion: pillow.Motion | None = None
     ) -> bytes:
-        data = pillow.encode(image, encoding, written, motion=motion)
-        if signer is None:
+        data = _encoded(pixels, image, encoding, written, motion)
+        if signer is None or isinstance(encoding, FilmEncoding):  # films say how they were made, unsigned
             return data
         return signer.sign(data, encoding.mime_type, model=request.model_id, stamp=stamp)
 
@@ -181,8 +183,30 @@ def finish_picture(
         pixels_sha256=hashlib.sha256(pixels.data if pixels.flags.c_contiguous else pixels.tobytes()).hexdigest(),
         perceptual_hash=perceptual_hash.perceptual_hash(pillow.squeezed(thumbnail, perceptual_hash.SIDE_PX)),
         parameters=stamp.parameters,
-        is_signed=signer is not None,
+        is_signed=signer is not None and not isinstance(plan.main, FilmEncoding),
         enlarged=pixels.tobytes() if request.upscale > 1 and request.output_format is not OutputFormat.PNG else None,
+    )
+
+
+def _encoded(
+    pixels: NDArray[np.uint8],
+    image: pillow.Image.Image,
+    encoding: Encoding,
+    written: Imprint,
+    motion: pillow.Motion | None,
+) -> bytes:
+    if not isinstance(encoding, FilmEncoding):
+        return pillow.encode(image, encoding, written, motion=motion)
+    # Imported here: the library is an extra, and large.
+    from heliograph.delivery import pyav
+
+    assert motion is not None, "only clips become films"
+    return pyav.encode_film(
+        pixels,
+        encoding,
+        frames_per_second=motion.frames_per_second,
+        comment=written.parameters or written.software,
+        xmp=written.xmp,
     )
 
 
@@ -274,6 +298,22 @@ class _Broken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """Other work for a process: a function of a module, with what it is given."""
+
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+    named: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Returned:
+    """What the function gave."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSetup:
     """What a process needs from the start: folders of tools, judges to load at once, and what to sign with."""
 
@@ -284,8 +324,8 @@ class ChildSetup:
     niceness: int = 0
 
 
-_Answer = FinishedPicture | Verdict | Inspection | _Files | _Broken | _Unsigned
-_Work = _Task | _Look | VariantTask
+_Answer = FinishedPicture | Verdict | Inspection | _Files | _Returned | _Broken | _Unsigned
+_Work = _Task | _Look | VariantTask | _Call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,6 +437,33 @@ class PostProcessPool:
             if spent is not None:
                 spent(reply.cpu_us)
             return reply.answer
+        finally:
+            self._idle.put_nowait(child)
+
+    async def call(self, function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T | None:
+        """What a function of a module gives, run in a process; None when that died or hung over it, twice.
+
+        For work on what nobody vouches for: pictures from outside. Raises `Unavailable` when the pool is closed, and
+        `HeliographError` when the function raises, which it should not.
+        """
+        if self._is_closed:
+            raise _closed()
+        child = await self._idle.get()
+        try:
+            for _ in range(2):  # the process may have been dead before
+                if self._is_closed:
+                    raise _closed()
+                reply = await child.ask(_Call(function=function, arguments=arguments, named=dict(named)))
+                match reply and reply.answer:
+                    case _Returned(value=value):
+                        return cast(_T, value)
+                    case _Broken(traceback=trace):
+                        error = HeliographError(f"{function.__name__} failed: {trace.strip().rpartition(chr(10))[2]}")
+                        error.add_note(trace)
+                        raise error
+                    case _:
+                        continue
+            return None
         finally:
             self._idle.put_nowait(child)
 
@@ -567,6 +634,8 @@ class _Desk:
             match work:
                 case _Task():
                     return self._finished(work)
+                case _Call(function=function, arguments=arguments, named=named):
+                    return _Returned(value=function(*arguments, **named))
                 case _Look(data=data):
                     self._inspect = self._inspect or self._tools.inspector(self._setup.anchors)
                     return self._inspect(data)

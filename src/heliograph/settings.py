@@ -58,6 +58,9 @@ class GatewaySettings(Section):
     upload_bytes_max: int = Field(
         default=32 * 1024**2, gt=0, description="Largest body of a call that sends pictures, in bytes."
     )
+    pictures_max: int = Field(
+        default=16, ge=1, le=100, description="Pictures a request may start from, its mask aside."
+    )
     hold_s_max: float = Field(
         default=95.0, gt=0, description="Longest a synchronous image call is held; proxies cut at 100 s."
     )
@@ -90,6 +93,21 @@ class LimitSettings(Section):
     open_calls_max_per_tenant: int = Field(default=1_200, gt=0, description="How many of them one tenant may have.")
     body_bytes_held_max: int = Field(
         default=64 * 1024**2, gt=0, description="Bytes of request bodies being read or worked on at once."
+    )
+
+
+class IntakeSettings(Section):
+    """Pictures that requests start from."""
+
+    bytes_max: int = Field(default=20 * 1024**2, gt=0, description="Largest file of one picture.")
+    pixels_max: int = Field(default=50_000_000, gt=0, description="Most pixels of one, width times height.")
+    frames_max: int = Field(default=1, ge=1, description="Most frames; of an animation the first is taken.")
+    stored_pixels_max: int = Field(
+        default=4 * 1024**2, gt=0, description="A picture with more pixels is scaled down to so many."
+    )
+    fetch_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest the fetching of one may take.")
+    keep_s: float = Field(
+        default=86_400.0, ge=3_600, description="How long a picture that no open job needs is kept for the next one."
     )
 
 
@@ -374,6 +392,10 @@ class BillingSettings(Section):
     )
     plan_of: dict[str, str] = Field(default_factory=dict, description="Names of plans by tenant.")
     default_plan: str | None = Field(default=None, description="Plan of tenants that are not in `plan_of`.")
+    usage_url: str | None = Field(default=None, description="Where every charge is told, as a signed webhook.")
+    usage_format: str = Field(
+        default="openmeter", pattern="^(openmeter|stripe)$", description="The shape of those events."
+    )
 
 
 class CatalogueSettings(Section):
@@ -388,6 +410,38 @@ class LogSettings(Section):
 
     level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Least severe level shown.")
     json_lines: bool = Field(default=False, description="One JSON object per line instead of text for people.")
+
+
+class ObjectiveSettings(Section):
+    """What share of jobs has to go well, over thirty days."""
+
+    target: float = Field(gt=0, lt=1, description="Share of the jobs that have to be good, such as 0.995.")
+    within_s: float | None = Field(
+        default=None, gt=0, description="A good job is completed within so many seconds; by default in any time."
+    )
+    tier: Tier | None = Field(default=None, description="Jobs of this tier only.")
+    model: str | None = Field(default=None, description="Jobs of this model only.")
+
+
+class TelemetrySettings(Section):
+    """What is counted, and to whom it is sent."""
+
+    enabled: bool = Field(default=True, description="Count, watch and diagnose; logs are written anyhow.")
+    tenants_max: int = Field(
+        default=0, ge=0, le=1_000, description="Tenants that metrics tell apart by name; the rest is `other`."
+    )
+    objectives: dict[str, ObjectiveSettings] = Field(
+        default_factory=dict,
+        description="Objectives by name; by default 99.5% completed, and 95% of tier pro within a minute.",
+    )
+    otlp_url: str | None = Field(
+        default=None, description="OpenTelemetry collector, http://127.0.0.1:4318; by default nothing is sent."
+    )
+    otlp_headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Headers it wants, such as `Authorization`."
+    )
+    otlp_interval_s: float = Field(default=15.0, gt=0, le=600, description="Seconds between two calls of it.")
+    trace_share: float = Field(default=1.0, ge=0, le=1, description="Share of the jobs whose traces are sent.")
 
 
 def default_data_dir() -> Path:
@@ -406,6 +460,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     gateway: GatewaySettings = GatewaySettings()
     limits: LimitSettings = LimitSettings()
+    intake: IntakeSettings = IntakeSettings()
     webhooks: WebhookSettings = WebhookSettings()
     outbound: OutboundSettings = OutboundSettings()
     fleet: FleetSettings = FleetSettings()
@@ -420,6 +475,7 @@ class Settings(BaseSettings):
     billing: BillingSettings = BillingSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
     @override

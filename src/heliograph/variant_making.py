@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from heliograph.delivery import pillow
 from heliograph.delivery.fidelity import fidelity
 from heliograph.delivery.ladder import POSTER, PREVIEW, SHARED, VariantOrder
+from heliograph.delivery.media_types import mime_type_of
 from heliograph.delivery.parameters import PictureParameters
 from heliograph.delivery.provenance import Imprint, Stamp, imprint
 from heliograph.delivery.quality_search import QualityTarget, Trial, lowest_quality, sample_of
@@ -21,6 +22,7 @@ from heliograph.delivery.signing import FileSigner
 from heliograph.delivery.variants import (
     AvifEncoding,
     Encoding,
+    FilmEncoding,
     JpegEncoding,
     PngEncoding,
     VariantPlan,
@@ -29,6 +31,7 @@ from heliograph.delivery.variants import (
 from heliograph.domain.pictures import FileFormat
 
 PREVIEW_FRAMES_MAX = 12
+FILM_FRAMES_MAX = 2_000
 _SMALLEST_MEASURED_PX = 16
 _UNMEASURED_QUALITY = 85
 
@@ -75,7 +78,7 @@ def make_variants(task: VariantTask, signer: FileSigner | None) -> tuple[MadeVar
     made: list[MadeVariant] = []
     for order in task.orders:
         data, mime_type = _file_of(order, frames, written, task)
-        if signer is not None:
+        if signer is not None and order.file_format not in (FileFormat.MP4, FileFormat.WEBM):
             data = signer.sign(data, mime_type, model=task.parameters.model, stamp=task.stamp)
         made.append(MadeVariant(order=order, data=data))
     return tuple(made)
@@ -83,7 +86,12 @@ def make_variants(task: VariantTask, signer: FileSigner | None) -> tuple[MadeVar
 
 def _frames_of(source: Pixels | bytes) -> Sequence[pillow.Picture]:
     if isinstance(source, bytes):
-        return pillow.frames_in(io.BytesIO(source))
+        if mime_type_of(source) is not None:
+            return pillow.frames_in(io.BytesIO(source))
+        # Imported here: the library is an extra, and large.
+        from heliograph.delivery import pyav
+
+        return [pillow.image_of(frame) for frame in pyav.read_film(source, frames_max=FILM_FRAMES_MAX)]
     pixels = np.frombuffer(source.rgb, np.uint8).reshape(source.frames, source.height_px, source.width_px, 3)
     return [pillow.image_of(frame) for frame in pixels]
 
@@ -108,7 +116,24 @@ def _file_of(
     else:
         first = pillow.scaled_down(first, size_px)
         encoding = fitting(order.file_format, np.asarray(first), task.target)
+    if isinstance(encoding, FilmEncoding):
+        return _film(shown, encoding, written, frames_per_second), encoding.mime_type
     return pillow.encode(first, encoding, written, motion=motion), encoding.mime_type
+
+
+def _film(
+    frames: Sequence[pillow.Picture], encoding: FilmEncoding, written: Imprint, frames_per_second: float | None
+) -> bytes:
+    from heliograph.delivery import pyav
+
+    assert frames_per_second is not None, "a film has its frames per second"
+    return pyav.encode_film(
+        [np.asarray(frame) for frame in frames],
+        encoding,
+        frames_per_second=frames_per_second,
+        comment=written.parameters or written.software,
+        xmp=written.xmp,
+    )
 
 
 def fitting(file_format: FileFormat, pixels: NDArray[np.uint8], target: QualityTarget) -> Encoding:
@@ -137,5 +162,5 @@ def _lossy(file_format: FileFormat, quality: int) -> Encoding:
             return WebpEncoding(quality=quality, effort=4)
         case FileFormat.AVIF:
             return AvifEncoding(quality=quality, speed=8, has_full_chroma=False)
-        case FileFormat.PNG | FileFormat.GIF:
+        case _:
             raise AssertionError(f"{file_format} has no quality to choose")

@@ -13,11 +13,12 @@ from heliograph.delivery.verification import Inspection, Verification, conclude
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId, WorkerId
+from heliograph.domain.intake import PictureRole, UploadedPicture
 from heliograph.domain.job import Failure, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Orders
 from heliograph.domain.pictures import Alignment, Output
-from heliograph.domain.request import SEED_MAX
+from heliograph.domain.request import SEED_MAX, OutputFormat
 from heliograph.domain.views import FleetStatus, JobStatus, ModelStatus, Phase
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
@@ -36,10 +37,13 @@ JPEG = b"\xff\xd8 a preview"
 class FakeService:
     """With `is_instant` a job completes as it is submitted; otherwise `move`, `step` and `complete` drive it."""
 
-    def __init__(self, *, is_instant: bool = True) -> None:
+    def __init__(self, *, is_instant: bool = True, card: ModelCard | None = None) -> None:
         self.is_instant = is_instant
+        self.card = card or a_card()
+        self.removed: list[JobId] = []
         self.error: Exception | None = None
         self.submissions: list[Submission] = []
+        self.uploads: list[tuple[bytes, PictureRole, str]] = []
         self.callers: list[Caller] = []
         self.refusals: list[tuple[str, str | None, str]] = []
         self.cancelled: list[JobId] = []
@@ -55,7 +59,7 @@ class FakeService:
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
         self._raise_error()
-        request = prepare(submission.raw, a_card(), presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
+        request = prepare(submission.raw, self.card, presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
         self.submissions.append(submission)
         self.callers.append(caller)
         number = len(self.submissions)
@@ -67,6 +71,7 @@ class FakeService:
             sequence=number,
             created_at_s=NOW_S,
             webhook=submission.webhook,
+            remixed_from=submission.remixed_from,
         )
         self._put(a_status(job, queue_position=1, eta_s=2.0))
         if self.is_instant:
@@ -125,6 +130,17 @@ class FakeService:
             self.end(job_id, JobState.CANCELLED, "cancelled")
         return self.statuses[job_id]
 
+    async def remove(self, job_id: JobId, *, caller: Caller) -> None:
+        await self.cancel(job_id, caller=caller)
+        self.removed.append(job_id)
+        del self.statuses[job_id]
+
+    async def contact_sheet(self, output: Output) -> bytes:
+        return JPEG
+
+    def formats(self) -> frozenset[OutputFormat]:
+        return frozenset(OutputFormat)
+
     @asynccontextmanager
     async def watch(self, job_id: JobId, *, caller: Caller) -> AsyncGenerator[AsyncIterator[Update]]:
         status = await self.status(job_id, caller=caller)
@@ -169,6 +185,18 @@ class FakeService:
         if name not in self.blobs:
             raise NotFound("The file of this output is gone.", code="output_gone")
         return len(self.blobs[name])
+
+    async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
+        self._raise_error()
+        self.uploads.append((data, role, caller.tenant_id))
+        return UploadedPicture(
+            upload_id=f"in_{len(self.uploads)}",
+            role=role,
+            width_px=60,
+            height_px=40,
+            size_bytes=len(data),
+            kept_until_s=NOW_S + 60,
+        )
 
     async def verify(self, data: bytes, *, caller: Caller) -> Verification:
         self._raise_error()

@@ -21,7 +21,15 @@ from PIL import Image, ImageFile, PngImagePlugin
 
 from heliograph.delivery import png
 from heliograph.delivery.provenance import Imprint
-from heliograph.delivery.variants import AvifEncoding, Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
+from heliograph.delivery.variants import (
+    AvifEncoding,
+    Encoding,
+    FilmEncoding,
+    GifEncoding,
+    JpegEncoding,
+    PngEncoding,
+    WebpEncoding,
+)
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
@@ -161,6 +169,8 @@ def encode(image: Image.Image, encoding: Encoding, imprint: Imprint, *, motion: 
             animation = _animation(motion, tick_ms=_GIF_TICK_MS)
             first.save(file, "GIF", comment=comment.encode(errors="replace"), **animation)
             return _with_gif_xmp(file.getvalue(), imprint.xmp.encode())
+        case FilmEncoding():
+            raise AssertionError("films are made by pyav.py")
         case _:
             assert_never(encoding)
     return file.getvalue()

@@ -74,7 +74,20 @@ class GifEncoding:
         return "image/gif"
 
 
-Encoding = PngEncoding | JpegEncoding | WebpEncoding | AvifEncoding | GifEncoding
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmEncoding:
+    """A film of `quality` 1-100: H.264 in MP4, or with `is_webm` VP9 in WebM."""
+
+    quality: int
+    is_webm: bool
+
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return "video/webm" if self.is_webm else "video/mp4"
+
+
+Encoding = PngEncoding | JpegEncoding | WebpEncoding | AvifEncoding | GifEncoding | FilmEncoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +120,8 @@ def _encoding(output_format: OutputFormat, quality: int, pixels: int) -> Encodin
             return WebpEncoding(quality=quality, effort=4 if pixels <= _MEDIUM_PIXELS else 2)
         case OutputFormat.GIF:
             return GifEncoding()
+        case OutputFormat.MP4 | OutputFormat.WEBM:
+            return FilmEncoding(quality=quality, is_webm=output_format is OutputFormat.WEBM)
 
 
 def size_within(width_px: int, height_px: int, side_px: int) -> tuple[int, int]:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from heliograph.account_desk import Posted
 from heliograph.billing.accounts import Standing
+from heliograph.billing.costs import By, report_json
 from heliograph.domain.errors import InvalidRequest
 from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.money import Micros
@@ -21,6 +23,7 @@ from heliograph.prompts.values import whole_number
 from heliograph.service import Priced
 
 MICROS_MAX = 10**12
+EPOCH_S_MAX = 1e11
 _CREDIT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _TENANT = re.compile(r"[^\s/]{1,128}")
 
@@ -40,7 +43,7 @@ def accounts_router(context: Context) -> APIRouter:
     @router.post("/v1/prices", **openapi.PRICE)
     async def price(request: Request) -> Response:
         caller = context.caller(request)
-        submission = await read_submission(request, desk=context.desk)
+        submission = await read_submission(request, desk=context.desk, pictures_max=context.settings.pictures_max)
         return _json(price_json(context.service.price(submission, caller=caller)))
 
     @router.get("/v1/admin/accounts", **openapi.ACCOUNTS)
@@ -48,6 +51,17 @@ def accounts_router(context: Context) -> APIRouter:
         only_operator(request)
         found = await desk.standings(context.keys.tenants())
         return _json({"object": "list", "data": [account_json(each) for each in found]})
+
+    @router.get("/v1/admin/costs", **openapi.COSTS)
+    async def costs(
+        request: Request,
+        by: By = By.MODEL,
+        since: Annotated[float, Query(ge=0, le=EPOCH_S_MAX)] = 0.0,
+        until: Annotated[float, Query(ge=0, le=EPOCH_S_MAX)] = EPOCH_S_MAX,
+    ) -> Response:
+        only_operator(request)
+        until_s = min(until, context.clock())
+        return _json({"object": "costs", **report_json(await desk.costs(by, since_s=since, until_s=until_s))})
 
     @router.post("/v1/admin/accounts/{tenant}/credits", **openapi.CREDIT)
     async def credit(request: Request, tenant: str) -> Response:

@@ -26,7 +26,7 @@ from heliograph.domain.errors import (
 )
 from heliograph.domain.job import JobState
 from heliograph.domain.orders import Scope
-from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
+from heliograph.domain.request import CLIP_FORMATS, SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
@@ -34,6 +34,8 @@ from heliograph.gateway.openapi_accounts import (
     ACCOUNT_EXAMPLE,
     ACCOUNT_SCHEMA,
     ACCOUNTS_SCHEMA,
+    COSTS_EXAMPLE,
+    COSTS_SCHEMA,
     CREDIT_EXAMPLE,
     CREDIT_SCHEMA,
     POSTED_EXAMPLE,
@@ -42,7 +44,17 @@ from heliograph.gateway.openapi_accounts import (
     PRICE_SCHEMA,
 )
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_insight import ANSWERED
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
+from heliograph.gateway.openapi_pictures import (
+    EDITS_FORM,
+    EDITS_JSON,
+    INPUTS_SCHEMA,
+    MADE_FROM_SCHEMA,
+    UPLOAD_FORM,
+    UPLOADED_EXAMPLE,
+)
+from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
@@ -67,6 +79,8 @@ _ERRORS: Mapping[str, HeliographError] = {
     "operator_only": PermissionDenied("This is for the operator's key only.", code="operator_only"),
     "no_model": NotFound("There is no model called 'helio-bass'.", param="model", code="model_not_found"),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
+    "no_video": NotFound(f"There is no video {_JOB_ID}.", param="video_id", code="video_not_found"),
+    "not_ready": Conflict("The video is queued; it has no content.", param="video_id", code="video_not_ready"),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
     "no_delivery": NotFound(f"There is no delivery {_DELIVERY_ID}.", code="delivery_not_found"),
@@ -80,6 +94,11 @@ _ERRORS: Mapping[str, HeliographError] = {
     "not_json": ProtocolError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body must be JSON with `Content-Type: application/json`, not 'text/plain'.",
+        code="unsupported_media_type",
+    ),
+    "not_form": ProtocolError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body must be a form with `Content-Type: multipart/form-data`, not 'text/plain'.",
         code="unsupported_media_type",
     ),
     "beyond": ProtocolError(
@@ -154,6 +173,17 @@ def _body(schema: str, example: object) -> _Schema:
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
+def _form_body(schema: str, example: object, *, json_schema: str | None = None) -> _Schema:
+    """A body that is a form, or where that is allowed JSON."""
+    content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}}
+    if json_schema is not None:
+        content["application/json"] = {
+            "schema": {"$ref": f"#/components/schemas/{json_schema}"},
+            "example": {"prompt": "the same at night", "images": [{"image_url": "https://example.com/boat.jpg"}]},
+        }
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _events(example: str, description: str) -> _Schema:
     return {
         "description": description,
@@ -210,6 +240,7 @@ _JOB_EXAMPLE: _Schema = {
         "style": None,
         "output_format": "png",
         "output_quality": None,
+        "inputs": None,
     },
     "adjustments": [
         {"parameter": "size", "requested": "unset", "used": "128x128", "reason": "The default size of helio-base."}
@@ -400,7 +431,10 @@ EVENTS: _Route = {
 
 _PICTURE = {
     media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
-    for media_type in ("image/png", "image/jpeg", "image/webp", "image/avif", "image/gif")
+    for media_type in (
+        *("image/png", "image/jpeg", "image/webp", "image/avif", "image/gif"),
+        *("video/mp4", "video/webm"),
+    )
 }
 
 OUTPUT: _Route = {
@@ -540,6 +574,19 @@ DIAGNOSIS: _Route = {
     },
 }
 
+INSIGHT: dict[str, _Route] = {
+    name: {
+        "summary": each.summary,
+        "description": f"{each.description} With the operator's key only.",
+        "responses": {
+            200: _json(each.schema_name, each.example, each.summary + "."),
+            **_errors(each.path, "unauthenticated", "operator_only", *each.errors),
+        },
+        "openapi_extra": {"parameters": list(each.parameters)},
+    }
+    for name, each in ANSWERED.items()
+}
+
 ACCOUNT: _Route = {
     "summary": "Your plan, and what is left of it",
     "responses": {
@@ -564,6 +611,16 @@ ACCOUNTS: _Route = {
     "responses": {
         200: _json("Accounts", {"object": "list", "data": [ACCOUNT_EXAMPLE]}, "The accounts."),
         **_errors("/v1/admin/accounts", "unauthenticated", "operator_only"),
+    },
+}
+
+COSTS: _Route = {
+    "summary": "What pictures cost, and for what",
+    "description": "Sums of ledger lines from `since` on and before `until`, seconds since the epoch, by model, "
+    "tenant, tier or component. With the operator's key only.",
+    "responses": {
+        200: _json("Costs", COSTS_EXAMPLE, "The costs."),
+        **_errors("/v1/admin/costs", "invalid", "unauthenticated", "operator_only", "unavailable"),
     },
 }
 
@@ -647,6 +704,43 @@ PREWARM: _Route = {
         *_ORDER_ERRORS,
     ),
     "openapi_extra": _body("PrewarmRequest", {"minutes": 30}),
+}
+
+UPLOAD: _Route = {
+    "summary": "Store a picture to start from",
+    "description": "For `inputs` of a job, or `file_id` of an edit. It is read, turned upright, freed of metadata and "
+    "kept for a day; an open job keeps what it needs.",
+    "status_code": 201,
+    "responses": {
+        201: _json("Input", UPLOADED_EXAMPLE, "The picture; name it by its id."),
+        **_errors(
+            "/v1/inputs", "invalid", "unauthenticated", "too_slow", "too_large", "not_form", "overloaded", "unavailable"
+        ),
+    },
+    "openapi_extra": _form_body("InputForm", {"file": "(bytes)", "purpose": "image"}),
+}
+
+EDITS: _Route = {
+    "summary": "Make pictures from pictures, as OpenAI clients ask for them",
+    "description": "Without a mask the whole picture is made anew, as near to it as `strength` says; with one, only "
+    "what the mask says. Answers and streams like `/v1/images/generations`, with events `image_edit.…`.",
+    "responses": {
+        200: {
+            **_json("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/Images"}, "example": _IMAGES_EXAMPLE},
+                "text/event-stream": {
+                    "example": 'event: image_edit.partial_image\ndata: {"b64_json": "…", …}\n\n'
+                    'event: image_edit.completed\ndata: {"b64_json": "…", …}\n\n',
+                },
+            },
+        },
+        **_errors("/v1/images/edits", *_SUBMIT_ERRORS, "failed", "overrun"),
+    },
+    "openapi_extra": {
+        **_form_body("EditForm", {"prompt": "the same at night", "image": "(bytes)"}, json_schema="EditRequest"),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
 }
 
 IMAGES: _Route = {
@@ -1020,7 +1114,7 @@ _SHARED_PARAMETERS: _Schema = {
     "guidance_scale": {"type": "number", "minimum": 0},
     "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
     "n": _COUNT | {"maximum": 10, "default": 1},
-    "output_format": {"enum": [each.value for each in OutputFormat if each is not OutputFormat.GIF], "default": "png"},
+    "output_format": {"enum": [each.value for each in OutputFormat if each not in CLIP_FORMATS], "default": "png"},
     "style": _TEXT | {"description": "A style preset of the model."},
     "user": _TEXT | {"maxLength": 256, "description": "Your own name for the person behind the request."},
 }
@@ -1057,6 +1151,8 @@ _JOB["properties"] |= {
     },
     "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
 }
+
+_JOB["properties"]["request"]["properties"]["inputs"] = MADE_FROM_SCHEMA
 
 _FIT: _Schema = {
     "alignment": _nullable("number")
@@ -1230,11 +1326,16 @@ _SCHEMAS: _Schema = {
             | {
                 "quality": {"enum": [each.value for each in Quality], "default": "standard"},
                 "frames": _COUNT | {"description": "Length of a clip, for models that make clips."},
+                "seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "description": "The same as the time it plays; exclusive with `frames`.",
+                },
                 "output_format": {
                     "enum": [each.value for each in OutputFormat],
-                    "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
+                    "description": "By default png, for a clip webp. gif, mp4 and webm are for clips; jpeg is not.",
                 },
-                "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+                "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg, webp, mp4 and webm."},
                 "prompt_syntax": {
                     "enum": [each.value for each in Syntax],
                     "default": "auto",
@@ -1269,7 +1370,8 @@ _SCHEMAS: _Schema = {
                 "webhook": _WEBHOOK,
             },
             but="prompt",
-        ),
+        )
+        | {"inputs": INPUTS_SCHEMA},
         ("prompt",),
         is_closed=True,
     ),
@@ -1385,9 +1487,15 @@ _SCHEMAS: _Schema = {
     ),
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
+    **{each.schema_name: each.schema for each in ANSWERED.values()},
+    "InputForm": UPLOAD_FORM,
+    "Input": _like(UPLOADED_EXAMPLE),
+    "EditForm": EDITS_FORM,
+    "EditRequest": EDITS_JSON,
     "Account": ACCOUNT_SCHEMA,
     "Accounts": ACCOUNTS_SCHEMA,
     "Price": PRICE_SCHEMA,
+    "Costs": COSTS_SCHEMA,
     "CreditRequest": CREDIT_SCHEMA,
     "Posted": POSTED_SCHEMA,
     "HaltRequest": _object(
@@ -1430,6 +1538,78 @@ _SCHEMAS: _Schema = {
 _IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
 _IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT, **_FIT}
 _IMAGE_DATA["required"] = ["seed"]
+
+_VIDEO_PATH = f"/v1/videos/{VIDEO_ID}"
+_VIDEO: _Schema = _json("Video", VIDEO_EXAMPLE, "The video as it is now.")
+
+CREATE_VIDEO: _Route = {
+    "summary": "Make a video, as OpenAI's clients ask for it",
+    "description": "As JSON or as a form, with the same parameters. Ask `GET /v1/videos/{id}` how it goes.",
+    "responses": {200: _VIDEO, **_errors("/v1/videos", *_SUBMIT_ERRORS)},
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/VideoRequest"},
+                    "example": {"prompt": "a red boat on the sea at sunset", "seconds": "1.5"},
+                },
+                "multipart/form-data": {
+                    "schema": {"$ref": "#/components/schemas/VideoForm"},
+                    "example": {"prompt": "a red boat on the sea at sunset", "seconds": "1.5"},
+                },
+            },
+        },
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+LIST_VIDEOS: _Route = {
+    "summary": "List videos",
+    "responses": {
+        200: _json("VideoList", VIDEO_LIST_EXAMPLE, "A page of videos."),
+        **_errors("/v1/videos", "invalid", "unauthenticated", "no_video", "unavailable"),
+    },
+}
+
+GET_VIDEO: _Route = {
+    "summary": "Look at a video",
+    "responses": {200: _VIDEO, **_errors(_VIDEO_PATH, "unauthenticated", "no_video", "unavailable")},
+}
+
+DELETE_VIDEO: _Route = {
+    "summary": "Delete a video",
+    "description": "One that is being made is stopped first. What it cost stays on the account.",
+    "responses": {
+        200: _json("VideoDeleted", {"id": VIDEO_ID, "object": "video.deleted", "deleted": True}, "It is gone."),
+        **_errors(_VIDEO_PATH, "unauthenticated", "no_video", "unavailable"),
+    },
+}
+
+VIDEO_CONTENT: _Route = {
+    "summary": "Fetch a video, its first frame, or a sheet of its frames",
+    "description": "Honours `Range` and `If-None-Match`, for the video and the first frame.",
+    "responses": {
+        200: {"description": "The file.", "content": _PICTURE},
+        206: {"description": "The part asked for.", "content": _PICTURE},
+        304: {"description": "The client's copy is still good."},
+        **_errors(
+            f"{_VIDEO_PATH}/content", "invalid", "unauthenticated", "no_video", "not_ready", "beyond", "unavailable"
+        ),
+    },
+}
+
+REMIX_VIDEO: _Route = {
+    "summary": "Make a video again with another prompt",
+    "description": "Everything else stays as it was, the seed included.",
+    "responses": {200: _VIDEO, **_errors(f"{_VIDEO_PATH}/remix", "no_video", *_SUBMIT_ERRORS)},
+    "openapi_extra": {
+        **_body("RemixRequest", {"prompt": "the same boat in a storm"}),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+_SCHEMAS.update(VIDEO_SCHEMAS)
 
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 

@@ -116,6 +116,86 @@ CREDIT_SCHEMA: dict[str, Any] = {
     },
 }
 
+_AMOUNTS = {"type": "object", "additionalProperties": {"type": "integer"}}
+_USD = {"type": ["number", "null"]}
+
+COSTS_EXAMPLE: dict[str, Any] = {
+    "object": "costs",
+    "since_s": 0.0,
+    "until_s": 1790000000.0,
+    "by": "model",
+    "pictures": 2,
+    "bill_micros": 30,
+    "used_micros": 30,
+    "running_micros": 0,
+    "difference_micros": 0,
+    "revenue_micros": 24,
+    "usd_per_picture": 0.000015,
+    "rows": [
+        {
+            "key": "helio-base",
+            "pictures": 2,
+            "cost_micros": 30,
+            "direct_micros": 25,
+            "shared_micros": 5,
+            "revenue_micros": 24,
+            "usd_per_picture": 0.000015,
+            "parts_micros": {"gpu_load": 1, "gpu_run": 24},
+        }
+    ],
+    "components_micros": {"api_cpu": 5, "gpu_load": 1, "gpu_run": 24},
+    "shares": {
+        "gpu": {"micros": 25, "share": 0.8333, "usd_per_picture": 0.0000125},
+        "api_serving": {"micros": 5, "share": 0.1667, "usd_per_picture": 0.0000025},
+    },
+    "waste_micros": {"gpu_load": 1},
+}
+
+COSTS_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": list(COSTS_EXAMPLE),
+    "properties": {
+        "object": {"const": "costs"},
+        "since_s": {"type": "number"},
+        "until_s": {"type": "number"},
+        "by": {"enum": ["model", "tenant", "tier", "component"]},
+        "pictures": {"type": "integer"},
+        "bill_micros": _MICROS | {"description": "What is owed for machines, storage and people."},
+        "used_micros": _MICROS | {"description": "What of it has an owner."},
+        "running_micros": _MICROS | {"description": "What belongs to runs that had not ended."},
+        "difference_micros": {"const": 0},
+        "revenue_micros": _MICROS,
+        "usd_per_picture": _USD,
+        "rows": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": list(COSTS_EXAMPLE["rows"][0]),
+                "properties": {
+                    "key": _TEXT,
+                    "pictures": {"type": "integer"},
+                    "cost_micros": _MICROS,
+                    "direct_micros": _MICROS,
+                    "shared_micros": _MICROS,
+                    "revenue_micros": _MICROS,
+                    "usd_per_picture": _USD,
+                    "parts_micros": _AMOUNTS,
+                },
+            },
+        },
+        "components_micros": _AMOUNTS,
+        "shares": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["micros", "share", "usd_per_picture"],
+                "properties": {"micros": _MICROS, "share": _USD, "usd_per_picture": _USD},
+            },
+        },
+        "waste_micros": _AMOUNTS,
+    },
+}
+
 POSTED_EXAMPLE: dict[str, Any] = {"object": "posting", "micros": 25_000_000, "account": ACCOUNT_EXAMPLE}
 
 POSTED_SCHEMA: dict[str, Any] = {

@@ -28,6 +28,8 @@ _MIME_TYPE_OF_SUFFIX = {
     "webp": "image/webp",
     "avif": "image/avif",
     "gif": "image/gif",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
 }
 _SOON_BETTER = "private, max-age=15"
 """A smaller file of the same picture is being made."""
@@ -58,44 +60,59 @@ def outputs_router(context: Context) -> APIRouter:
             is_negotiated=wanted == "auto",
             accept=request.headers.get("accept"),
         )
-        found = await context.service.file_of(output, wish, is_link=caller is None)
-        assert found.blob is not None, "a file that answers is there"
-        name = found.blob
-        size = await context.service.blob_size(name)
-        digest, _, suffix = name.rpartition(".")
-        etag = f'"{digest}"'
-        headers = {
-            "ETag": etag,
-            "Accept-Ranges": "bytes",
-            "Cache-Control": _cache_control(context, caller, expires_at_s=expires) if found.is_final else _SOON_BETTER,
-            **({"Vary": "Accept"} if wish.is_negotiated else {}),
-        }
-        if is_unchanged(request.headers.get("if-none-match"), etag=etag):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        headers["Content-Disposition"] = f'inline; filename="{_file_name(output, suffix, variant)}"'
-        media_type = _MIME_TYPE_OF_SUFFIX[suffix]
-        if request.method == "HEAD":
-            headers["Content-Length"] = str(size)
-            return Response(headers=headers, media_type=media_type)
-        try:
-            part = requested_range(
-                request.headers.get("range"), if_range=request.headers.get("if-range"), etag=etag, size=size
-            )
-        except RangeNotSatisfiable as error:
-            raise ProtocolError(
-                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                f"The picture has {size} bytes and the range begins beyond them.",
-                code="range_not_satisfiable",
-                headers={"Content-Range": f"bytes */{size}"},
-            ) from error
-        if part is None:
-            return await _send(context.service, name, ByteRange(start=0, end=size - 1), headers, media_type)
-        headers["Content-Range"] = f"bytes {part.start}-{part.end}/{size}"
-        return await _send(context.service, name, part, headers, media_type, status_code=HTTPStatus.PARTIAL_CONTENT)
+        cache_control = _cache_control(context, caller, expires_at_s=expires)
+        if not is_thumbnail and request.method == "GET":
+            context.insight.quality.downloaded(output.output_id)
+        return await file_answer(
+            context, request, output, wish=wish, cache_control=cache_control, is_link=caller is None
+        )
 
     router.get("/{output_id}", **openapi.OUTPUT)(get_output)
     router.head("/{output_id}", include_in_schema=False)(get_output)
     return router
+
+
+async def file_answer(
+    context: Context, request: Request, output: Output, *, wish: Wish, cache_control: str, is_link: bool = False
+) -> Response:
+    """The file of an output that answers the wish, or the part of it that is asked for; the caller may read it.
+
+    `is_link`: a link is all the caller has.
+    """
+    found = await context.service.file_of(output, wish, is_link=is_link)
+    assert found.blob is not None, "a file that answers is there"
+    name = found.blob
+    size = await context.service.blob_size(name)
+    digest, _, suffix = name.rpartition(".")
+    etag = f'"{digest}"'
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": cache_control if found.is_final else _SOON_BETTER,
+        **({"Vary": "Accept"} if wish.is_negotiated else {}),
+    }
+    if is_unchanged(request.headers.get("if-none-match"), etag=etag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    headers["Content-Disposition"] = f'inline; filename="{_file_name(output, suffix, wish.name)}"'
+    media_type = _MIME_TYPE_OF_SUFFIX[suffix]
+    if request.method == "HEAD":
+        headers["Content-Length"] = str(size)
+        return Response(headers=headers, media_type=media_type)
+    try:
+        part = requested_range(
+            request.headers.get("range"), if_range=request.headers.get("if-range"), etag=etag, size=size
+        )
+    except RangeNotSatisfiable as error:
+        raise ProtocolError(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            f"The picture has {size} bytes and the range begins beyond them.",
+            code="range_not_satisfiable",
+            headers={"Content-Range": f"bytes */{size}"},
+        ) from error
+    if part is None:
+        return await _send(context.service, name, ByteRange(start=0, end=size - 1), headers, media_type)
+    headers["Content-Range"] = f"bytes {part.start}-{part.end}/{size}"
+    return await _send(context.service, name, part, headers, media_type, status_code=HTTPStatus.PARTIAL_CONTENT)
 
 
 def _reader(

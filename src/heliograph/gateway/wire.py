@@ -9,7 +9,7 @@ from heliograph.domain.ids import OutputId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Output, Variant
-from heliograph.domain.request import Adjustment, GenerationRequest
+from heliograph.domain.request import Adjustment, GenerationRequest, Inputs
 from heliograph.domain.views import Interval, JobStatus, ModelStatus
 
 OutputUrl = Callable[[OutputId, bool], str]
@@ -113,6 +113,18 @@ def _request_json(request: GenerationRequest) -> dict[str, object]:
         "style": request.style,
         "output_format": request.output_format.value,
         "output_quality": request.output_quality,
+        "inputs": _inputs_json(request.inputs),
+    }
+
+
+def _inputs_json(inputs: Inputs | None) -> dict[str, object] | None:
+    """The pictures that it starts from, by their sizes; null where it is made from words alone."""
+    if inputs is None:
+        return None
+    return {
+        "images": [{"width": each.width_px, "height": each.height_px} for each in inputs.images],
+        "has_mask": inputs.mask is not None,
+        "strength": inputs.strength,
     }
 
 

@@ -80,6 +80,7 @@ def row_of_job(job: Job) -> Parameters:
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
         "webhook": job.webhook and {"url": job.webhook.url, "events": job.webhook.events},
+        "remixed_from": job.remixed_from,
     }
     wanted: dict[str, object] = {
         "raw_prompt": None if request.raw_prompt == request.prompt else request.raw_prompt,
@@ -133,6 +134,7 @@ _JOB_DEFAULTS: dict[str, object] = {
     "timeline": [],
     "failure": None,
     "webhook": None,
+    "remixed_from": None,
 }
 _REQUEST_DEFAULTS: dict[str, object] = {
     "raw_prompt": None,
@@ -199,6 +201,7 @@ def job_of_row(row: Row) -> Job:
         timeline=tuple([Moment(state=_STATES[state], at_s=at_s) for state, at_s, *_ in has("timeline", ())]),
         failure=_failure(has("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
+        remixed_from=has("remixed_from"),
     )
 
 
