@@ -38,14 +38,17 @@ from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.quote import Quote, quote
+from heliograph.billing.storage_economics import StorageReport, storage_report
 from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
+from heliograph.delivery.pillow_intake import read_notes
 from heliograph.delivery.quality_search import QualityTarget
-from heliograph.domain.billing_records import NO_TENANT
+from heliograph.domain.billing_records import NO_TENANT, Component
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
-from heliograph.domain.intake import IntakeLimits
+from heliograph.domain.intake import IntakeLimits, UnreadablePicture
+from heliograph.domain.keeping import Holding, StorageTier
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
@@ -70,12 +73,14 @@ from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
+from heliograph.keeper import Keeper
 from heliograph.live import LiveFeed
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline, meter_post_processing
 from heliograph.postprocess import PostProcessPool
+from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
@@ -83,9 +88,12 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_policy
 from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
+from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
+from heliograph.routing.references import model_named
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.scheduling.memory_file import MemoryFile
 from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage import backup, sqlite_copy
@@ -253,8 +261,13 @@ async def installation(
             meter=partial(meter_post_processing, meters),
         )
         stack.push_async_callback(files.close)
+        memory_file = MemoryFile(data_dir / "run-memory.json")
+        run_memory, problem = memory_file.read()
+        if problem is not None:
+            structlog.get_logger().warning("what runs take of memory is learned anew", reason=problem)
+        await stack.enter_async_context(_background(memory_file.keep(run_memory)))
         pipeline = Pipeline(
-            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
+            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles, memory=run_memory),
             store=store,
             blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
@@ -329,6 +342,15 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        keeper = Keeper(
+            store=store,
+            blobs=blobs,
+            policy=retention_policy(settings.retention),
+            problems=pipeline.problems,
+            clock=clock,
+        )
+        if may_run_jobs and not is_private:
+            await stack.enter_async_context(_background(keeper.run()))
         if may_run_jobs:
             tidy = keep_intake_tidy(
                 inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
@@ -359,6 +381,7 @@ async def installation(
             metrics=telemetry.scrape,
             links=links,
             desk=desk,
+            keeper=keeper,
             page_dir=PAGE_DIR,
             clock=clock,
             new_id=_new_id,
@@ -618,6 +641,33 @@ def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: ob
         syntax=syntax_of(raw),
         is_counted=reader is not None,
     )
+
+
+def import_settings(settings: Settings, file: Path, *, model: str | None) -> Imported:
+    """The settings in a picture's file, or in a text file, fitted to the model they name or else to `model`.
+
+    Raises `InvalidRequest` where there are none, `NotFound` for a model that is not known.
+    """
+    catalogue, engines = read_catalogue(settings), _engines(settings)
+    asked = None if model is None else catalogue.resolve(model)
+    if model is not None and asked is None:
+        raise NotFound(f"There is no model called {model!r}; `heliograph models` lists them.", param="model")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"Cannot read {file}: {error.strerror}.", param="file") from error
+    notes = read_notes(data, limits=_intake_limits(settings))
+    if isinstance(notes, UnreadablePicture):
+        try:
+            notes = {"text": data.decode()}
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{file} {notes.problem}.", param="file", code=notes.code) from None
+
+    def find(name: str) -> ModelCard | None:
+        card = catalogue.resolve(model_named(name, catalogue))
+        return card if card is not None and card.engine in engines and card.is_installed else None
+
+    return settings_in(notes, param="file", asked=asked, find=find)
 
 
 def _is_there(folder: str) -> bool:
@@ -953,6 +1003,25 @@ def check_pictures(settings: Settings, *, reads: bool, sweeps: bool, on_folder: 
     if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
         raise NotFound(f"There is no database in {settings.data_dir}: nothing to check.", param="data_dir")
     return asyncio.run(look())
+
+
+def report_storage(settings: Settings) -> StorageReport:
+    """What lies where and what it costs, while a server may be running.
+
+    Raises `NotFound` when there is no database, `Unavailable` when it cannot be read.
+    """
+
+    async def look() -> Sequence[Holding]:
+        store = await open_store(settings, claims=False)
+        try:
+            return await store.holdings(now_s=time.time())
+        finally:
+            await store.close()
+
+    if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
+        raise NotFound(f"There is no database in {settings.data_dir}: nothing to report.", param="data_dir")
+    hot = price_book(settings).service_micros[Component.STORAGE]
+    return storage_report(asyncio.run(look()), {StorageTier.HOT: hot})
 
 
 def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:
