@@ -37,17 +37,20 @@ from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.quote import Quote, quote
+from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
+from heliograph.delivery.pillow_intake import read_notes
+from heliograph.domain.billing_records import NO_TENANT
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
-from heliograph.domain.ids import GpuId, ModelId, TenantId
-from heliograph.domain.intake import IntakeLimits
+from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
+from heliograph.domain.intake import IntakeLimits, UnreadablePicture
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
-from heliograph.domain.webhooks import WebhookMessage
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookEvent, WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, ReadInput
@@ -72,6 +75,7 @@ from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
+from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
@@ -81,7 +85,9 @@ from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
+from heliograph.routing.references import model_named
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.scheduling.memory_file import MemoryFile
 from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage import backup, sqlite_copy
@@ -106,6 +112,7 @@ GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
+USAGE_ENDPOINT = EndpointId("we_usage")
 PAUSE_S = 0.1
 """What it costs a run of these workers to pause and to be taken up again: a few arrays through a socket and a file."""
 FAREWELL_S = 0.25
@@ -195,6 +202,8 @@ async def installation(
         telemetry = Telemetry(settings.telemetry, revisions=_revisions(cards), data_dir=data_dir, clock=clock)
         await telemetry.open(stack)
         book = EndpointBook(await store.webhook_endpoints())
+        if settings.billing.usage_url is not None:
+            book.put(_usage_endpoint(settings.billing.usage_url))
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
         outbound = OutboundHttp(outbound_policy, user_agent=f"Heliograph/{__version__}")
@@ -225,8 +234,13 @@ async def installation(
         accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
+        memory_file = MemoryFile(data_dir / "run-memory.json")
+        run_memory, problem = memory_file.read()
+        if problem is not None:
+            log.warning("what runs take of memory is learned anew", reason=problem)
+        await stack.enter_async_context(_background(memory_file.keep(run_memory)))
         pipeline = Pipeline(
-            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
+            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles, memory=run_memory),
             store=store,
             blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
@@ -371,7 +385,13 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
             base_url = settings.server.public_url or url
 
             def render(message: WebhookMessage, stored: StoredJob) -> bytes:
-                return body_of(message, stored, base_url=base_url, output_path=running.links.path)
+                return body_of(
+                    message,
+                    stored,
+                    base_url=base_url,
+                    output_path=running.links.path,
+                    usage_format=UsageFormat(settings.billing.usage_format),
+                )
 
             async with _background(running.courier.run(render=render)):
                 await _serve_until_told(running, listener, on_started=lambda: announce(url))
@@ -583,6 +603,33 @@ def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: ob
     )
 
 
+def import_settings(settings: Settings, file: Path, *, model: str | None) -> Imported:
+    """The settings in a picture's file, or in a text file, fitted to the model they name or else to `model`.
+
+    Raises `InvalidRequest` where there are none, `NotFound` for a model that is not known.
+    """
+    catalogue, engines = read_catalogue(settings), _engines(settings)
+    asked = None if model is None else catalogue.resolve(model)
+    if model is not None and asked is None:
+        raise NotFound(f"There is no model called {model!r}; `heliograph models` lists them.", param="model")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"Cannot read {file}: {error.strerror}.", param="file") from error
+    notes = read_notes(data, limits=_intake_limits(settings))
+    if isinstance(notes, UnreadablePicture):
+        try:
+            notes = {"text": data.decode()}
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{file} {notes.problem}.", param="file", code=notes.code) from None
+
+    def find(name: str) -> ModelCard | None:
+        card = catalogue.resolve(model_named(name, catalogue))
+        return card if card is not None and card.engine in engines and card.is_installed else None
+
+    return settings_in(notes, param="file", asked=asked, find=find)
+
+
 def _is_there(folder: str) -> bool:
     return (WEIGHTS_DIR / folder).is_dir()
 
@@ -616,6 +663,24 @@ def account_book(settings: Settings) -> AccountBook:
     }
     plan_of = {TenantId(tenant): name for tenant, name in billing.plan_of.items()}
     return AccountBook(plans, plan_of, billing.default_plan)
+
+
+def _usage_endpoint(url: str) -> WebhookEndpoint:
+    """Where the operator's billing system hears of charges."""
+    return WebhookEndpoint(
+        endpoint_id=USAGE_ENDPOINT,
+        tenant_id=NO_TENANT,
+        url=url,
+        events=(WebhookEvent.USAGE_RECORDED,),
+        description="setting billing.usage_url",
+        created_at_s=0.0,
+    )
+
+
+def usage_secret(settings: Settings) -> str:
+    """What the receiver of `billing.usage_url` verifies signatures with."""
+    key = secret_file(made_data_dir(settings.data_dir) / "webhook.key", loss="every webhook secret changes then")
+    return Signer(key).secret(USAGE_ENDPOINT, 1)
 
 
 def _micros(usd: float | None) -> Micros | None:

@@ -26,11 +26,12 @@ from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
-from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command
+from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command, usage_secret_command
 from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_costs import costs_command
 from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
 from heliograph.cli_fleet import fleet_tables
+from heliograph.cli_import import import_command
 from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
@@ -623,8 +624,10 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
 accounts_cli.command("usage")(_stopping(usage_command))
+accounts_cli.command("usage-secret")(_stopping(usage_secret_command))
 cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
+cli.command("import")(_stopping(import_command))
 storage_cli.command("check")(_stopping(check_command))
 cli.command("simulate")(_stopping(simulate_command))
 cli.command("verify")(_stopping(verify_command))

@@ -39,6 +39,7 @@ from heliograph.domain.webhooks import JobWebhook
 from heliograph.intake import PictureIntake
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
+from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.pictures import refuse_surplus
 from heliograph.prompts.policy import PolicyDecision, PromptPolicy
 from heliograph.prompts.prepare import prepare
@@ -168,6 +169,13 @@ class Service(Protocol):
 
     async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
         """A picture stored for a later request of the same tenant, which names its id."""
+        ...
+
+    async def imported(self, picture: bytes | None, text: str, *, model: str | None) -> Imported:
+        """The settings in a picture's file, or in `text` where there is none, fitted to the model they name.
+
+        Or to `model`, where theirs is not here.
+        """
         ...
 
     async def verify(self, data: bytes, *, caller: Caller) -> Verification:
@@ -563,6 +571,19 @@ class PipelineService:
     async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
         """A picture stored for a later request of the same tenant, which names its id."""
         return await self._intake.upload(data, role=role, param=param, caller=caller)
+
+    async def imported(self, picture: bytes | None, text: str, *, model: str | None) -> Imported:
+        """The settings in a picture's file, or in `text` where there is none, fitted to a model."""
+        notes = {"text": text} if picture is None else await self._intake.notes(picture, param="file")
+        asked = None if model is None else self.card_of(model)
+        return settings_in(notes, param="text" if picture is None else "file", asked=asked, find=self._usable_here)
+
+    def _usable_here(self, name: str) -> ModelCard | None:
+        """The model of another tool's name, if it can run here."""
+        try:
+            return self.runnable(model_named(name, self._catalogue))
+        except CallerError:
+            return None
 
     async def verify(self, data: bytes, *, caller: Caller) -> Verification:
         """What a file says about its origin, and what of it can be believed."""

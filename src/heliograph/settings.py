@@ -368,6 +368,10 @@ class BillingSettings(Section):
     )
     plan_of: dict[str, str] = Field(default_factory=dict, description="Names of plans by tenant.")
     default_plan: str | None = Field(default=None, description="Plan of tenants that are not in `plan_of`.")
+    usage_url: str | None = Field(default=None, description="Where every charge is told, as a signed webhook.")
+    usage_format: str = Field(
+        default="openmeter", pattern="^(openmeter|stripe)$", description="The shape of those events."
+    )
 
 
 class CatalogueSettings(Section):

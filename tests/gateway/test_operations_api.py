@@ -88,6 +88,7 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/outputs/{output_id}",
         "/v1/images/generations",
         "/v1/images/edits",
+        "/v1/import",
         "/v1/inputs",
         "/v1/models",
         "/v1/models/{owner}/{name}",

@@ -25,6 +25,7 @@ from heliograph.gateway.audit import Audited, audit_router
 from heliograph.gateway.context import Audit, Context
 from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
+from heliograph.gateway.importing import import_router
 from heliograph.gateway.inputs import inputs_router
 from heliograph.gateway.insight import insight_router
 from heliograph.gateway.jobs import jobs_router
@@ -122,6 +123,7 @@ def create_app(
         openai_images_router(context),
         videos_router(context),
         inputs_router(context),
+        import_router(context),
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
