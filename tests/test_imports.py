@@ -196,6 +196,7 @@ TECHNOLOGY_FILES = frozenset(
         "moderation.weights_file",
         "outbound.http",
         "outbound.websocket",
+        "scheduling.memory_file",
         "storage.backup",
         "storage.data_dir",
         "storage.group_commit",

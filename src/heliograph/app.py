@@ -87,6 +87,7 @@ from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.routing.references import model_named
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.scheduling.memory_file import MemoryFile
 from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage import backup, sqlite_copy
@@ -233,8 +234,13 @@ async def installation(
         accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
+        memory_file = MemoryFile(data_dir / "run-memory.json")
+        run_memory, problem = memory_file.read()
+        if problem is not None:
+            log.warning("what runs take of memory is learned anew", reason=problem)
+        await stack.enter_async_context(_background(memory_file.keep(run_memory)))
         pipeline = Pipeline(
-            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
+            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles, memory=run_memory),
             store=store,
             blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
