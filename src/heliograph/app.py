@@ -237,7 +237,7 @@ async def installation(
         memory_file = MemoryFile(data_dir / "run-memory.json")
         run_memory, problem = memory_file.read()
         if problem is not None:
-            log.warning("what runs take of memory is learned anew", reason=problem)
+            structlog.get_logger().warning("what runs take of memory is learned anew", reason=problem)
         await stack.enter_async_context(_background(memory_file.keep(run_memory)))
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles, memory=run_memory),
