@@ -72,6 +72,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
+    "keeper": frozenset({"domain", "delivery", "storage"}),
+    "retention_settings": frozenset({"domain", "delivery", "settings"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
@@ -80,7 +82,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
     "gateway": frozenset(
-        {"account_desk", "domain", "insight", "live", "quality_watch", "service", "settings", "tracing"}
+        {"account_desk", "domain", "insight", "keeper", "live", "quality_watch", "service", "settings", "tracing"}
     )
     | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
@@ -100,6 +102,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "housekeeping",
             "intake",
             "inventory",
+            "keeper",
             "live",
             "observability",
             "picture_store",
@@ -108,6 +111,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "postprocess",
             "provenance_wiring",
             "quality_memory",
+            "retention_settings",
             "service",
             "settings",
         }
@@ -120,7 +124,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_import": frozenset({"app", "gateway", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
-    "cli_storage": frozenset({"app", "housekeeping", "settings"}),
+    "cli_keeping": frozenset({"client"}),
+    "cli_storage": frozenset({"app", "domain", "housekeeping", "settings"}),
     "cli_verify": frozenset({"delivery", "domain", "gateway", "provenance_wiring", "settings"}),
     "cli": frozenset(
         {
@@ -130,6 +135,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
+            "cli_keeping",
             "cli_moderation",
             "cli_import",
             "cli_prompt",
@@ -269,13 +275,14 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "rich": frozenset(
         {
             "cli",
-            "cli_accounts",
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
+            "cli_keeping",
             "cli_moderation",
             "cli_simulate",
             "cli_storage",
+            "cli_accounts",
             "cli_verify",
             "terminal",
         }
@@ -293,6 +300,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "keeper",
             "insight",
             "intake",
             "observability",
@@ -316,6 +324,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         {
             "cli",
             "cli_accounts",
+            "cli_keeping",
             "cli_backup",
             "cli_costs",
             "cli_moderation",
@@ -380,6 +389,8 @@ DOES_BY_TRADE = (
             "housekeeping",
             "insight",
             "intake",
+            "cli_keeping",
+            "keeper",
             "inventory",
             "otlp",
             "timed_blobs",

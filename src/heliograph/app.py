@@ -37,14 +37,16 @@ from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.quote import Quote, quote
+from heliograph.billing.storage_economics import StorageReport, storage_report
 from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.delivery.pillow_intake import read_notes
-from heliograph.domain.billing_records import NO_TENANT
+from heliograph.domain.billing_records import NO_TENANT, Component
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
 from heliograph.domain.intake import IntakeLimits, UnreadablePicture
+from heliograph.domain.keeping import Holding, StorageTier
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
@@ -69,6 +71,7 @@ from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
+from heliograph.keeper import Keeper
 from heliograph.live import LiveFeed
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
@@ -83,6 +86,7 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_policy
 from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
+from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.routing.references import model_named
@@ -312,6 +316,15 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        keeper = Keeper(
+            store=store,
+            blobs=blobs,
+            policy=retention_policy(settings.retention),
+            problems=pipeline.problems,
+            clock=clock,
+        )
+        if may_run_jobs and not is_private:
+            await stack.enter_async_context(_background(keeper.run()))
         if may_run_jobs:
             tidy = keep_intake_tidy(
                 inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
@@ -342,6 +355,7 @@ async def installation(
             metrics=telemetry.scrape,
             links=links,
             desk=desk,
+            keeper=keeper,
             page_dir=PAGE_DIR,
             clock=clock,
             new_id=_new_id,
@@ -963,6 +977,25 @@ def check_pictures(settings: Settings, *, reads: bool, sweeps: bool, on_folder: 
     if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
         raise NotFound(f"There is no database in {settings.data_dir}: nothing to check.", param="data_dir")
     return asyncio.run(look())
+
+
+def report_storage(settings: Settings) -> StorageReport:
+    """What lies where and what it costs, while a server may be running.
+
+    Raises `NotFound` when there is no database, `Unavailable` when it cannot be read.
+    """
+
+    async def look() -> Sequence[Holding]:
+        store = await open_store(settings, claims=False)
+        try:
+            return await store.holdings(now_s=time.time())
+        finally:
+            await store.close()
+
+    if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
+        raise NotFound(f"There is no database in {settings.data_dir}: nothing to report.", param="data_dir")
+    hot = price_book(settings).service_micros[Component.STORAGE]
+    return storage_report(asyncio.run(look()), {StorageTier.HOT: hot})
 
 
 def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:

@@ -32,10 +32,11 @@ from heliograph.cli_costs import costs_command
 from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
 from heliograph.cli_fleet import fleet_tables
 from heliograph.cli_import import import_command
+from heliograph.cli_keeping import add_keeping_commands
 from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
-from heliograph.cli_storage import check_command
+from heliograph.cli_storage import check_command, report_command
 from heliograph.cli_verify import verify_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey
@@ -629,6 +630,21 @@ cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 cli.command("import")(_stopping(import_command))
 storage_cli.command("check")(_stopping(check_command))
+storage_cli.command("report")(_stopping(report_command))
+
+
+def _ask_about_keeping(
+    question: Callable[[Client], Awaitable[JsonObject]],
+    *,
+    data_dir: Path | None,
+    api_key: str | None,
+    is_operator: bool,
+) -> JsonObject:
+    settings = _settings(data_dir)
+    return _run(_ask_as_operator(settings, question) if is_operator else _ask(settings, api_key, question))
+
+
+add_keeping_commands(storage_cli, _ask_about_keeping)
 cli.command("simulate")(_stopping(simulate_command))
 cli.command("verify")(_stopping(verify_command))
 cli.command("plan")(_stopping(plan_command))

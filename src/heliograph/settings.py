@@ -294,6 +294,24 @@ class PictureSettings(Section):
     )
 
 
+class RetentionRuleSettings(Section):
+    """When a picture moves on, in days since it was delivered; what is left out never happens."""
+
+    delete_after_days: float | None = Field(default=None, ge=0)
+
+
+class RetentionSettings(Section):
+    """How long pictures stay; a star keeps one from being deleted, a hold from everybody."""
+
+    plans: dict[Tier, RetentionRuleSettings] = Field(
+        default_factory=dict,
+        description="By tier of the job: `delete_after_days`, counted from delivery. By default pictures stay.",
+    )
+    tenants: dict[str, RetentionRuleSettings] = Field(
+        default_factory=dict, description="The same for single tenants, instead of their plan's."
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -445,6 +463,7 @@ class Settings(BaseSettings):
     moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
+    retention: RetentionSettings = RetentionSettings()
     delivery: DeliverySettings = DeliverySettings()
     provenance: ProvenanceSettings = ProvenanceSettings()
     prices: PriceSettings = PriceSettings()

@@ -60,6 +60,11 @@ class TimedBlobs(BlobStore):
         return await self._blobs.delete(name, before_s=before_s)
 
     @override
+    async def erase(self, name: str, *, unless_put_within_s: float) -> bool:
+        """As the medium does."""
+        return await self._blobs.erase(name, unless_put_within_s=unless_put_within_s)
+
+    @override
     async def check(self) -> None:
         """As the medium does."""
         await self._blobs.check()

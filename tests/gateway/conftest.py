@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from heliograph.account_desk import AccountDesk
 from heliograph.app_telemetry import DEFAULT_OBJECTIVES
 from heliograph.billing.accounts import AccountBook
+from heliograph.delivery.memory import MemoryBlobStore
+from heliograph.delivery.retention import RetentionPolicy
 from heliograph.domain.errors import Unavailable
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
@@ -23,6 +25,7 @@ from heliograph.gateway.middleware import Answered
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.insight import Insight
+from heliograph.keeper import Keeper
 from heliograph.monitoring import Latency, Monitor, Objectives
 from heliograph.outbound import OutboundPolicy
 from heliograph.quality_watch import QualityWatch
@@ -74,6 +77,8 @@ class Gateway:
 
     service: FakeService = field(default_factory=FakeService)
     store: MemoryStore = field(default_factory=MemoryStore)
+    kept_blobs: MemoryBlobStore = field(default_factory=MemoryBlobStore)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     book: EndpointBook = field(default_factory=EndpointBook)
     keys: KeyRing = field(default_factory=KeyRing)
     settings: GatewaySettings = field(default_factory=GatewaySettings)
@@ -105,6 +110,13 @@ class Gateway:
                 wake=lambda: None,
                 clock=lambda: self.now_s,
                 new_id=lambda: f"id{next(numbers)}",
+            ),
+            keeper=Keeper(
+                store=self.store,
+                blobs=self.kept_blobs,
+                policy=self.retention,
+                problems={},
+                clock=lambda: self.now_s,
             ),
             page_dir=self.page_dir,
             clock=lambda: self.now_s,

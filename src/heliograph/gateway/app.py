@@ -18,7 +18,7 @@ from starlette.types import Lifespan
 import heliograph
 from heliograph.account_desk import AccountDesk
 from heliograph.domain.errors import HeliographError, InvalidRequest
-from heliograph.gateway import openapi_provenance
+from heliograph.gateway import openapi_keeping, openapi_provenance
 from heliograph.gateway.accounts import accounts_router
 from heliograph.gateway.admin import admin_router
 from heliograph.gateway.audit import Audited, audit_router
@@ -29,6 +29,7 @@ from heliograph.gateway.importing import import_router
 from heliograph.gateway.inputs import inputs_router
 from heliograph.gateway.insight import insight_router
 from heliograph.gateway.jobs import jobs_router
+from heliograph.gateway.keeping import keeping_router
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.middleware import Answered, BodyLimit, Envelope, OpenDoorGuard, problem_response
 from heliograph.gateway.openai_images import openai_images_router
@@ -44,6 +45,7 @@ from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
 from heliograph.insight import Insight
+from heliograph.keeper import Keeper
 from heliograph.service import Service
 from heliograph.settings import GatewaySettings, LimitSettings
 
@@ -69,6 +71,7 @@ def create_app(
     metrics: Callable[[], Awaitable[tuple[bytes, str]]],
     links: PictureLinks,
     desk: WebhookDesk,
+    keeper: Keeper,
     page_dir: Path | None,
     clock: Callable[[], float],
     new_id: Callable[[], str],
@@ -119,6 +122,7 @@ def create_app(
     for router in (
         jobs_router(context),
         outputs_router(context),
+        keeping_router(context, keeper),
         provenance_router(context),
         openai_images_router(context),
         videos_router(context),
@@ -136,7 +140,7 @@ def create_app(
         app.include_router(router)
     add_page(app, page_dir)
     app.add_route("/docs", _docs, include_in_schema=False)
-    app.openapi = partial(describe, app, openapi_provenance.SCHEMAS)
+    app.openapi = partial(describe, app, openapi_keeping.SCHEMAS | openapi_provenance.SCHEMAS)
     app.add_exception_handler(HeliographError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
