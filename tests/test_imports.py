@@ -60,6 +60,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "monitoring", "pipeline"}),
     "cli_doctor": frozenset({"client"}),
+    "cli_reproduce": frozenset({"client", "domain"}),
+    "comparison": frozenset({"delivery", "domain", "quality"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
@@ -102,6 +104,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_fleet",
             "cli_moderation",
             "cli_prompt",
+            "cli_reproduce",
             "cli_simulate",
             "cli_storage",
             "cli_verify",
@@ -193,6 +196,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
+    # The same, for two files to compare.
+    "comparison": frozenset({"delivery.pillow_clips", "delivery.pyav"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
     ),
@@ -316,6 +321,7 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 LATE_IMPORTS = frozenset(
     {
         "app",
+        "comparison",
         "inference.clip_files",
         "inference.worker",
         "picture_store",
