@@ -44,7 +44,7 @@ async def _job_of_file(client: Client, file: Path) -> str:
             f"{file} is no file that this installation delivered, as it was delivered. Name its job instead.",
             param="what",
         )
-    return str(delivered["job_id"])
+    return str(delivered["job"])
 
 
 def reproduction_text(found: JsonObject) -> RenderableType:

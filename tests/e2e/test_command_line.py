@@ -92,7 +92,7 @@ def test_pictures_are_made_again(tmp_path: Path) -> None:
     made = run(
         "generate", "a boat", "--model", "helio-base", "--steps", "2", "--out", str(target), "--json", data_dir=data_dir
     )
-    job_id = json.loads(made.stdout)["id"]
+    job_id = json.loads(made.stdout)["job_id"]
     again = run("reproduce", job_id, "--json", data_dir=data_dir)
     assert again.returncode == 0, again.stderr
     found = json.loads(again.stdout)
