@@ -79,6 +79,17 @@ class Client:
             raise _error_of(answer)
         return cast(JsonObject, answer.json())
 
+    async def upload(self, data: bytes, *, purpose: str) -> JsonObject:
+        """A picture stored for jobs to start from."""
+        files = {"file": ("picture", data)}
+        try:
+            answer = await self._http.post("/v1/inputs", files=files, data={"purpose": purpose})
+        except httpx.HTTPError as error:
+            raise WorldError(f"The server cannot be reached: {error or type(error).__name__}.") from error
+        if answer.is_error:
+            raise _error_of(answer)
+        return cast(JsonObject, answer.json())
+
     async def models(self) -> list[JsonObject]:
         """The catalogue as the server sees it."""
         page = await self._json("GET", "/v1/models")

@@ -24,6 +24,19 @@ def run(*arguments: str, data_dir: Path, env: dict[str, str] | None = None) -> s
     return subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_generate_starts_from_a_picture_and_says_what_it_started_from(tmp_path: Path) -> None:
+    Image.new("RGB", (120, 80), "white").save(tmp_path / "a.jpg")
+    words = ("generate", "a red boat", "--model", "fake", "--image", str(tmp_path / "a.jpg"), "--strength", "0.25")
+    done = run(*words, "--out", str(tmp_path / "out.png"), "--json", data_dir=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.width > image.height
+        assert image.convert("L").getextrema()[0] > 180  # three quarters white
+    alone = run(*words[:4], "--strength", "0.5", data_dir=tmp_path / "data")
+    assert alone.returncode != 0
+    assert "--image" in alone.stderr
+
+
 def test_generate_without_a_server_reports_everything_as_json(tmp_path: Path) -> None:
     words = ("generate", "a red boat", "--model", "fake", "--seed", "7", "--n", "2", "--size", "64x48", "--json")
     done = run(*words, "--out", str(tmp_path / "out"), data_dir=tmp_path / "data")
