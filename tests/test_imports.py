@@ -318,6 +318,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.webhook_courier",
             "housekeeping",
             "keeper",
+            "storage_meter",
             "insight",
             "intake",
             "observability",
