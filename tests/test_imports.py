@@ -66,7 +66,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
-    "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools", "comparison", "variant_making"}),
+    "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools", "variant_making"}),
     "variant_making": frozenset({"domain", "delivery"}),
     "variant_desk": frozenset({"domain", "delivery", "storage", "variant_making"}),
     "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
@@ -260,7 +260,16 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "isal": frozenset({"delivery.png"}),
     "numpy": frozenset(
-        {"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools", "variant_making"}
+        {
+            "comparison",
+            "delivery",
+            "inference",
+            "moderation",
+            "quality",
+            "postprocess",
+            "postprocess_tools",
+            "variant_making",
+        }
     ),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
