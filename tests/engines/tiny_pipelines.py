@@ -122,22 +122,6 @@ def _sd(*, in_channels: int = 4, kind: Any = None) -> Any:
     )
 
 
-def bench_pipeline() -> Any:
-    """An SD whose UNet has the shape of SD 1.5's with a quarter of its channels, for measuring."""
-    still = _sd()
-    still.register_modules(
-        unet=diffusers.UNet2DConditionModel(
-            sample_size=16,
-            block_out_channels=(80, 160, 320, 320),
-            layers_per_block=2,
-            attention_head_dim=8,
-            cross_attention_dim=32,
-            norm_num_groups=8,
-        )
-    )
-    return still
-
-
 def _sd_inpainting() -> Any:
     """A UNet of nine channels, as the inpainting checkpoints have it."""
     return _sd(in_channels=9, kind=diffusers.StableDiffusionInpaintPipeline)
