@@ -184,6 +184,9 @@ class FleetSettings(Section):
     checkpoint_bytes_max: int = Field(
         default=1024**3, ge=0, description="Bytes of all kept runs together; beyond it no more are kept."
     )
+    weights_dir: Path | None = Field(
+        default=None, description="Where fetched weights are kept; by default `weights/` in the data directory."
+    )
     preview_every: int = Field(default=1, ge=0, description="Steps between previews; 0 turns them off.")
     testing_models: bool = Field(default=False, description="Offer the fake engine's models, for tests.")
     fake_engine_options: str = Field(default="{}", description="JSON options of the fake engine, for tests.")
