@@ -35,6 +35,7 @@ from heliograph.cli_import import import_command
 from heliograph.cli_keeping import add_keeping_commands
 from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
+from heliograph.cli_reproduce import EXIT_CODES, reproduced, reproduction_text
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.cli_storage import check_command, report_command
 from heliograph.cli_verify import verify_command
@@ -269,6 +270,25 @@ def models_cap(
 ) -> None:
     """Bound the number of a model's replicas."""
     _show_fleet(data_dir, as_json, lambda client: client.change_model(model, {"replicas_max": replicas}))
+
+
+@cli.command()
+def reproduce(
+    what: Annotated[str, typer.Argument(help="A job's id, or a picture's file as it was delivered.")],
+    data_dir: DataDir = None,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make pictures again and say whether they are the same. Exit code 0: identical; 4: for an eye; 5: different."""
+    settings = _settings(data_dir)
+    found = _run(_make_again(settings, api_key, what), as_json=as_json)
+    typer.echo(json.dumps(found)) if as_json else _console().print(reproduction_text(found))
+    raise typer.Exit(EXIT_CODES[str(found["verdict"])])
+
+
+async def _make_again(settings: Settings, api_key: str | None, what: str) -> JsonObject:
+    async with _client(settings, api_key, may_run_jobs=True) as client:
+        return await reproduced(client, what)
 
 
 @cli.command()

@@ -100,6 +100,27 @@ def test_a_clip_is_written_as_the_file_s_name_says(tmp_path: Path) -> None:
     assert list(tmp_path.glob("fake-clip-*.webp")), "a clip is a WebP unless something else is asked for"
 
 
+def test_pictures_are_made_again(tmp_path: Path) -> None:
+    data_dir, target = tmp_path / "data", tmp_path / "boat.png"
+    made = run(
+        "generate", "a boat", "--model", "helio-base", "--steps", "2", "--out", str(target), "--json", data_dir=data_dir
+    )
+    job_id = json.loads(made.stdout)["job_id"]
+    again = run("reproduce", job_id, "--json", data_dir=data_dir)
+    assert again.returncode == 0, again.stderr
+    found = json.loads(again.stdout)
+    assert (found["verdict"], found["changed"], found["recorded"], found["job"]) == ("identical", [], True, job_id)
+    told = run("reproduce", str(target), data_dir=data_dir)
+    assert (told.returncode, told.stdout) == (0, "Identical: every pixel is the same.\n")
+    shown = json.loads(run("jobs", "show", job_id, data_dir=data_dir).stdout)["outputs"][0]["made_with"]
+    assert (shown["engine"], shown["batch"], shown["gpu class"]) == ("onnx", "1", "cpu")
+    assert shown["weights"]
+    assert shown["library onnxruntime"]
+    target.write_bytes(target.read_bytes() + b"x")
+    refused = run("reproduce", str(target), data_dir=data_dir)
+    assert (refused.returncode, "Name its job instead" in refused.stderr) == (2, True)
+
+
 def test_a_clip_becomes_a_film(tmp_path: Path) -> None:
     target = tmp_path / "boat.mp4"
     words = ("generate", "a boat that sails", "--model", "fake-clip", "--frames", "5", "--size", "64x48")
