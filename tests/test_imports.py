@@ -100,6 +100,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "app_telemetry",
             "audit_log",
             "account_desk",
+            "comparison",
             "content_filter",
             "domain",
             "gateway",
