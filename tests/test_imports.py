@@ -101,7 +101,6 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "app_telemetry",
             "audit_log",
             "account_desk",
-            "comparison",
             "content_filter",
             "domain",
             "edge",
