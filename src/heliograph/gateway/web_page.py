@@ -45,13 +45,17 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def add_page(app: FastAPI, page_dir: Path | None) -> None:
-    """Serve `/`, what lies beside its `index.html`, and `/assets`; without a built page, `/` says how to get one."""
+    """Serve `/`, other pages by their names (`/operations`), what lies beside them, and `/assets`; without a built page
+    `/` says how to get one."""
     if page_dir is None or not (page_dir / "index.html").is_file():
         app.add_route("/", _say_how_to_build, include_in_schema=False)
         return
     app.add_route("/", _sender(page_dir / "index.html", PAGE_HEADERS), include_in_schema=False)
     for file in sorted(page_dir.iterdir()):
-        if file.is_file() and file.name != "index.html":
+        if file.suffix == ".html":
+            if file.name != "index.html":
+                app.add_route(f"/{file.stem}", _sender(file, PAGE_HEADERS), include_in_schema=False)
+        elif file.is_file():
             headers = {"Cache-Control": "no-cache"}
             app.add_route(f"/{file.name}", _sender(file, headers), include_in_schema=False)
     if (page_dir / "assets").is_dir():
