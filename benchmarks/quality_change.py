@@ -3,7 +3,7 @@
 `python -m benchmarks.quality_change`. Scores are drawn around a mean, with the shape that alignment scores of real
 models have: a normal one, one that leans against its upper end (a beta distribution), and one with a second hump of
 prompts that the model cannot draw. A revision lowers the mean by half a standard deviation: told are the pictures until
-the alarm, of a thousand revisions. How rarely a good one is called worse is checked at a threshold that is low enough to
+the alarm, of a thousand revisions. How rarely a good one is called worse is checked at a threshold low enough to
 see many alarms: the server's own promise, one in twenty million pictures, would take a year to see broken.
 """
 
