@@ -101,6 +101,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "app_telemetry",
             "audit_log",
             "account_desk",
+            "comparison",
             "content_filter",
             "domain",
             "edge",
@@ -265,7 +266,16 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "isal": frozenset({"delivery.png"}),
     "numpy": frozenset(
-        {"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools", "variant_making"}
+        {
+            "comparison",
+            "delivery",
+            "inference",
+            "moderation",
+            "quality",
+            "postprocess",
+            "postprocess_tools",
+            "variant_making",
+        }
     ),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
@@ -297,6 +307,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "cli_fleet",
             "cli_keeping",
             "cli_moderation",
+            "cli_reproduce",
             "cli_simulate",
             "cli_storage",
             "cli_accounts",
@@ -412,6 +423,7 @@ DOES_BY_TRADE = (
             "insight",
             "intake",
             "cli_keeping",
+            "cli_reproduce",
             "edge",
             "keeper",
             "inventory",

@@ -303,6 +303,7 @@ async def installation(
             limits=_intake_limits(settings),
             fetch_timeout_s=settings.intake.fetch_timeout_s,
             keep_s=settings.intake.keep_s,
+            tenant_bytes_max=settings.intake.tenant_bytes_max,
             secret=secret_file(data_dir / "upload.key", loss="the ids of uploads stop working then"),
             clock=clock,
         )

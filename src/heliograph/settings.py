@@ -105,6 +105,9 @@ class IntakeSettings(Section):
     stored_pixels_max: int = Field(
         default=4 * 1024**2, gt=0, description="A picture with more pixels is scaled down to so many."
     )
+    tenant_bytes_max: int = Field(
+        default=4 * 1024**3, gt=0, description="Bytes of pictures a tenant may bring in within `keep_s` seconds."
+    )
     fetch_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest the fetching of one may take.")
     keep_s: float = Field(
         default=86_400.0, ge=3_600, description="How long a picture that no open job needs is kept for the next one."
