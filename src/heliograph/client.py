@@ -111,6 +111,20 @@ class Client:
         """What is wrong, with the operator's key."""
         return await self._json("GET", "/v1/admin/diagnosis")
 
+    async def moderation_labels(self) -> list[JsonObject]:
+        """What reviewers decided about prompts, as labelled rows; with the operator's key."""
+        rows: list[JsonObject] = []
+        for state in ("upheld", "overturned"):
+            path, after = f"/v1/admin/moderation/cases?limit=100&state={state}", ""
+            while True:
+                page = await self._json("GET", f"{path}{after}")
+                cases = cast("list[JsonObject]", page["data"])
+                rows += [cast("JsonObject", case["label"]) for case in cases if case["label"] is not None]
+                if not page["has_more"]:
+                    break
+                after = f"&after={quote(str(cases[-1]['id']), safe='')}"
+        return rows
+
     async def order(self, verb: str, body: Mapping[str, object]) -> JsonObject:
         """`pause`, `drain` or `resume`; gives the fleet."""
         return await self._json("POST", f"/v1/admin/{verb}", body)

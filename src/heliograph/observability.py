@@ -16,6 +16,8 @@ from structlog.typing import EventDict, FilteringBoundLogger
 from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.job import JobState
 from heliograph.domain.lifecycle import (
+    CaseMoved,
+    CaseOpened,
     JobMoved,
     JobStepped,
     LateEventIgnored,
@@ -27,6 +29,7 @@ from heliograph.domain.lifecycle import (
     StoreCommitted,
     WebhookTried,
 )
+from heliograph.domain.moderation import DECISIONS, CaseCount, DeedCount
 from heliograph.domain.views import FleetView, QueueView
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -34,6 +37,10 @@ SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Histogram bounds in seconds, from a cache-warm toy model to a long video."""
+
+
+WAITS = (60, 300, 900, 3_600, 14_400, 43_200, 86_400, 259_200, 604_800)
+"""Histogram bounds in seconds, from a reviewer who sits there to a week."""
 
 
 def configure_logging(*, level: str, json_lines: bool) -> None:
@@ -90,6 +97,14 @@ class Metrics:
         self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
         self._pending_s = self._gauge("queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
         self._replicas = self._gauge("replicas", "Workers by state.", "model", "state")
+        self._cases = self._counter("moderation_cases", "Moderation cases opened.", "subject", "category")
+        self._decisions = self._counter("moderation_decisions", "Moderation cases decided.", "reviewer", "decision")
+        self._decision_s = self._histogram(
+            "moderation_wait_seconds", "Time a case waited for its decision.", "subject", bounds=WAITS
+        )
+        self._backlog = self._gauge("moderation_backlog", "Cases that wait for a decision.", "state")
+        self._backlog_s = self._gauge("moderation_backlog_age_seconds", "How long the first has waited.", "state")
+        self._load = self._gauge("moderation_reviewer_load", "Cases decided within the last hour.", "reviewer")
         self._findings = self._gauge("findings", "What the diagnosis finds wrong now.", "cause")
 
     def __call__(self, event: LifecycleEvent) -> None:
@@ -112,6 +127,13 @@ class Metrics:
                 self._webhook_s.labels(state.value).observe(duration_s)
             case StoreCommitted(duration_s=duration_s, has_failed=has_failed):
                 self._commit_s.labels("failed" if has_failed else "stored").observe(duration_s)
+            case CaseOpened(case=case):
+                self._cases.labels(case.subject.value, case.category).inc()
+            case CaseMoved(case=case, action=action, waited_s=waited_s):
+                if action.deed in DECISIONS:
+                    self._decisions.labels(action.actor, action.deed.value).inc()
+                if waited_s is not None:
+                    self._decision_s.labels(case.subject.value).observe(waited_s)
             case ReplicaStarted():
                 pass
 
@@ -129,6 +151,17 @@ class Metrics:
         for cause, count in (findings or {}).items():
             self._findings.labels(cause).set(count)
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def show_backlog(self, waiting: Sequence[CaseCount], deeds: Sequence[DeedCount], *, now_s: float) -> None:
+        """Show what waits for reviewers, and what each of them did within the last hour."""
+        for gauge in (self._backlog, self._backlog_s, self._load):
+            gauge.clear()
+        for each in waiting:
+            self._backlog.labels(each.state.value).set(each.count)
+            self._backlog_s.labels(each.state.value).set(max(0.0, now_s - each.oldest_s))
+        for deed in deeds:
+            if deed.deed in DECISIONS:
+                self._load.labels(deed.actor).inc(deed.count)
 
     def _count_move(self, event: JobMoved) -> None:
         record = event.record
@@ -192,6 +225,10 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                 write_line("late event ignored", event_name=name, job_id=job_id, attempt=attempt)
             case RequestRefused(refusal=refusal):
                 log.info("request refused", stage=refusal.stage, category=refusal.category, param=refusal.param)
+            case CaseOpened(case=case):
+                log.info("case opened", case_id=case.case_id, subject=case.subject.value, category=case.category)
+            case CaseMoved(case=case, action=action):
+                log.info(f"case {action.deed.value}", case_id=case.case_id, actor=action.actor)
             case ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id):
                 log.info("worker loading", worker_id=worker_id, gpu=gpu_id, model=model_id)
             case ReplicaLoaded(worker_id=worker_id, model_id=model_id, load_s=load_s, memory_bytes=memory_bytes):

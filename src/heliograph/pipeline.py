@@ -65,6 +65,7 @@ from heliograph.domain.events import (
 from heliograph.domain.ids import JobId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.lifecycle import (
+    CaseOpened,
     JobMoved,
     JobStepped,
     LateEventIgnored,
@@ -76,9 +77,10 @@ from heliograph.domain.lifecycle import (
     StoreCommitted,
 )
 from heliograph.domain.model_card import ModelCard
+from heliograph.domain.moderation import Case, ReviewPolicy, case_of_blocked, case_of_picture, opening
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt, Orders, Scope
-from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
+from heliograph.domain.pictures import Availability, Decision, Output, RawImage, Safety, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.views import FleetStatus, Gpu, JobStatus, JobView, Phase
 from heliograph.domain.webhooks import WebhookMessage
@@ -89,7 +91,9 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
 from heliograph.postprocess import FinishedPicture, without_repeats
+from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.scheduling import Scheduler
+from heliograph.storage.case_writes import ForgetCases, OpenCase
 from heliograph.storage.store import (
     Forget,
     IdempotencyRecord,
@@ -128,7 +132,13 @@ class PostProcessor(Protocol):
     """Judges and encodes pictures somewhere else than on the loop."""
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        safety: SafetyLimits | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
         ...
@@ -184,7 +194,8 @@ class Pipeline:
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
     account for what no attempt costs. `orders`
-    are an operator's from earlier; `keep_orders` makes new ones durable.
+    are an operator's from earlier; `keep_orders` makes new ones durable. `safety` says how pictures are judged, None
+    that they are not, `reviews` whose wait for a person; decided cases are deleted after `keep_cases_s` seconds.
     """
 
     def __init__(
@@ -209,6 +220,9 @@ class Pipeline:
         keep_orders: Callable[[Orders], Awaitable[None]] | None = None,
         meters: Meters | None = None,
         remembered_s: float = 86_400.0,
+        safety: SafetyPolicy | None = None,
+        reviews: ReviewPolicy | None = None,
+        keep_cases_s: float | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.feed = feed
@@ -222,11 +236,14 @@ class Pipeline:
         self._fleet_policy = fleet_policy
         self._demand = demand
         self._prices = prices
-        self._sinks = sinks
+        self._sinks = list(sinks)
         self._new_id = new_id
         self._outbox = outbox
         self._meters = meters
         self._remembered_s = remembered_s
+        self._safety = safety
+        self._reviews = reviews or ReviewPolicy()
+        self._keep_cases_s = keep_cases_s
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
         self._states: dict[JobId, JobState] = {}
@@ -252,7 +269,7 @@ class Pipeline:
         """Hand an event to the loop; waits while its inbox is full."""
         await self._inbox.put(_Letter(event=event))
 
-    async def submit(self, job: Job, *, writes: tuple[PutIdempotency, ...] = ()) -> None:
+    async def submit(self, job: Job, *, writes: tuple[Write, ...] = ()) -> None:
         """Return once the job is durable. Raises `Overloaded` or `Unavailable`; then the job never was."""
         if self.problems:
             first = next(iter(self.problems.values()))
@@ -265,6 +282,9 @@ class Pipeline:
         except asyncio.QueueFull:
             raise Overloaded("Too many requests at once; try again in a second.", retry_after_s=1) from None
         await reply
+        for write in writes:
+            if isinstance(write, OpenCase):
+                self.publish(CaseOpened(case=write.case))
 
     async def cancel(self, job_id: JobId) -> None:
         """Return once the job's end is durable and its worker was told; a job that has ended stays as it is.
@@ -322,12 +342,16 @@ class Pipeline:
         """Record a request that never became a job."""
         if len(self._deferred) < DEFERRED_MAX:
             self._deferred.append(PutRefusal(refusal=refusal))
-        self._publish(RequestRefused(refusal=refusal))
+        self.publish(RequestRefused(refusal=refusal))
 
     def status_of_open(self, job_id: JobId) -> JobStatus | None:
         """An open job now, or None."""
         view = self.scheduler.view(job_id, now_s=self.now_s())
         return None if view is None else JobStatus(view=view, outputs=(), cost_micros=Micros(0))
+
+    def add_sink(self, sink: LifecycleSink) -> None:
+        """Have somebody else hear of everything, too."""
+        self._sinks.append(sink)
 
     async def run(self, *, recovers: bool = True, open_jobs: Awaitable[Sequence[Job]] | None = None) -> None:
         """Recover the open jobs the store holds (unless told not to), then work until cancelled.
@@ -502,7 +526,7 @@ class Pipeline:
                     await self._store.commit(writes)
             except Unavailable as error:
                 self.problems["store"] = error
-                self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes), has_failed=True))
+                self.publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes), has_failed=True))
                 # Whether the transaction was carried out is not always known: what is refused is taken back.
                 self._deferred = [*deferred, *self._deferred, *_taken_back(turn)]
                 self._refuse_submissions(turn, error)
@@ -510,7 +534,7 @@ class Pipeline:
             else:
                 self.problems.pop("store", None)
                 if writes:
-                    self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes)))
+                    self.publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes)))
                 if self._outbox is not None and any(isinstance(write, PutWebhookMessage) for write in writes):
                     self._outbox.committed()
                 return
@@ -570,7 +594,7 @@ class Pipeline:
                 )
                 self._handled(started, self.now_s())
                 self._models_of_workers[worker_id] = model_id
-                self._publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
+                self.publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
                 await self._fleet.start(worker_id, self._gpus[gpu_id], self._cards[model_id])
             case StopReplica(worker_id=worker_id):
                 await self._fleet.stop(worker_id)
@@ -596,7 +620,13 @@ class Pipeline:
         try:
             results = await asyncio.gather(
                 *(
-                    self._post.finish(image, job.request, reseeds=job.reseeds, alignment_judge=card and card.alignment)
+                    self._post.finish(
+                        image,
+                        job.request,
+                        reseeds=job.reseeds,
+                        alignment_judge=card and card.alignment,
+                        safety=self._safety and self._safety.limits_for(job.tenant_id),
+                    )
                     for image in images
                 )
             )
@@ -613,6 +643,7 @@ class Pipeline:
         rejected = [result for result in results if isinstance(result, Verdict)]
         if rejected:
             worst = max(rejected, key=lambda verdict: verdict.decision is Decision.BLOCK)
+            self._note_unsafe(job, [verdict.safety for verdict in rejected if verdict.safety is not None])
             return GateRejected(job_id=job_id, attempt=attempt, verdict=worst)
         try:
             outputs = [await self._deliver(job, index, picture) for index, picture in enumerate(pictures)]
@@ -622,6 +653,18 @@ class Pipeline:
         if len(stored) < len(outputs):
             return None
         return OutputsStored(job_id=job_id, attempt=attempt, outputs=stored)
+
+    def _note_unsafe(self, job: Job, found: Sequence[Safety]) -> None:
+        """Put on record that a picture was not even stored, with the next transaction."""
+        if found:
+            case, action = case_of_blocked(job, max(found, key=lambda each: each.score), now_s=self.now_s())
+            self._deferred.append(OpenCase(case=case, action=action))
+            self.publish(CaseOpened(case=case))
+
+    def _is_held(self, job: Job, picture: FinishedPicture) -> bool:
+        """Whether a person decides before the picture is delivered."""
+        is_flagged = picture.safety is not None and picture.safety.decision is Decision.FLAG
+        return job.on_review or (is_flagged and self._reviews.holds_for(job.tenant_id))
 
     async def _deliver(self, job: Job, index: int, picture: FinishedPicture) -> Output | None:
         """Store one picture; waits while there is no room for it. None when the job has ended meanwhile."""
@@ -657,6 +700,8 @@ class Pipeline:
                 verdict=picture.verdict,
                 alignment=picture.alignment,
                 technical=picture.technical,
+                safety=picture.safety,
+                availability=Availability.HELD if self._is_held(job, picture) else Availability.DELIVERED,
                 created_at_s=self.now_s(),
             )
         return None
@@ -696,7 +741,7 @@ class Pipeline:
                 | GateRejected(job_id=job_id, attempt=attempt)
                 | PostProcessingFailed(job_id=job_id, attempt=attempt)
             ) if not self.scheduler.is_current(job_id, attempt):
-                self._publish(LateEventIgnored(event=type(event).__name__, job_id=job_id, attempt=attempt))
+                self.publish(LateEventIgnored(event=type(event).__name__, job_id=job_id, attempt=attempt))
             case _:
                 pass
 
@@ -706,8 +751,9 @@ class Pipeline:
                 status = self.status_of_open(job_id)
                 if status is not None and status.view.job.attempt == event.attempt:
                     self.feed.publish(job_id, lambda: ProgressUpdate(status=status))
-                    self.feed.publish_previews(event)
-                    self._publish(JobStepped(model_id=status.view.job.request.model_id, step=event))
+                    if not status.view.job.on_review:
+                        self.feed.publish_previews(event)
+                    self.publish(JobStepped(model_id=status.view.job.request.model_id, step=event))
             case WorkerReady(worker_id=worker_id, load_s=load_s, memory_bytes=memory_bytes):
                 self._memory_of_workers[worker_id] = memory_bytes
                 model_id = self._models_of_workers.get(worker_id)
@@ -715,12 +761,12 @@ class Pipeline:
                     loaded = ReplicaLoaded(
                         worker_id=worker_id, model_id=model_id, load_s=load_s, memory_bytes=memory_bytes
                     )
-                    self._publish(loaded)
+                    self.publish(loaded)
             case WorkerLost(worker_id=worker_id, reason=reason, detail=detail):
                 self._memory_of_workers.pop(worker_id, None)
                 model_id = self._models_of_workers.pop(worker_id, None)
                 if model_id is not None:
-                    self._publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
+                    self.publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
             case ImagesReady(job_id=job_id, attempt=attempt):
                 self._images.pop((job_id, attempt), None)
             case ClockTicked():
@@ -740,7 +786,9 @@ class Pipeline:
         else:
             self._states[job.job_id] = job.state
         cost_micros = _charged(record, self._prices)
-        self._publish(JobMoved(record=record, previous=previous, cost_micros=cost_micros))
+        self.publish(JobMoved(record=record, previous=previous, cost_micros=cost_micros))
+        for case in _cases(record):
+            self.publish(CaseOpened(case=case))
         self.feed.publish(job.job_id, lambda: StatusUpdate(status=self._status_of(record, cost_micros)))
 
     def _status_of(self, record: RecordJob, cost_micros: Micros) -> JobStatus:
@@ -749,7 +797,8 @@ class Pipeline:
             return status
         return JobStatus(view=closed_view(record.job), outputs=record.outputs, cost_micros=cost_micros)
 
-    def _publish(self, event: LifecycleEvent) -> None:
+    def publish(self, event: LifecycleEvent) -> None:
+        """Tell every sink of what happened."""
         for sink in self._sinks:
             sink(event)
 
@@ -780,6 +829,8 @@ class Pipeline:
             if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
                 forgotten_at_s = self.now_s()
                 self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))
+                if self._keep_cases_s is not None:
+                    self._deferred.append(ForgetCases(before_s=forgotten_at_s - self._keep_cases_s))
             await asyncio.sleep(TICK_BEHIND_S if self.scheduler.is_behind() else TICK_S)
             await self.emit(ClockTicked())
 
@@ -802,8 +853,15 @@ def _writes(records: Sequence[RecordJob | SaveJob], prices: PriceBook) -> list[W
         if record.ended_attempt is not None:
             writes.append(PutAttempt(attempt=record.ended_attempt))
         writes += [PutOutput(output=output) for output in record.outputs]
+        writes += [OpenCase(case=case, action=opening(case)) for case in _cases(record)]
         writes += [PostLedger(lines=posting) for posting in _postings(record, prices)]
     return writes
+
+
+def _cases(record: RecordJob) -> list[Case]:
+    """The cases that the record's pictures are."""
+    found = (case_of_picture(record.job, output) for output in record.outputs)
+    return [case for case in found if case is not None]
 
 
 def _taken_back(turn: _Turn) -> list[Write]:

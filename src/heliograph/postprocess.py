@@ -37,17 +37,20 @@ from heliograph.delivery.provenance import SOFTWARE, XMP_PACKET
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
 from heliograph.delivery.variants import plan_variants, size_within
 from heliograph.domain.errors import HeliographError, Unavailable
-from heliograph.domain.pictures import Alignment, Decision, RawImage, Technical, Verdict
+from heliograph.domain.pictures import Alignment, Decision, RawImage, Safety, Technical, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
-from heliograph.postprocess_tools import Tools
+from heliograph.postprocess_tools import SAFETY_JUDGE, Tools
 from heliograph.quality.damage import damage
 from heliograph.quality.duplicates import repeated
 from heliograph.quality.facts import image_facts, worst_of
 from heliograph.quality.gates import GatePolicy, flagged, judge
 from heliograph.quality.history import Baseline
+from heliograph.quality.safety import UNJUDGED, UNSAFE, SafetyLimits
 from heliograph.quality.signals import signals
 
 RETRIES = 2
+FRAMES_JUDGED_MAX = 8
+"""Frames of a clip, evenly spread, that the safety check looks at."""
 _LENGTH = struct.Struct("!i")
 PLACEHOLDER_SIDE_PX = 32
 """What a ThumbHash is made from: as large as it is shown, which takes half the time of the largest it could be."""
@@ -75,6 +78,7 @@ class FinishedPicture:
     duration_s: float | None = None
     alignment: Alignment | None = None
     technical: Technical | None = None
+    safety: Safety | None = None
     signals: tuple[float, ...] | None = None
     fingerprint: bytes = b""
     problems: tuple[str, ...] = ()
@@ -92,11 +96,13 @@ def finish_picture(
     tools: Tools,
     alignment_judge: str | None = None,
     baseline: Baseline | None = None,
+    safety: SafetyLimits | None = None,
 ) -> FinishedPicture | Verdict:
     """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not.
 
     `alignment_judge` names the tool that says how well it fits its prompt; None where none is to. `baseline` is what is
-    usual for the model, None where it is not known yet. A clip is judged by its first frame.
+    usual for the model, None where it is not known yet. A clip is judged by its first frame; for `safety`, None where
+    that is not asked, by the worst of a few.
     """
     pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.frames, raw.height_px, raw.width_px, 3)
     found = signals(pixels[0])
@@ -119,6 +125,9 @@ def finish_picture(
             verdict = judged(alignment=assessment.alignment.score, calibrated_min=calibrated_min)
     if verdict.decision not in _DELIVERED:
         return verdict
+    safe = None if safety is None else _safe(pixels, safety, tools)
+    if isinstance(safe, Verdict):
+        return safe
     pixels, upscaled_by = _enlarged(pixels, request.upscale, tools)
     if upscaled_by is UpscaleMethod.LANCZOS:
         verdict = flagged(verdict, "lanczos_upscale")
@@ -149,10 +158,24 @@ def finish_picture(
         technical=None
         if looks is None
         else Technical(score=looks.score, limit=looks.limit, kind=looks.kind if looks.is_damaged else None),
+        safety=safe,
         signals=found,
         fingerprint=np.asarray(placeholder).tobytes(),
         problems=tools.take_problems(),
     )
+
+
+def _safe(frames: NDArray[np.uint8], limits: SafetyLimits, tools: Tools) -> Safety | Verdict | None:
+    """How safe `frames` (count, height, width, 3) are, or the verdict that stands in their way; None: nobody knows."""
+    every = max(1, -(-len(frames) // FRAMES_JUDGED_MAX))
+    scores = [tools.unsafe(frame) for frame in frames[::every]]
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        return Verdict(decision=Decision.BLOCK, reasons=(UNJUDGED,)) if limits.is_required else None
+    safety = limits.judged(max(known), SAFETY_JUDGE)
+    if safety.decision is Decision.BLOCK:
+        return Verdict(decision=Decision.BLOCK, reasons=(UNSAFE,), safety=safety)
+    return safety
 
 
 def without_repeats(pictures: Sequence[FinishedPicture]) -> list[FinishedPicture]:
@@ -217,6 +240,7 @@ class _Task:
     policy: GatePolicy
     alignment_judge: str | None
     baseline: Baseline | None
+    safety: SafetyLimits | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +289,7 @@ class PostProcessPool:
         reseeds: int,
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
+        safety: SafetyLimits | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way; see `finish_picture`.
 
@@ -284,6 +309,7 @@ class PostProcessPool:
                 policy=self._policy,
                 alignment_judge=alignment_judge,
                 baseline=baseline,
+                safety=safety,
             )
             return await _finish_in(child, task)
         finally:
@@ -441,6 +467,7 @@ def _answer(task: _Task, tools: Tools) -> _Answer:
             tools=tools,
             alignment_judge=task.alignment_judge,
             baseline=task.baseline,
+            safety=task.safety,
         )
     except Exception:  # the top of a worker: whatever it is, the parent hears of it
         return _Broken(traceback=traceback.format_exc())

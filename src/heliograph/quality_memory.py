@@ -24,6 +24,7 @@ from heliograph.postprocess import FinishedPicture
 from heliograph.postprocess_tools import DAMAGE_FILE
 from heliograph.quality.damage import UsualLook, read_network
 from heliograph.quality.history import Baseline, History, LearningPolicy, learned, noted
+from heliograph.quality.safety import SafetyLimits
 from heliograph.quality.signals import SIGNALS
 
 SAVE_EVERY = 25
@@ -42,6 +43,7 @@ class FinishesPictures(Protocol):
         reseeds: int,
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
+        safety: SafetyLimits | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way."""
         ...
@@ -55,7 +57,13 @@ class LearningPostProcessor:
         self._memory = memory
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        safety: SafetyLimits | None = None,
     ) -> FinishedPicture | Verdict:
         """See `PostProcessPool.finish`."""
         result = await self._post.finish(
@@ -64,6 +72,7 @@ class LearningPostProcessor:
             reseeds=reseeds,
             alignment_judge=alignment_judge,
             baseline=self._memory.baseline(request.model_id),
+            safety=safety,
         )
         if isinstance(result, FinishedPicture) and result.signals is not None:
             alignment = None if result.alignment is None else result.alignment.score

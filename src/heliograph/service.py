@@ -23,9 +23,10 @@ from heliograph.domain.errors import (
     Timeout,
     Unavailable,
 )
-from heliograph.domain.ids import JobId, ModelId, OutputId
+from heliograph.domain.ids import CaseId, JobId, ModelId, OutputId
 from heliograph.domain.job import Job
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.moderation import CaseSubject, ReviewPolicy, findings_of, new_case, opening
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, Quality
@@ -33,7 +34,7 @@ from heliograph.domain.views import Alternative, FleetStatus, JobStatus, ModelSt
 from heliograph.domain.webhooks import JobWebhook
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
-from heliograph.prompts.policy import PolicyDecision, PromptPolicy
+from heliograph.prompts.policy import PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
@@ -41,7 +42,8 @@ from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
-from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob
+from heliograph.storage.case_writes import OpenCase
+from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob, Write
 
 DEADLINE_S_MAX = 7 * 86_400.0
 ANOTHER_MODEL_HELPS = frozenset({"deadline_unreachable", "wait_too_long"})
@@ -180,6 +182,7 @@ class PipelineService:
         idempotency_ttl_s: float,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
+        reviews: ReviewPolicy | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._store = store
@@ -193,6 +196,7 @@ class PipelineService:
         self._idempotency_ttl_s = idempotency_ttl_s
         self._random_int = random_int
         self._new_id = new_id
+        self._reviews = reviews or ReviewPolicy()
         self._in_flight: dict[tuple[str, str, str], asyncio.Future[JobId]] = {}
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
@@ -236,7 +240,7 @@ class PipelineService:
         try:
             deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
             wants = self._wants(submission, caller, deadline_s)
-            request = self._checked(submission, wants, caller)
+            request, verdict = self._checked(submission, wants, caller)
         except CallerError as error:
             self._pipeline.refuse(self._refusal(error, caller, stage=_stage_of(error)))
             raise
@@ -252,9 +256,11 @@ class PipelineService:
             created_at_s=now_s,
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
             webhook=submission.webhook,
+            on_review=verdict.decision is PolicyDecision.FLAG and self._reviews.holds_for(caller.tenant_id),
         )
+        writes: list[Write] = [*self._idempotency_writes(submission, job), *self._case_writes(job, verdict)]
         try:
-            await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
+            await self._pipeline.submit(job, writes=tuple(writes))
         except Overloaded as error:
             if error.code in ANOTHER_MODEL_HELPS:
                 error.alternatives = self._others_in_time(request.model_id, wants)
@@ -265,7 +271,7 @@ class PipelineService:
         """Record a request that was refused before it could be submitted."""
         self._pipeline.refuse(self._refusal(error, caller, stage="gateway"))
 
-    def _checked(self, submission: Submission, wants: Wants, caller: Caller) -> GenerationRequest:
+    def _checked(self, submission: Submission, wants: Wants, caller: Caller) -> tuple[GenerationRequest, PolicyVerdict]:
         chosen = self._route(submission.raw.model, task=_checked_task(submission.task), wants=wants)
         card = chosen.card
         reader = self._readers.get(card.model_id)
@@ -282,12 +288,12 @@ class PipelineService:
             raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
         asked_for = chosen.stands_in_for or chosen.alias
         if asked_for is None:
-            return request
+            return request, verdict
         reason = "the operator maps this name"
         if chosen.stands_in_for is not None:
             reason = "the model is not there in time, and the request allows another"
         other = Adjustment(parameter="model", requested=asked_for, used=card.model_id, reason=reason)
-        return replace(request, adjustments=(other, *request.adjustments))
+        return replace(request, adjustments=(other, *request.adjustments)), verdict
 
     def _wants(self, submission: Submission, caller: Caller, deadline_s: float | None) -> Wants:
         """What the request asks for besides a model."""
@@ -372,6 +378,23 @@ class PipelineService:
             created_at_s=job.created_at_s,
         )
         return (PutIdempotency(record=record),)
+
+    def _case_writes(self, job: Job, verdict: PolicyVerdict) -> tuple[OpenCase, ...]:
+        """The case of a flagged prompt, which becomes durable together with its job."""
+        if verdict.decision is not PolicyDecision.FLAG:
+            return ()
+        case = new_case(
+            case_id=CaseId(f"case_{self._new_id()}"),
+            subject=CaseSubject.PROMPT,
+            tenant_id=job.tenant_id,
+            job_id=job.job_id,
+            findings=findings_of(verdict),
+            prompt=job.request.prompt,
+            negative_prompt=job.request.negative_prompt,
+            now_s=job.created_at_s,
+            is_holding=job.on_review,
+        )
+        return (OpenCase(case=case, action=opening(case)),)
 
     async def status(self, job_id: JobId, *, caller: Caller) -> JobStatus:
         """The job as it is now."""

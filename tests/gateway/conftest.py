@@ -13,12 +13,16 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from heliograph.domain.ids import JobId
+from heliograph.domain.lifecycle import LifecycleEvent
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.monitoring import Monitor
 from heliograph.outbound import OutboundPolicy
+from heliograph.prompts.policy import AllowAll, PromptPolicy
 from heliograph.settings import GatewaySettings, LimitSettings
 from heliograph.storage.memory import MemoryStore
 from heliograph.webhooks import EndpointBook, Signer
@@ -40,6 +44,9 @@ class Gateway:
     page_dir: Path | None = None
     now_s: float = NOW_S
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    policy: PromptPolicy = field(default_factory=AllowAll)
+    cancelled: list[JobId] = field(default_factory=list)
+    published: list[LifecycleEvent] = field(default_factory=list)
     monitor: Monitor = field(default_factory=lambda: Monitor(lambda: NOW_S))
 
     def app(self) -> FastAPI:
@@ -69,6 +76,19 @@ class Gateway:
             closing=self.closing,
             operator_key=OPERATOR_KEY,
             monitor=self.monitor,
+            review=self.review_desk(),
+        )
+
+    def review_desk(self) -> ReviewDesk:
+        async def cancel(job_id: JobId) -> None:
+            self.cancelled.append(job_id)
+
+        return ReviewDesk(
+            store=self.store,
+            policy=self.policy,
+            cancel=cancel,
+            publish=self.published.append,
+            clock=lambda: self.now_s,
         )
 
     @asynccontextmanager

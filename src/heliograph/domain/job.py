@@ -80,7 +80,8 @@ class Job:
     or a NaN. `checkpoint` names what is kept of its run after `steps_done` steps, for the next attempt to go on from;
     None: it begins at the first step. `setback` is why an attempt failed last, `spares_memory` that one ran out of
     memory and the next ones do with less. `sequence` is the order of submission and breaks every tie. `timeline` has
-    one moment per state entered, oldest first. `webhook` hears of this job only. Times are seconds since the epoch.
+    one moment per state entered, oldest first. `webhook` hears of this job only. `on_review`: its prompt was
+    flagged, and its pictures wait for a person. Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -103,6 +104,7 @@ class Job:
     timeline: tuple[Moment, ...] = ()
     failure: Failure | None = None
     webhook: JobWebhook | None = None
+    on_review: bool = False
 
     @property
     def finished_at_s(self) -> float | None:
@@ -172,6 +174,7 @@ class Job:
             timeline=(*timeline, Moment(state=state, at_s=now_s)),
             failure=failure,
             webhook=self.webhook,
+            on_review=self.on_review,
         )
 
 

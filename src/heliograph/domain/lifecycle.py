@@ -7,6 +7,7 @@ from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import JobState
+from heliograph.domain.moderation import Case, CaseAction
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 
 
@@ -91,6 +92,22 @@ class StoreCommitted:
     has_failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseOpened:
+    """Something was found that a person should look at."""
+
+    case: Case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseMoved:
+    """A case was appealed or decided; `waited_s` is how long it had waited for a decision, None where it had not."""
+
+    case: Case
+    action: CaseAction
+    waited_s: float | None
+
+
 LifecycleEvent = (
     JobMoved
     | JobStepped
@@ -101,4 +118,6 @@ LifecycleEvent = (
     | ReplicaLost
     | WebhookTried
     | StoreCommitted
+    | CaseOpened
+    | CaseMoved
 )

@@ -24,6 +24,7 @@ from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.jobs import jobs_router
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.middleware import BodyLimit, Envelope, OpenDoorGuard, problem_response
+from heliograph.gateway.moderation import appeals_router, moderation_router
 from heliograph.gateway.openai_images import openai_images_router
 from heliograph.gateway.openapi import describe
 from heliograph.gateway.operations import operations_router
@@ -31,6 +32,7 @@ from heliograph.gateway.outputs import outputs_router
 from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.replicate import replicate_router
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
@@ -66,14 +68,15 @@ def create_app(
     closing: asyncio.Event,
     operator_key: str,
     monitor: Monitor,
+    review: ReviewDesk,
     public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
-    that never come twice. `operator_key` opens what only the operator may do, `monitor` knows what is wrong.
-    `page_dir` holds the built page; `public_url` is what the outside calls this server.
+    that never come twice. `operator_key` opens what only the operator may do, `monitor` knows what is wrong,
+    `review` what people look at. `page_dir` holds the built page; `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -99,6 +102,7 @@ def create_app(
         public_url=public_url,
         operator_key=operator_key,
         monitor=monitor,
+        review=review,
     )
     for router in (
         jobs_router(context),
@@ -109,6 +113,8 @@ def create_app(
         operations_router(context),
         admin_router(context),
         diagnosis_router(context),
+        moderation_router(context),
+        appeals_router(context),
     ):
         app.include_router(router)
     add_page(app, page_dir)

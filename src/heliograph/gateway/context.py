@@ -12,6 +12,7 @@ from heliograph.domain.errors import CallerError
 from heliograph.domain.ids import OutputId
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.monitoring import Monitor
 from heliograph.service import Service
@@ -37,6 +38,7 @@ class Context:
     public_url: str | None
     operator_key: str
     monitor: Monitor
+    review: ReviewDesk
 
     def caller(self, request: Request) -> Caller:
         """On whose behalf the request is made. Raises `AuthenticationError`."""

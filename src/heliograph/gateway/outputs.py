@@ -15,6 +15,7 @@ from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.ranges import ByteRange, RangeNotSatisfiable, is_unchanged, requested_range
+from heliograph.gateway.wire import why_none_is_delivered
 from heliograph.service import Service
 
 _YEAR_S = 31_536_000
@@ -43,6 +44,7 @@ def outputs_router(context: Context) -> APIRouter:
         is_thumbnail = variant is not None
         caller = _reader(context, request, OutputId(output_id), is_thumbnail, expires_at_s=expires, signature=signature)
         output = await context.service.output(OutputId(output_id), caller=caller)
+        _refuse_held(output)
         name = output.thumbnail_blob if is_thumbnail else output.blob
         size = await context.service.blob_size(name)
         digest, _, suffix = name.rpartition(".")
@@ -99,6 +101,12 @@ def _reader(
             "The link has expired or was changed. Get a fresh one from the job it belongs to.", code="link_not_valid"
         )
     return None
+
+
+def _refuse_held(output: Output) -> None:
+    why = why_none_is_delivered([output])
+    if why is not None:
+        raise PermissionDenied(why[1], code=why[0])
 
 
 def _cache_control(context: Context, caller: Caller | None, *, expires_at_s: int | None) -> str:

@@ -1,14 +1,17 @@
 """How jobs and models look on the wire; `docs/reference/api.md` is the contract."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from heliograph.domain.ids import OutputId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
-from heliograph.domain.pictures import Output
+from heliograph.domain.pictures import Availability, Output
 from heliograph.domain.request import Adjustment, GenerationRequest
 from heliograph.domain.views import Interval, JobStatus, ModelStatus
+
+HELD = "A person looks at this picture before it is delivered; ask for the job again later."
+WITHHELD = "A person decided that this picture is against the content policy; POST /v1/jobs/{id}/appeal objects to it."
 
 OutputUrl = Callable[[OutputId, bool], str]
 """The address of a picture, or of its thumbnail when the second argument is true."""
@@ -124,11 +127,13 @@ def adjustments_json(adjustments: tuple[Adjustment, ...]) -> list[dict[str, obje
 
 def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
     """One delivered picture; a clip also says how many frames it has and how long it plays."""
+    is_delivered = output.availability is Availability.DELIVERED
     picture: dict[str, object] = {
         "id": output.output_id,
         "index": output.index,
-        "url": output_url(output.output_id, False),
-        "thumbnail_url": output_url(output.output_id, True),
+        "url": output_url(output.output_id, False) if is_delivered else None,
+        "thumbnail_url": output_url(output.output_id, True) if is_delivered else None,
+        "availability": output.availability.value,
         "sha256": output.sha256,
         "bytes": output.size_bytes,
         "format": output.output_format.value,
@@ -139,6 +144,7 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
         **fit_json(output),
         "technical": technical_json(output),
+        "safety": safety_json(output),
     }
     return picture if output.frames == 1 else picture | {"frames": output.frames, "duration_s": output.duration_s}
 
@@ -150,6 +156,28 @@ def fit_json(output: Output) -> dict[str, object]:
         "alignment": None if alignment is None else round(alignment.score, 4),
         "missing": [] if alignment is None else list(alignment.missing),
     }
+
+
+def safety_json(output: Output) -> dict[str, object] | None:
+    """How sure a classifier is that a picture is not safe for work; null where none judged it."""
+    safety = output.safety
+    if safety is None:
+        return None
+    return {"score": round(safety.score, 4), "decision": safety.decision.value, "judge": safety.judge}
+
+
+def delivered(outputs: Sequence[Output]) -> list[Output]:
+    """Those that their tenant may have."""
+    return [output for output in outputs if output.availability is Availability.DELIVERED]
+
+
+def why_none_is_delivered(outputs: Sequence[Output]) -> tuple[str, str] | None:
+    """A code and what to say where there are pictures and none may be had; None where there is nothing to say."""
+    if not outputs or delivered(outputs):
+        return None
+    if any(output.availability is Availability.HELD for output in outputs):
+        return "picture_held", HELD
+    return "picture_withheld", WITHHELD
 
 
 def technical_json(output: Output) -> dict[str, object] | None:

@@ -68,6 +68,7 @@ def row_of_job(job: Job) -> Parameters:
         "spares_memory": job.spares_memory,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
+        "on_review": job.on_review,
         "webhook": job.webhook and {"url": job.webhook.url, "events": job.webhook.events},
     }
     wanted: dict[str, object] = {
@@ -122,6 +123,7 @@ _JOB_DEFAULTS: dict[str, object] = {
     "timeline": [],
     "failure": None,
     "webhook": None,
+    "on_review": False,
 }
 _REQUEST_DEFAULTS: dict[str, object] = {
     "raw_prompt": None,
@@ -188,6 +190,7 @@ def job_of_row(row: Row) -> Job:
         timeline=tuple([Moment(state=_STATES[state], at_s=at_s) for state, at_s, *_ in has("timeline", ())]),
         failure=_failure(has("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
+        on_review=has("on_review", False),
     )
 
 
