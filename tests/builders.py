@@ -63,7 +63,7 @@ from heliograph.domain.model_card import (
 )
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt
-from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
+from heliograph.domain.pictures import Alignment, Availability, Decision, Output, RawImage, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, Inputs, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
@@ -163,6 +163,7 @@ def a_job(
     timeline: tuple[Moment, ...] | None = None,
     failure: Failure | None = None,
     webhook: JobWebhook | None = None,
+    on_review: bool = False,
 ) -> Job:
     """A job called `name`; `model` is used when no `request` is given, the timeline leads to `state` in no time."""
     path = _PATH[: _PATH.index(state) + 1] if state in _PATH else (JobState.PENDING, state)
@@ -184,6 +185,7 @@ def a_job(
         timeline=entered if timeline is None else timeline,
         failure=failure,
         webhook=webhook,
+        on_review=on_review,
     )
 
 
@@ -439,6 +441,7 @@ def an_output(
     frames: int = 1,
     duration_s: float | None = None,
     alignment: Alignment | None = None,
+    availability: Availability = Availability.DELIVERED,
 ) -> Output:
     return Output(
         output_id=OutputId(name),
@@ -459,6 +462,7 @@ def an_output(
         frames=frames,
         duration_s=duration_s,
         alignment=alignment,
+        availability=availability,
     )
 
 

@@ -410,7 +410,7 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
     assert {name for name in named - used if name != "pillow"} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
-    optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
+    optional = {re.match(r"[\w.-]+", each)[0].replace("-", "_") for each in extras}
     # By Pillow, FastAPI, pydantic and diffusers.
     brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

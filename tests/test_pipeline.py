@@ -37,7 +37,8 @@ from heliograph.domain.ids import JobId, ModelId, TenantId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
-from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
+from heliograph.domain.moderation import ReviewPolicy
+from heliograph.domain.pictures import Alignment, Decision, RawImage, Safety, Verdict
 from heliograph.domain.prompt_verdict import Category
 from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
@@ -51,6 +52,7 @@ from heliograph.pipeline import Outbox, Pipeline
 from heliograph.postprocess import FinishedPicture
 from heliograph.prompts.policy import AllowAll, PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.raw import RawRequest
+from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
@@ -121,11 +123,20 @@ class Finisher:
         self.alignment: Alignment | None = None
         self.problems: tuple[str, ...] = ()
         self.judges: list[str | None] = []
+        self.limits: list[SafetyLimits | None] = []
+        self.safety: Safety | None = None
 
     async def finish(
-        self, raw: RawImage, request: GenerationRequest, *, reseeds: int, alignment_judge: str | None = None
+        self,
+        raw: RawImage,
+        request: GenerationRequest,
+        *,
+        reseeds: int,
+        alignment_judge: str | None = None,
+        safety: SafetyLimits | None = None,
     ) -> FinishedPicture | Verdict:
         self.judges.append(alignment_judge)
+        self.limits.append(safety)
         if self.fault is not None:
             raise self.fault
         if self.verdicts:
@@ -141,6 +152,7 @@ class Finisher:
             thumbhash="hash",
             verdict=Verdict(decision=Decision.ACCEPT),
             alignment=self.alignment,
+            safety=self.safety,
             problems=self.problems,
         )
 
@@ -159,6 +171,8 @@ class World:
         card: ModelCard | None = None,
         demand: Demand | None = None,
         outbox: Outbox | None = None,
+        safety: SafetyPolicy | None = None,
+        reviews: ReviewPolicy | None = None,
     ) -> None:
         self.store = store or FailingStore()
         self.blobs = FailingBlobs()
@@ -186,6 +200,8 @@ class World:
             new_id=lambda: f"{next(ids):06d}",
             demand=demand,
             outbox=outbox,
+            safety=safety,
+            reviews=reviews,
         )
         self.service = PipelineService(
             pipeline=self.pipeline,
@@ -200,6 +216,7 @@ class World:
             idempotency_ttl_s=60.0,
             random_int=lambda _bound: 5,
             new_id=lambda: f"{next(ids):06d}",
+            reviews=reviews,
         )
 
     def _make_fleet(self, emit: Callable[..., object]) -> ScriptedFleet:

@@ -63,6 +63,15 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {
         "/v1/admin/diagnosis",
+        "/v1/admin/moderation/backlog",
+        "/v1/admin/moderation/cases",
+        "/v1/admin/moderation/cases/{case_id}",
+        "/v1/admin/moderation/cases/{case_id}/decision",
+        "/v1/admin/moderation/cases/{case_id}/pictures/{index}",
+        "/v1/appeals",
+        "/v1/appeals/{case_id}",
+        "/v1/jobs/{job_id}/appeal",
+        "/v1/jobs/{job_id}/moderation",
         "/v1/admin/drain",
         "/v1/admin/fleet",
         "/v1/admin/models/{model_id}",

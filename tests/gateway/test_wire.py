@@ -69,6 +69,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "index": 0,
                 "url": "/out_1",
                 "thumbnail_url": "/out_1/small",
+                "availability": "delivered",
                 "sha256": "0" * 64,
                 "bytes": 1000,
                 "format": "png",
@@ -80,6 +81,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "alignment": 0.9312,
                 "missing": ["windmill"],
                 "technical": None,
+                "safety": None,
             }
         ],
         "error": None,

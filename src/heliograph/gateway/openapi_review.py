@@ -29,6 +29,9 @@ REVIEW_ERRORS: Mapping[str, HeliographError] = {
     "too_many_appeals": Overloaded(
         "50 appeals of yours wait for an answer. Wait for one of them.", code="too_many_appeals", retry_after_s=600.0
     ),
+    "withheld": PermissionDenied(
+        "A person decided that this picture is against the content policy.", code="picture_withheld"
+    ),
     "held": PermissionDenied("A person looks at this picture before it is delivered.", code="picture_held"),
 }
 
@@ -239,9 +242,8 @@ def review_routes(
     asked = ("unauthenticated", "reviewer_key", "unavailable")
     prompt = {"subject": "prompt", "job_id": None, "output_id": None}
     sent = ("invalid", "too_slow", "too_large", "not_json")
-    picture = {
-        f"image/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in ("png", "webp", "jpeg", "gif")
-    }
+    file = {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
+    picture = {f"image/{kind}": file for kind in ("png", "webp", "jpeg", "gif")}
     return {
         "cases": {
             "summary": "List moderation cases",

@@ -282,7 +282,7 @@ def row_of_output(output: Output) -> Parameters:
         "frames": output.frames,
         "duration_s": output.duration_s,
         "thumbhash": output.thumbhash,
-        "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
+        "verdict": _data_of_verdict(output.verdict),
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
         **({} if output.technical is None else {"technical": asdict(output.technical)}),
         **({} if output.safety is None else {"safety": asdict(output.safety)}),
@@ -322,13 +322,22 @@ def output_of_row(row: Row) -> Output:
         duration_s=data.get("duration_s"),
         thumbnail_blob=row["thumbnail_blob"],
         thumbhash=data.get("thumbhash", ""),
-        verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
+        verdict=Verdict(
+            decision=Decision(verdict["decision"]),
+            reasons=tuple(verdict.get("reasons", ())),
+            safety=_safety(verdict.get("safety")),
+        ),
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
         technical=None if "technical" not in data else Technical(**data["technical"]),
         safety=_safety(data.get("safety")),
         availability=Availability(row["availability"]),
     )
+
+
+def _data_of_verdict(verdict: Verdict) -> dict[str, object]:
+    data: dict[str, object] = {"decision": verdict.decision, "reasons": verdict.reasons}
+    return data if verdict.safety is None else data | {"safety": asdict(verdict.safety)}
 
 
 def _safety(data: dict[str, Any] | None) -> Safety | None:
