@@ -164,6 +164,7 @@ def a_job(
     failure: Failure | None = None,
     webhook: JobWebhook | None = None,
     on_review: bool = False,
+    remixed_from: JobId | None = None,
 ) -> Job:
     """A job called `name`; `model` is used when no `request` is given, the timeline leads to `state` in no time."""
     path = _PATH[: _PATH.index(state) + 1] if state in _PATH else (JobState.PENDING, state)
@@ -186,6 +187,7 @@ def a_job(
         failure=failure,
         webhook=webhook,
         on_review=on_review,
+        remixed_from=remixed_from,
     )
 
 

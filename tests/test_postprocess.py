@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,11 @@ from PIL import Image
 from heliograph import postprocess
 from heliograph.delivery import pillow, thumbhash
 from heliograph.delivery.parameters import parse_parameters
+from heliograph.delivery.pyav import film_comment, read_film
 from heliograph.delivery.variants import size_within
 from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Decision, RawImage, Verdict
-from heliograph.domain.request import OutputFormat
+from heliograph.domain.request import VIDEO_FORMATS, OutputFormat
 from heliograph.inference.upscaler import Upscaler
 from heliograph.postprocess import FinishedPicture, PostProcessPool, finish_picture
 from heliograph.postprocess_tools import Tools
@@ -75,7 +77,7 @@ def test_the_file_tells_how_to_make_it_again() -> None:
     assert (parameters.width_px, parameters.height_px, parameters.model) == (96, 64, REQUEST.model_id)
 
 
-@pytest.mark.parametrize("output_format", OutputFormat)
+@pytest.mark.parametrize("output_format", sorted(set(OutputFormat) - VIDEO_FORMATS))
 def test_the_requested_format_is_delivered_and_the_same_input_makes_the_same_bytes(output_format) -> None:
     request = a_request(width_px=96, height_px=64, output_format=output_format)
     picture = finished(noise(), request)
@@ -90,7 +92,7 @@ def test_a_large_picture_has_a_thumbnail_of_256_pixels() -> None:
 
 
 def test_a_prompt_beyond_every_bound_of_the_formats_still_gets_its_picture() -> None:
-    for output_format in OutputFormat:
+    for output_format in sorted(set(OutputFormat) - VIDEO_FORMATS):
         request = a_request(width_px=96, height_px=64, prompt="boat 🌅 " * 10_000, output_format=output_format)
         assert Image.open(io.BytesIO(finished(noise(), request).data)).size == (96, 64)
 
@@ -121,6 +123,20 @@ def a_clip(frames: int = 6, *, blank: int | None = None) -> RawImage:
     if blank is not None:
         pixels[blank] = 0
     return RawImage(frames=frames, width_px=96, height_px=64, seed=3, rgb=pixels.tobytes())
+
+
+@pytest.mark.parametrize("output_format", sorted(VIDEO_FORMATS))
+def test_a_clip_becomes_a_film_that_says_how_it_was_made(output_format) -> None:
+    frames = noise(96, 64)
+    clip = replace(frames, frames=3, rgb=frames.rgb * 3)
+    request = a_request(
+        width_px=96, height_px=64, frames=3, frames_per_second=8.0, output_format=output_format, output_quality=90
+    )
+    film = finished(clip, request)
+    assert (film.frames, film.duration_s, film.is_signed) == (3, 0.375, False)
+    assert [frame.shape for frame in read_film(film.data, frames_max=9)] == [(64, 96, 3)] * 3
+    assert "Seed: 11" in (film_comment(film.data) or "")
+    assert finished(clip, request) == film
 
 
 @pytest.mark.parametrize("output_format", [OutputFormat.WEBP, OutputFormat.GIF, OutputFormat.PNG])
@@ -424,6 +440,25 @@ async def test_a_picture_that_cannot_be_encoded_is_told_once_and_harms_no_other(
     assert caught.value.code == "post_processing_failed"
     assert "finish_picture" in "".join(caught.value.__notes__)
     assert await pool.finish(noise(), REQUEST, reseeds=0) == finished(noise())
+
+
+async def test_other_work_is_done_in_a_process_too(pool: PostProcessPool) -> None:
+    assert await pool.call(size_within, 4000, 2000, 256) == (256, 128)
+    assert await pool.call(os.getpid) != os.getpid()
+
+
+async def test_work_that_kills_its_process_gives_nothing_and_harms_no_picture(pool: PostProcessPool) -> None:
+    assert await pool.call(os._exit, 3) is None
+    assert isinstance(await pool.finish(noise(), REQUEST, reseeds=0), FinishedPicture)
+
+
+async def test_work_that_raises_is_told_with_its_reason(pool: PostProcessPool) -> None:
+    with pytest.raises(HeliographError, match=r"loads failed.*JSONDecodeError"):
+        await pool.call(json.loads, "{")
+    closed = PostProcessPool(policy=POLICY)
+    await closed.close()
+    with pytest.raises(Unavailable, match="shutting down"):
+        await closed.call(os.getpid)
 
 
 async def test_ctrl_c_does_not_reach_the_processes(pool: PostProcessPool) -> None:

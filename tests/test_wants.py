@@ -7,6 +7,7 @@ from heliograph.domain.errors import HeliographError, InvalidRequest, Overloaded
 from heliograph.domain.ids import TenantId
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard, Timing
 from heliograph.domain.orders import Halt, Orders, Scope
+from heliograph.domain.request import VIDEO_FORMATS, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Market
 from heliograph.gateway.errors import problem
@@ -15,7 +16,8 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService
 from tests.builders import a_card, a_catalogue, a_gpu, a_timing
-from tests.test_pipeline import ALICE, World, until
+from tests.intakes import an_intake
+from tests.test_pipeline import ALICE, World, look, until
 
 
 def seconds(number: float) -> Timing:
@@ -50,13 +52,17 @@ class Choice(World):
             pipeline=self.pipeline,
             store=self.store,
             blobs=self.blobs,
+            intake=an_intake(store=self.store),
             catalogue=catalogue,
             engines=frozenset({EngineKind.FAKE}),
             presets={},
             policy=AllowAll(),
             readers={},
+            formats=frozenset(OutputFormat) - VIDEO_FORMATS,
+            draw_contact_sheet=lambda _clip, _format: b"a sheet",
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
+            inspect=look,
             random_int=lambda _bound: 5,
             new_id=self.pipeline._new_id,
         )

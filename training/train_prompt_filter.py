@@ -24,7 +24,7 @@ from training.prompt_rows import LICENSED, OURS, Row, our_rows, read_rows, vocab
 
 ROOT = Path(__file__).parent.parent
 TERMS = ROOT / "src" / "heliograph" / "data" / "prompt_terms.toml"
-WEIGHTS = ROOT / "src" / "heliograph" / "weights" / "prompt-filter" / "weights.npz"
+WEIGHTS = ROOT / "src" / "heliograph" / "data" / "prompt_filter.npz"
 FOLDS = 3
 SEED = 7
 BUDGETS = {"natural_user": 0.0085, "benign": 0.0085, "overt": 0.0175, "traps": 0.042}

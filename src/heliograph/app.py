@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -28,21 +29,27 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from heliograph import __version__
+from heliograph.account_desk import AccountDesk
+from heliograph.billing.accounts import AccountBook, Plan
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
+from heliograph.billing.quote import Quote, quote
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import GpuId, ModelId, TenantId
+from heliograph.domain.intake import IntakeLimits
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.moderation import ReviewPolicy
-from heliograph.domain.request import SEED_MAX, GenerationRequest
+from heliograph.domain.money import Micros, to_micros
+from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
-from heliograph.fleet.driver import EmitEvent
+from heliograph.fleet.driver import EmitEvent, ReadInput
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
@@ -57,19 +64,21 @@ from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.housekeeping import FILE_AGE_S_MIN, keep_house
 from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
+from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
 from heliograph.live import LiveFeed
 from heliograph.monitoring import Monitor
 from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
-from heliograph.picture_store import open_pictures, watch_pictures
+from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
+from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_policy
 from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
@@ -161,6 +170,8 @@ async def installation(
         pictures = open_pictures(settings.pictures, data_dir, master_key=picture_key(settings))
         blobs = pictures.blobs
         stack.push_async_callback(pictures.close)
+        inputs = open_inputs(settings.pictures, data_dir, master_key=picture_key(settings))
+        stack.push_async_callback(inputs.close)
         gates = GatePolicy(
             reseeds_max=settings.queue.reseeds_max,
             alignment_min=settings.quality.alignment_min,
@@ -174,8 +185,12 @@ async def installation(
             policy=gates,
             weights_dir=WEIGHTS_DIR,
             expected_judges={card.alignment for card in warm_cards if card.alignment is not None},
+            identity=await signing_identity(settings.provenance, data_dir),
         )
         stack.push_async_callback(post.close)
+        # What nobody waits for; its process starts with the first of it.
+        aside = PostProcessPool(policy=gates, anchors=anchor_files(settings.provenance, data_dir), niceness=10)
+        stack.push_async_callback(aside.close)
         await post.warm_up()
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
@@ -209,19 +224,22 @@ async def installation(
             store_cpu_s=lambda: store.cpu_s,
         )
         safety, reviews = _safety_policy(settings), _review_policy(settings)
+        write_log = log_lifecycle(log)
+        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=(metrics, write_log))
+        await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
             store=store,
             blobs=blobs,
             post=LearningPostProcessor(post, usual),
-            make_fleet=lambda emit: _fleet(settings, checkpoints, emit),
+            make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
             cards=cards,
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, monitor, log_lifecycle(log)),
+            sinks=(metrics, monitor, accounts.on_event, write_log),
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -233,27 +251,50 @@ async def installation(
             safety=safety,
             reviews=reviews,
             keep_cases_s=settings.moderation.keep_cases_s,
+            stamps=stamp_policy(settings.provenance),
+        )
+        intake = PictureIntake(
+            processes=post,
+            blobs=inputs.blobs,
+            store=store,
+            delivered=blobs,
+            outbound=outbound,
+            policy=outbound_policy,
+            limits=_intake_limits(settings),
+            fetch_timeout_s=settings.intake.fetch_timeout_s,
+            keep_s=settings.intake.keep_s,
+            secret=secret_file(data_dir / "upload.key", loss="the ids of uploads stop working then"),
+            clock=clock,
         )
         service = PipelineService(
             pipeline=pipeline,
             store=store,
             blobs=blobs,
+            intake=intake,
             catalogue=catalogue,
             engines=engines,
             presets=presets,
             policy=content_filter,
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
+            formats=_formats(),
+            draw_contact_sheet=_contact_sheet,
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
+            inspect=aside.inspect,
             random_int=secrets.randbelow,
             new_id=_new_id,
             reviews=reviews,
+            accounts=accounts.book,
+            quote=_quotes(gpus, cards, profiles, prices),
         )
         review = ReviewDesk(
             store=store,
             policy=content_filter,
             cancel=pipeline.cancel,
             publish=pipeline.publish,
+            credited=lambda tenant_id, amount: accounts.book.charged(
+                tenant_id, Micros(-amount), pictures=0, now_s=clock()
+            ),
             clock=clock,
         )
         pipeline.add_sink(review)
@@ -275,6 +316,11 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        if may_run_jobs:
+            tidy = keep_intake_tidy(
+                inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
+            )
+            await stack.enter_async_context(_background(tidy))
         closing = asyncio.Event()
         links = PictureLinks(
             keys=keys,
@@ -313,6 +359,7 @@ async def installation(
             operator_key=operator_key(data_dir),
             monitor=monitor,
             review=review,
+            accounts=accounts,
             public_url=settings.server.public_url,
         )
         yield Installation(
@@ -570,6 +617,51 @@ def _facts_of(folder: Path) -> Mapping[str, object]:
         raise Unavailable(error.message, code="weights_damaged") from error
 
 
+def account_book(settings: Settings) -> AccountBook:
+    """Plans and who has which. Raises `InvalidRequest` for a plan that is none."""
+    billing = settings.billing
+    named = {f"billing.plan_of.{tenant}": name for tenant, name in billing.plan_of.items()}
+    if billing.default_plan is not None:
+        named["billing.default_plan"] = billing.default_plan
+    for param, name in named.items():
+        if name not in billing.plans:
+            known = ", ".join(sorted(billing.plans)) or "none"
+            raise InvalidRequest(f"setting {param} is {name!r}; billing.plans has {known}", param=param)
+    plans = {
+        name: Plan(
+            name=name,
+            pictures_max=plan.pictures_per_month,
+            soft_micros=_micros(plan.soft_usd_per_month),
+            hard_micros=_micros(plan.hard_usd_per_month),
+            is_prepaid=plan.prepaid,
+        )
+        for name, plan in billing.plans.items()
+    }
+    plan_of = {TenantId(tenant): name for tenant, name in billing.plan_of.items()}
+    return AccountBook(plans, plan_of, billing.default_plan)
+
+
+def _micros(usd: float | None) -> Micros | None:
+    return None if usd is None else to_micros(Decimal(str(usd)))
+
+
+def _quotes(
+    gpus: Sequence[Gpu], cards: Mapping[ModelId, ModelCard], profiles: Profiles, prices: PriceBook
+) -> Callable[[GenerationRequest, Tier], Quote]:
+    """What a request is expected to cost on the GPUs that can hold its model."""
+
+    def quoted(request: GenerationRequest, tier: Tier) -> Quote:
+        card = cards[request.model_id]
+        runs = [
+            (gpu.gpu_class, gpu.market.value, gpu.zone, profiles.run_s(request, gpu.gpu_class) * card.gpus)
+            for gpu in gpus
+            if gpu.memory_bytes >= (card.vram_bytes or 0)
+        ]
+        return quote(runs, tier, prices)
+
+    return quoted
+
+
 def price_book(settings: Settings) -> PriceBook:
     """The prices in force. Raises `InvalidRequest` for one that is none."""
     return PriceBook().overridden(
@@ -606,7 +698,17 @@ def _slots(settings: Settings) -> tuple[Gpu, ...]:
     return tuple(Gpu(gpu_id=GpuId(f"cpu-{i}"), gpu_class="cpu", memory_bytes=memory_bytes) for i in range(count))
 
 
-def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -> LocalFleet:
+def _intake_limits(settings: Settings) -> IntakeLimits:
+    intake = settings.intake
+    return IntakeLimits(
+        bytes_max=intake.bytes_max,
+        pixels_max=intake.pixels_max,
+        frames_max=intake.frames_max,
+        stored_pixels_max=intake.stored_pixels_max,
+    )
+
+
+def _fleet(settings: Settings, checkpoints: CheckpointFolder, read_input: ReadInput, emit: EmitEvent) -> LocalFleet:
     fleet = settings.fleet
     limits = LocalLimits(
         load_timeout_s=fleet.load_timeout_s,
@@ -620,14 +722,37 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, emit: EmitEvent) -
         worker_command=lambda card: _worker_command(settings, card),
         limits=limits,
         checkpoints=checkpoints,
+        read_input=read_input,
     )
 
 
 def _engines(settings: Settings) -> frozenset[EngineKind]:
-    """What this installation can run: the built-in engine, those whose extra is installed, the fake one for tests."""
+    """What this installation can run: the built-in engine, servers elsewhere, those whose extra is installed, the fake
+    one for tests."""
     has_diffusers = all(find_spec(name) is not None for name in ("torch", "diffusers", "transformers"))
     optional = {EngineKind.DIFFUSERS: has_diffusers, EngineKind.FAKE: settings.fleet.testing_models}
-    return frozenset({EngineKind.ONNX, *(kind for kind, is_there in optional.items() if is_there)})
+    always = {EngineKind.ONNX, EngineKind.REMOTE_OPENAI, EngineKind.COMFYUI}
+    return frozenset({*always, *(kind for kind, is_there in optional.items() if is_there)})
+
+
+def _formats() -> frozenset[OutputFormat]:
+    """What can be delivered: films need an extra."""
+    return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+_FRAMES_OF_SHEET_MAX = 4_096
+"""How many frames of a clip are read for its contact sheet."""
+
+
+def _contact_sheet(clip: bytes, output_format: OutputFormat) -> bytes:
+    # Imported when first needed: the server does without Pillow otherwise, and films are an extra.
+    from heliograph.delivery.pillow_clips import contact_sheet, read_animation
+
+    if output_format not in VIDEO_FORMATS:
+        return contact_sheet(read_animation(clip, frames_max=_FRAMES_OF_SHEET_MAX))
+    from heliograph.delivery.pyav import read_film
+
+    return contact_sheet(read_film(clip, frames_max=_FRAMES_OF_SHEET_MAX))
 
 
 def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
@@ -642,6 +767,11 @@ def _worker_command(settings: Settings, card: ModelCard) -> Sequence[str]:
             return [*command, "--weights", str(WEIGHTS_DIR / card.weights)]
         case EngineKind.DIFFUSERS:
             return [*command, *_pipeline_arguments(settings, card)]
+        case EngineKind.REMOTE_OPENAI | EngineKind.COMFYUI:
+            assert card.remote is not None, f"{card.model_id} runs elsewhere and says where"
+            frames_per_second = 1.0 if card.frames is None else card.frames.per_second
+            described = {"options": asdict(card.remote), "frames_per_second": frames_per_second}
+            return [*command, "--remote", json.dumps(described)]
         case EngineKind.FAKE:
             return [*command, "--fake-options", settings.fleet.fake_engine_options]
 

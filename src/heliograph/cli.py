@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
+from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command
 from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_costs import costs_command
 from heliograph.cli_doctor import diagnosis_text
@@ -33,6 +34,7 @@ from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.cli_storage import check_command
+from heliograph.cli_verify import verify_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey, Role
 from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, Unavailable, WorldError
@@ -57,7 +59,15 @@ EXIT_INTERRUPTED = 130
 WIDTH_PIPED = 400
 PATIENCE_S = 60.0
 """How long to wait for another command on the same data directory."""
-FORMAT_OF_SUFFIX = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+FORMAT_OF_SUFFIX = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".gif": "gif",
+    ".mp4": "mp4",
+    ".webm": "webm",
+}
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -67,10 +77,14 @@ storage_cli = typer.Typer(no_args_is_help=True, help="What is kept of pictures, 
 models_cli = typer.Typer(
     invoke_without_command=True, help="Print the catalogue; load models ahead, pin and cap them on a running server."
 )
+accounts_cli = typer.Typer(
+    invoke_without_command=True, help="Show tenants' accounts; give credit, give back, export usage."
+)
 fleet_cli = typer.Typer(
     invoke_without_command=True, help="Show a running server's fleet and why it is so; pause, drain and resume."
 )
 cli.add_typer(models_cli, name="models")
+cli.add_typer(accounts_cli, name="accounts")
 cli.add_typer(fleet_cli, name="fleet")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(jobs_cli, name="jobs")
@@ -122,9 +136,11 @@ def generate(
     style: Annotated[str | None, typer.Option(help="A style preset of the model.")] = None,
     file_format: Annotated[
         str | None,
-        typer.Option("--format", help="png, jpeg, webp or gif; by default as --out ends, else png, of a clip webp."),
+        typer.Option(
+            "--format", help="png, jpeg, webp, gif, mp4 or webm; by default as --out ends, else png, of a clip webp."
+        ),
     ] = None,
-    out: Annotated[str, typer.Option(help="File (.png, .jpg, .jpeg, .webp, .gif) or directory to write to.")] = ".",
+    out: Annotated[str, typer.Option(help="File (.png, .jpg, .webp, .gif, .mp4, .webm) or directory to write.")] = ".",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     data_dir: DataDir = None,
     api_key: Key = None,
@@ -269,6 +285,44 @@ async def _ask_the_doctor(settings: Settings) -> JsonObject:
             param="data_dir",
         )
     return await _ask_as_operator(settings, lambda client: client.diagnosis())
+
+
+@accounts_cli.callback()
+def accounts(context: typer.Context, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List every tenant's plan, charges of this month and balance."""
+    if context.invoked_subcommand is None:
+        found = _run(_ask_as_operator(_settings(data_dir), lambda client: client.accounts()), as_json=as_json)
+        typer.echo(json.dumps(found)) if as_json else _console().print(accounts_table(found))
+
+
+@accounts_cli.command("credit")
+def accounts_credit(
+    tenant: Annotated[str, typer.Argument(help="Whose account.")],
+    usd: Annotated[str, typer.Argument(help="Dollars; negative ones are taken back.")],
+    credit_id: Annotated[
+        str | None, typer.Option("--id", help="Names the credit: the same id is posted once. [default: made up]")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a tenant credit."""
+
+    def post(client: Client) -> Awaitable[JsonObject]:
+        name = credit_id or f"cli-{secrets.token_hex(8)}"
+        return client.credit(tenant, {"id": name, "micros": micros_of(usd)})
+
+    _post_to_account(data_dir, as_json, post)
+
+
+@accounts_cli.command("refund")
+def accounts_refund(job_id: JobIdArgument, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Give back what a job was charged, once."""
+    _post_to_account(data_dir, as_json, lambda client: client.refund(job_id))
+
+
+def _post_to_account(data_dir: Path | None, as_json: bool, question: Callable[[Client], Awaitable[JsonObject]]) -> None:
+    posted = _run(_ask_as_operator(_settings(data_dir), question), as_json=as_json)
+    typer.echo(json.dumps(posted) if as_json else posted_text(posted))
 
 
 @fleet_cli.callback()
@@ -552,10 +606,12 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
+accounts_cli.command("usage")(_stopping(usage_command))
 cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
 storage_cli.command("check")(_stopping(check_command))
 cli.command("simulate")(_stopping(simulate_command))
+cli.command("verify")(_stopping(verify_command))
 cli.command("plan")(_stopping(plan_command))
 cli.command("export-trace")(_stopping(export_trace_command))
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from heliograph import app
-from heliograph.billing.costs import WASTE, By, CostReport, CostShare, cost_report
+from heliograph.billing.costs import WASTE, By, CostReport, CostShare, cost_report, report_json
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.projection import VOLUMES, Assumption, Origin, Projection, assumptions, project
 from heliograph.cli_simulate import Recorded, moment, promised, record, surroundings, weights
@@ -380,41 +380,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _json(costs: Costs) -> dict[str, object]:
-    report = costs.report
     return {
-        "since_s": report.since_s,
-        "until_s": report.until_s,
-        "by": report.by.value,
-        "pictures": report.pictures,
-        "bill_micros": report.bill,
-        "used_micros": report.used,
-        "running_micros": report.running,
-        "difference_micros": report.bill - report.used - report.running,
-        "revenue_micros": report.revenue,
-        "usd_per_picture": report.per_picture_usd(report.bill),
-        "rows": [
-            {
-                "key": row.key,
-                "pictures": row.pictures,
-                "cost_micros": row.cost,
-                "direct_micros": row.direct,
-                "shared_micros": row.shared,
-                "revenue_micros": row.revenue,
-                "usd_per_picture": report.per_picture_usd(row.cost, row.pictures),
-                "parts_micros": dict(row.parts),
-            }
-            for row in report.rows
-        ],
-        "components_micros": dict(report.components),
-        "shares": {
-            part.value: {
-                "micros": amount,
-                "share": amount / report.used if report.used else None,
-                "usd_per_picture": report.per_picture_usd(amount),
-            }
-            for part, amount in report.shares.items()
-        },
-        "waste_micros": dict(report.waste),
+        **report_json(costs.report),
         "what_if": [{**_fields(each), "simulated": True} for each in costs.what_ifs],
         "projection": [
             {

@@ -89,10 +89,17 @@ def simulate_command(
         Path | None, typer.Option(help="Write the report as a page to this file.", show_default=False)
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Assert the invariants on the way; slower.")] = False,
+    decision_time: Annotated[
+        bool, typer.Option("--decision-time", help="Put what decisions took on this machine into JSON and page, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Play a scenario with the production scheduler, router and fleet plan, and say how it went."""
+    """Play a scenario with the production scheduler, router and fleet plan, and say how it went.
+
+    JSON and page are the same for the same seed, byte for byte, unless they hold what decisions took on this machine.
+    """
     file, folder = read_scenario(scenario)
+    is_timed = decision_time or (report is None and not as_json)
     policies = _policies(file, policy)
     with _progress(f"simulating {file.scenario.name}") as progress, _few_collections():
         found = simulate(
@@ -100,7 +107,7 @@ def simulate_command(
             surroundings(folder),
             policies=policies,
             seed=seed,
-            clock_ns=time.thread_time_ns,
+            clock_ns=time.thread_time_ns if is_timed else None,
             check_every=CHECK_EVERY if check else 0,
             exact_ledger=check,
             progress=progress,

@@ -125,6 +125,18 @@ class Client:
                 after = f"&after={quote(str(cases[-1]['id']), safe='')}"
         return rows
 
+    async def accounts(self) -> JsonObject:
+        """Every tenant's account; for the operator."""
+        return await self._json("GET", "/v1/admin/accounts")
+
+    async def credit(self, tenant: str, body: Mapping[str, object]) -> JsonObject:
+        """Give a tenant credit; for the operator."""
+        return await self._json("POST", f"/v1/admin/accounts/{quote(tenant, safe='')}/credits", body)
+
+    async def refund(self, job_id: str) -> JsonObject:
+        """Give back what a job was charged; for the operator."""
+        return await self._json("POST", f"/v1/admin/jobs/{quote(job_id, safe='')}/refund", {})
+
     async def order(self, verb: str, body: Mapping[str, object]) -> JsonObject:
         """`pause`, `drain` or `resume`; gives the fleet."""
         return await self._json("POST", f"/v1/admin/{verb}", body)

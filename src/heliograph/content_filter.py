@@ -16,7 +16,7 @@ from heliograph.settings import ModerationSettings
 
 PACKAGE_DIR = Path(__file__).parent
 TERMS = PACKAGE_DIR / "data" / "prompt_terms.toml"
-SHIPPED_WEIGHTS = PACKAGE_DIR / "weights" / "prompt-filter" / "weights.npz"
+SHIPPED_WEIGHTS = PACKAGE_DIR / "data" / "prompt_filter.npz"
 RELOAD_S = 2.0
 
 

@@ -26,6 +26,7 @@ from heliograph.domain.lifecycle import (
     ReplicaLost,
     ReplicaStarted,
     RequestRefused,
+    SoftLimitPassed,
     StoreCommitted,
     WebhookTried,
 )
@@ -94,6 +95,7 @@ class Metrics:
         self._commit_s = self._histogram(
             "store_commit_seconds", "Time the database took to make a turn's changes durable.", "result"
         )
+        self._soft_limits = self._counter("account_soft_limits", "Tenants that passed their plan's soft limit.")
         self._pending = self._gauge("queue_jobs", "Jobs waiting.", "model")
         self._pending_s = self._gauge("queue_work_seconds", "Estimated GPU-seconds waiting.", "model")
         self._replicas = self._gauge("replicas", "Workers by state.", "model", "state")
@@ -134,6 +136,8 @@ class Metrics:
                     self._decisions.labels(action.actor, action.deed.value).inc()
                 if waited_s is not None:
                     self._decision_s.labels(case.subject.value).observe(waited_s)
+            case SoftLimitPassed():
+                self._soft_limits.inc()
             case ReplicaStarted():
                 pass
 
@@ -215,6 +219,8 @@ def log_lifecycle(log: FilteringBoundLogger) -> Callable[[LifecycleEvent], None]
                     attempt=job.attempt,
                     **({} if job.failure is None else {"code": job.failure.code}),
                 )
+            case SoftLimitPassed(tenant_id=tenant_id):
+                log.warning("soft limit passed", tenant=tenant_id)
             case StoreCommitted():
                 pass  # too many to read; the metrics have them
             case JobStepped() | WebhookTried():

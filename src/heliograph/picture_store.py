@@ -62,6 +62,13 @@ def open_pictures(settings: PictureSettings, data_dir: Path, *, master_key: byte
     return Pictures(blobs=SealedBlobStore(medium, keys), media=(medium,))
 
 
+def open_inputs(settings: PictureSettings, data_dir: Path, *, master_key: bytes | None) -> Pictures:
+    """The store of pictures that requests start from: always in the data directory, encrypted as the others are."""
+    return open_pictures(
+        settings.model_copy(update={"url": f"file://{data_dir / 'inputs'}"}), data_dir, master_key=master_key
+    )
+
+
 def open_medium(
     settings: PictureSettings, url: str | None, folder: Path, *, storage_class: str | None = None
 ) -> OpenStore:

@@ -24,6 +24,7 @@ from heliograph.billing.ledger import charge, record_cost
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.provenance import Stamp, StampPolicy
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.commands import (
@@ -121,6 +122,7 @@ PAUSE_S_MAX = 2.0
 FORGET_EVERY_S = 3_600.0
 SETTLE_EVERY_S = 300.0
 """Between two postings of what GPUs cost while no attempt holds them, and of everything else that is used."""
+DISOWNED_MAX = 10_000
 DEFERRED_MAX = 1_024
 
 _log = structlog.get_logger()
@@ -139,6 +141,7 @@ class PostProcessor(Protocol):
         reseeds: int,
         alignment_judge: str | None = None,
         safety: SafetyLimits | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
         ...
@@ -193,9 +196,9 @@ class Pipeline:
 
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
-    account for what no attempt costs. `orders`
-    are an operator's from earlier; `keep_orders` makes new ones durable. `safety` says how pictures are judged, None
-    that they are not, `reviews` whose wait for a person; decided cases are deleted after `keep_cases_s` seconds.
+    account for what no attempt costs. `orders` are an operator's from earlier; `keep_orders` makes new ones durable.
+    `stamps` says what is written into files, `safety` how pictures are judged (None: they are not), `reviews` whose
+    wait for a person; decided cases are deleted after `keep_cases_s` seconds.
     """
 
     def __init__(
@@ -223,6 +226,7 @@ class Pipeline:
         safety: SafetyPolicy | None = None,
         reviews: ReviewPolicy | None = None,
         keep_cases_s: float | None = None,
+        stamps: StampPolicy | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.feed = feed
@@ -244,8 +248,10 @@ class Pipeline:
         self._safety = safety
         self._reviews = reviews or ReviewPolicy()
         self._keep_cases_s = keep_cases_s
+        self._stamps = stamps or StampPolicy()
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
+        self._disowned: dict[JobId, None] = {}
         self._states: dict[JobId, JobState] = {}
         self._images: dict[tuple[JobId, int], tuple[RawImage, ...]] = {}
         self._models_of_workers: dict[WorkerId, ModelId] = {}
@@ -302,6 +308,15 @@ class Pipeline:
             raise Unavailable(
                 "The cancellation is noted; it takes effect as soon as it can be stored.", retry_after_s=CANCEL_S_MAX
             ) from None
+
+    def disown(self, job_id: JobId) -> None:
+        """Write nothing more of a job that has ended and is about to be deleted; what it cost is posted all the same.
+
+        Its last run may still be ending on its worker. The newest `DISOWNED_MAX` are remembered, far more than can be.
+        """
+        self._disowned[job_id] = None
+        if len(self._disowned) > DISOWNED_MAX:
+            del self._disowned[next(iter(self._disowned))]
 
     async def order(self, change: Callable[[Orders], Orders]) -> None:
         """Change the orders; return once they are durable and every worker they are about was told.
@@ -511,6 +526,8 @@ class Pipeline:
             records = [command for command in turn.commands if isinstance(command, RecordJob | SaveJob)]
             own = [write for letter in turn.submissions.values() for write in letter.writes]
             writes = _newest([*deferred, *_writes(records, self._prices), *self._news(records), *own])
+            if self._disowned:
+                writes = [write for write in writes if _job_of_write(write) not in self._disowned]
             if "store" in self.problems:
                 writes.append(self._probe())
             must_wait = len(writes) > DEFERRED_MAX or any(
@@ -617,6 +634,9 @@ class Pipeline:
     async def _finished(self, job: Job, images: tuple[RawImage, ...]) -> Event | None:
         job_id, attempt = job.job_id, job.attempt
         card = self._cards.get(job.request.model_id)
+        is_edit = job.request.inputs is not None
+        stamp = self._stamps.stamp(job.tenant_id, made_at_s=self.now_s(), is_edit=is_edit)
+        alignment_judge = card and card.alignment
         try:
             results = await asyncio.gather(
                 *(
@@ -624,8 +644,9 @@ class Pipeline:
                         image,
                         job.request,
                         reseeds=job.reseeds,
-                        alignment_judge=card and card.alignment,
+                        alignment_judge=alignment_judge,
                         safety=self._safety and self._safety.limits_for(job.tenant_id),
+                        stamp=stamp,
                     )
                     for image in images
                 )
@@ -702,6 +723,10 @@ class Pipeline:
                 technical=picture.technical,
                 safety=picture.safety,
                 availability=Availability.HELD if self._is_held(job, picture) else Availability.DELIVERED,
+                pixels_sha256=picture.pixels_sha256,
+                perceptual_hash=picture.perceptual_hash,
+                parameters=picture.parameters,
+                is_signed=picture.is_signed,
                 created_at_s=self.now_s(),
             )
         return None
@@ -862,6 +887,19 @@ def _cases(record: RecordJob) -> list[Case]:
     """The cases that the record's pictures are."""
     found = (case_of_picture(record.job, output) for output in record.outputs)
     return [case for case in found if case is not None]
+
+
+def _job_of_write(write: Write) -> JobId | None:
+    """The job whose record this is a part of."""
+    match write:
+        case PutJob(job=job):
+            return job.job_id
+        case PutAttempt(attempt=attempt):
+            return attempt.job_id
+        case PutOutput(output=output):
+            return output.job_id
+        case _:
+            return None
 
 
 def _taken_back(turn: _Turn) -> list[Write]:

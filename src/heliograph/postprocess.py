@@ -21,23 +21,25 @@ import struct
 import sys
 import traceback
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeAlias
+from typing import ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heliograph.delivery import pillow, thumbhash
-from heliograph.delivery.parameters import PictureParameters, format_parameters, settings_line
-from heliograph.delivery.provenance import SOFTWARE, XMP_PACKET
+from heliograph.delivery import perceptual_hash, pillow, thumbhash
+from heliograph.delivery.parameters import PictureParameters
+from heliograph.delivery.provenance import SOFTWARE, Imprint, Stamp, imprint
+from heliograph.delivery.signing import FileSigner, SigningFailed, SigningIdentity
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
-from heliograph.delivery.variants import plan_variants, size_within
+from heliograph.delivery.variants import Encoding, FilmEncoding, plan_variants, size_within
+from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import HeliographError, Unavailable
-from heliograph.domain.pictures import Alignment, Decision, RawImage, Safety, Technical, Verdict
+from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Safety, Technical, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
 from heliograph.postprocess_tools import SAFETY_JUDGE, Tools
 from heliograph.quality.damage import damage
@@ -51,6 +53,8 @@ from heliograph.quality.signals import signals
 RETRIES = 2
 FRAMES_JUDGED_MAX = 8
 """Frames of a clip, evenly spread, that the safety check looks at."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
 PLACEHOLDER_SIDE_PX = 32
 """What a ThumbHash is made from: as large as it is shown, which takes half the time of the largest it could be."""
@@ -63,6 +67,7 @@ class FinishedPicture:
     `thumbnail` is a WebP file, of a clip's first frame. `duration_s` is how long a clip plays, None for a still.
     `problems` are for the log: tools that should have helped and could not. `signals` are what the model's usual is
     learned from, None of a picture too small for them; `fingerprint` tells whether another picture repeats this one.
+    `pixels_sha256` and `perceptual_hash` are of the pixels, before they were encoded.
     """
 
     data: bytes
@@ -82,6 +87,10 @@ class FinishedPicture:
     signals: tuple[float, ...] | None = None
     fingerprint: bytes = b""
     problems: tuple[str, ...] = ()
+    pixels_sha256: str | None = None
+    perceptual_hash: str | None = None
+    parameters: ParametersMode = ParametersMode.FULL
+    is_signed: bool = False
 
 
 _DELIVERED = (Decision.ACCEPT, Decision.FLAG)
@@ -97,13 +106,17 @@ def finish_picture(
     alignment_judge: str | None = None,
     baseline: Baseline | None = None,
     safety: SafetyLimits | None = None,
+    stamp: Stamp | None = None,
+    signer: FileSigner | None = None,
 ) -> FinishedPicture | Verdict:
     """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not.
 
     `alignment_judge` names the tool that says how well it fits its prompt; None where none is to. `baseline` is what is
     usual for the model, None where it is not known yet. A clip is judged by its first frame; for `safety`, None where
-    that is not asked, by the worst of a few.
+    that is not asked, by the worst of a few. `stamp` says what is written into the files, by default all there is;
+    `signer` signs each of them, None leaves them unsigned. Raises `SigningFailed`.
     """
+    stamp = stamp or Stamp()
     pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.frames, raw.height_px, raw.width_px, 3)
     found = signals(pixels[0])
     looks = None if found is None or baseline is None else damage(found, tools.damage_network(), baseline.usual)
@@ -140,8 +153,18 @@ def finish_picture(
         motion = pillow.Motion(following=following, frames_per_second=request.frames_per_second)
     thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
     placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
-    metadata = _metadata(raw, request, width_px=width_px, height_px=height_px, upscaled_by=upscaled_by)
-    data = pillow.encode(image, plan.main, metadata, motion=motion)
+    parameters = _parameters(raw, request, width_px=width_px, height_px=height_px, upscaled_by=upscaled_by)
+    is_edit = stamp.is_edit
+
+    def file_of(
+        image: pillow.Picture, encoding: Encoding, written: Imprint, motion: pillow.Motion | None = None
+    ) -> bytes:
+        data = _encoded(pixels, image, encoding, written, motion)
+        if signer is None or isinstance(encoding, FilmEncoding):  # films say how they were made, unsigned
+            return data
+        return signer.sign(data, encoding.mime_type, model=request.model_id, stamp=stamp)
+
+    data = file_of(image, plan.main, imprint(parameters, stamp.parameters, is_edit=is_edit), motion)
     return FinishedPicture(
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -149,7 +172,7 @@ def finish_picture(
         width_px=width_px,
         height_px=height_px,
         seed=raw.seed,
-        thumbnail=pillow.encode(thumbnail, plan.thumbnail, pillow.Metadata(xmp=XMP_PACKET, software=SOFTWARE)),
+        thumbnail=file_of(thumbnail, plan.thumbnail, imprint(parameters, ParametersMode.NONE, is_edit=is_edit)),
         thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
         verdict=verdict,
         frames=raw.frames,
@@ -162,6 +185,32 @@ def finish_picture(
         signals=found,
         fingerprint=np.asarray(placeholder).tobytes(),
         problems=tools.take_problems(),
+        pixels_sha256=hashlib.sha256(pixels.data if pixels.flags.c_contiguous else pixels.tobytes()).hexdigest(),
+        perceptual_hash=perceptual_hash.perceptual_hash(pillow.squeezed(thumbnail, perceptual_hash.SIDE_PX)),
+        parameters=stamp.parameters,
+        is_signed=signer is not None and not isinstance(plan.main, FilmEncoding),
+    )
+
+
+def _encoded(
+    pixels: NDArray[np.uint8],
+    image: pillow.Image.Image,
+    encoding: Encoding,
+    written: Imprint,
+    motion: pillow.Motion | None,
+) -> bytes:
+    if not isinstance(encoding, FilmEncoding):
+        return pillow.encode(image, encoding, written, motion=motion)
+    # Imported here: the library is an extra, and large.
+    from heliograph.delivery import pyav
+
+    assert motion is not None, "only clips become films"
+    return pyav.encode_film(
+        pixels,
+        encoding,
+        frames_per_second=motion.frames_per_second,
+        comment=written.parameters or written.software,
+        xmp=written.xmp,
     )
 
 
@@ -207,10 +256,10 @@ def _enlarged(frames: NDArray[np.uint8], factor: int, tools: Tools) -> tuple[NDA
     return np.stack([pillow.enlarged(frame, size_px) for frame in frames]), UpscaleMethod.LANCZOS
 
 
-def _metadata(
+def _parameters(
     raw: RawImage, request: GenerationRequest, *, width_px: int, height_px: int, upscaled_by: UpscaleMethod | None
-) -> pillow.Metadata:
-    parameters = PictureParameters(
+) -> PictureParameters:
+    return PictureParameters(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         steps=request.steps,
@@ -224,12 +273,6 @@ def _metadata(
         upscale=request.upscale,
         upscaler=upscaled_by,
     )
-    return pillow.Metadata(
-        xmp=XMP_PACKET,
-        software=SOFTWARE,
-        parameters=format_parameters(parameters),
-        short_parameters=settings_line(parameters),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +284,21 @@ class _Task:
     alignment_judge: str | None
     baseline: Baseline | None
     safety: SafetyLimits | None
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """A file that somebody sent, to be looked at."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unsigned:
+    """The key could not be used: the operator's to mend, and worth another try."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,9 +308,37 @@ class _Broken:
     traceback: str
 
 
-_Answer = FinishedPicture | Verdict | _Broken
-_ChildEnd: TypeAlias = "Connection[_Answer | None, _Task]"
-_CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]), *sys.argv[2:])"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """Other work for a process: a function of a module, with what it is given."""
+
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+    named: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Returned:
+    """What the function gave."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSetup:
+    """What a process needs from the start: folders of tools, judges to load at once, and what to sign with."""
+
+    weights_dir: Path | None = None
+    expected_judges: tuple[str, ...] = ()
+    identity: SigningIdentity | None = None
+    anchors: tuple[Path, ...] = ()
+    niceness: int = 0
+
+
+_Answer = FinishedPicture | Verdict | Inspection | _Returned | _Broken | _Unsigned
+_Work = _Task | _Look | _Call
+_ChildEnd: TypeAlias = "Connection[_Answer | None, _Work | ChildSetup]"
+_CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]))"
 
 
 class PostProcessPool:
@@ -260,8 +346,11 @@ class PostProcessPool:
 
     A picture whose process died, or did not answer for `timeout_s`, is tried 2 more times in a new one. Processes start
     when they are first needed; `warm_up` starts them all. `close` ends them. The tools that enlarge and judge pictures
-    are folders below `weights_dir`; with None there are none. A process loads those judges in `expected_judges` as soon
-    as it is ready, while the first picture is still being made, and every other tool when a picture needs it.
+    are folders below `weights_dir`; with None there are none. Files are signed with `identity`; with None they are not.
+    A process loads those judges in `expected_judges` as soon as it is ready, while the first picture is still being
+    made, and every other tool when a picture needs it.
+
+    `niceness` is what its processes yield to others. A pool of higher niceness does what nobody waits for.
     """
 
     def __init__(
@@ -271,11 +360,21 @@ class PostProcessPool:
         policy: GatePolicy,
         weights_dir: Path | None = None,
         expected_judges: Collection[str] = (),
+        identity: SigningIdentity | None = None,
+        anchors: Sequence[Path] = (),
+        niceness: int = 0,
         timeout_s: float = 60.0,
     ) -> None:
         self._policy = policy
-        arguments = () if weights_dir is None else (str(weights_dir), *sorted(expected_judges))
-        self._children = tuple(_Child(timeout_s, arguments) for _ in range(processes))
+        judges = () if weights_dir is None else tuple(sorted(expected_judges))
+        setup = ChildSetup(
+            weights_dir=weights_dir,
+            expected_judges=judges,
+            identity=identity,
+            anchors=tuple(anchors),
+            niceness=niceness,
+        )
+        self._children = tuple(_Child(timeout_s, setup) for _ in range(processes))
         self._idle: asyncio.Queue[_Child] = asyncio.Queue()
         for child in self._children:
             self._idle.put_nowait(child)
@@ -290,28 +389,71 @@ class PostProcessPool:
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
         safety: SafetyLimits | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way; see `finish_picture`.
 
-        Raises `Unavailable` when the pool is closed or its processes keep dying, and `HeliographError` with code
-        `post_processing_failed` when this picture cannot be encoded, which no retry will change.
+        Raises `Unavailable` when the pool is closed, its processes keep dying or the key cannot be used, and
+        `HeliographError` with code `post_processing_failed` when this picture cannot be encoded, which no retry will
+        change.
         """
+        task = _Task(
+            raw=raw,
+            request=request,
+            reseeds=reseeds,
+            policy=self._policy,
+            alignment_judge=alignment_judge,
+            baseline=baseline,
+            safety=safety,
+            stamp=stamp or Stamp(),
+        )
+        answer = await self._done(task, f"a picture of model {request.model_id} could not be encoded")
+        assert isinstance(answer, FinishedPicture | Verdict), "a picture's answer is the picture or why there is none"
+        return answer
+
+    async def inspect(self, data: bytes) -> Inspection:
+        """What a look at a file finds; whatever is in it, nothing but the process that looks can break.
+
+        Raises `Unavailable` when the pool is closed, or when the file was too much for every process that tried.
+        """
+        answer = await self._done(_Look(data=data), "a file could not be looked at")
+        assert isinstance(answer, Inspection), "a look ends with what was found"
+        return answer
+
+    async def _done(self, work: _Work, misfortune: str) -> _Answer:
         if self._is_closed:
             raise _closed()
         child = await self._idle.get()
         try:
             if self._is_closed:
                 raise _closed()
-            task = _Task(
-                raw=raw,
-                request=request,
-                reseeds=reseeds,
-                policy=self._policy,
-                alignment_judge=alignment_judge,
-                baseline=baseline,
-                safety=safety,
-            )
-            return await _finish_in(child, task)
+            return await _done_by(child, work, misfortune)
+        finally:
+            self._idle.put_nowait(child)
+
+    async def call(self, function: Callable[_P, _T], *arguments: _P.args, **named: _P.kwargs) -> _T | None:
+        """What a function of a module gives, run in a process; None when that died or hung over it, twice.
+
+        For work on what nobody vouches for: pictures from outside. Raises `Unavailable` when the pool is closed, and
+        `HeliographError` when the function raises, which it should not.
+        """
+        if self._is_closed:
+            raise _closed()
+        child = await self._idle.get()
+        try:
+            for _ in range(2):  # the process may have been dead before
+                if self._is_closed:
+                    raise _closed()
+                match await child.ask(_Call(function=function, arguments=arguments, named=dict(named))):
+                    case _Returned(value=value):
+                        return cast(_T, value)
+                    case _Broken(traceback=trace):
+                        error = HeliographError(f"{function.__name__} failed: {trace.strip().rpartition(chr(10))[2]}")
+                        error.add_note(trace)
+                        raise error
+                    case _:
+                        continue
+            return None
         finally:
             self._idle.put_nowait(child)
 
@@ -337,22 +479,23 @@ def _closed() -> Unavailable:
     return Unavailable("the server is shutting down; the picture is made again after its restart", code="shutting_down")
 
 
-async def _finish_in(child: "_Child", task: _Task) -> FinishedPicture | Verdict:
+async def _done_by(child: "_Child", work: _Work, misfortune: str) -> _Answer:
     for _ in range(1 + RETRIES):
-        answer = await child.ask(task)
+        answer = await child.ask(work)
         match answer:
             case None:
                 continue
             case _Broken(traceback=trace):
                 last_line = trace.strip().rpartition("\n")[2]
-                message = f"a picture of model {task.request.model_id} could not be encoded: {last_line}"
-                error = HeliographError(message, code="post_processing_failed")
+                error = HeliographError(f"{misfortune}: {last_line}", code="post_processing_failed")
                 error.add_note(trace)
                 raise error
+            case _Unsigned(message=message):
+                raise Unavailable(message, code=SigningFailed.default_code, retry_after_s=10)
             case _:
                 return answer
     raise Unavailable(
-        f"the encoding process died {1 + RETRIES} times over one picture; see the log, and whether memory is short",
+        f"{misfortune}: the process died {1 + RETRIES} times over it; see the log, and whether memory is short",
         code="post_processing_unavailable",
         retry_after_s=10,
     )
@@ -377,9 +520,9 @@ class _Child:
     Messages are pickles behind their length, four bytes, as `multiprocessing.connection` frames them.
     """
 
-    def __init__(self, timeout_s: float, arguments: Sequence[str]) -> None:
+    def __init__(self, timeout_s: float, setup: ChildSetup) -> None:
         self._timeout_s = timeout_s
-        self._arguments = arguments
+        self._setup = setup
         self._live: _Live | None = None
 
     async def start(self) -> None:
@@ -389,7 +532,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-c", _CHILD_CODE, str(theirs.fileno()), *self._arguments),
+                *(sys.executable, "-P", "-c", _CHILD_CODE, str(theirs.fileno())),
                 pass_fds=(theirs.fileno(),),
                 stdin=DEVNULL,
                 start_new_session=True,
@@ -398,9 +541,10 @@ class _Child:
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         self._live = _Live(process=process, reader=reader, writer=writer)
         async with asyncio.timeout(self._timeout_s):
+            await _send(writer, self._setup)
             await _receive(reader)
 
-    async def ask(self, task: _Task) -> _Answer | None:
+    async def ask(self, task: _Work) -> _Answer | None:
         """The process's answer, or None if it died or hung over it; then it is ended for good."""
         is_answered = False
         try:
@@ -432,7 +576,7 @@ class _Child:
             await live.process.wait()
 
 
-async def _send(writer: asyncio.StreamWriter, task: _Task) -> None:
+async def _send(writer: asyncio.StreamWriter, task: _Work | ChildSetup) -> None:
     data = pickle.dumps(task, pickle.HIGHEST_PROTOCOL)
     writer.write(_LENGTH.pack(len(data)))
     writer.write(data)
@@ -444,30 +588,62 @@ async def _receive(reader: asyncio.StreamReader) -> _Answer | None:
     return pickle.loads(await reader.readexactly(length))  # noqa: S301 - written by our own child
 
 
-def serve(descriptor: int, weights_dir: str | None = None, *expected_judges: str) -> None:
+def serve(descriptor: int) -> None:
     """The child's whole life: say that it is ready, then answer tasks until the parent's end of the socket closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection: _ChildEnd = Connection(descriptor)
-    tools = Tools(None if weights_dir is None else Path(weights_dir))
     with contextlib.suppress(EOFError, OSError):
+        setup = connection.recv()
+        assert isinstance(setup, ChildSetup), "the first thing a child is told is what it needs"
+        tools = Tools(setup.weights_dir)
         connection.send(None)
-        for judge_name in expected_judges:
+        for judge_name in setup.expected_judges:
             tools.expect(judge_name)
+        os.nice(setup.niceness)
+        desk = _Desk(setup, tools)
         while True:
-            connection.send(_answer(connection.recv(), tools))
+            work = connection.recv()
+            assert not isinstance(work, ChildSetup), "a child is set up once"
+            connection.send(desk.answer(work))
 
 
-def _answer(task: _Task, tools: Tools) -> _Answer:
-    try:
+class _Desk:
+    """What a child works with: its tools, and what it signs and reads with, opened when first needed."""
+
+    def __init__(self, setup: ChildSetup, tools: Tools) -> None:
+        self._setup = setup
+        self._tools = tools
+        self._signer: FileSigner | None = None
+        self._inspect: Callable[[bytes], Inspection] | None = None
+
+    def answer(self, work: _Work) -> _Answer:
+        """Do the work. Whatever goes wrong is an answer, too."""
+        try:
+            match work:
+                case _Task():
+                    return self._finished(work)
+                case _Call(function=function, arguments=arguments, named=named):
+                    return _Returned(value=function(*arguments, **named))
+                case _Look(data=data):
+                    self._inspect = self._inspect or self._tools.inspector(self._setup.anchors)
+                    return self._inspect(data)
+        except SigningFailed as error:
+            return _Unsigned(message=error.message)
+        except Exception:  # the top of a worker: whatever it is, the parent hears of it
+            return _Broken(traceback=traceback.format_exc())
+
+    def _finished(self, task: _Task) -> FinishedPicture | Verdict:
+        if self._signer is None and self._setup.identity is not None:
+            self._signer = self._tools.signer(self._setup.identity)
         return finish_picture(
             task.raw,
             task.request,
             reseeds=task.reseeds,
             policy=task.policy,
-            tools=tools,
+            tools=self._tools,
             alignment_judge=task.alignment_judge,
             baseline=task.baseline,
             safety=task.safety,
+            stamp=task.stamp,
+            signer=self._signer,
         )
-    except Exception:  # the top of a worker: whatever it is, the parent hears of it
-        return _Broken(traceback=traceback.format_exc())

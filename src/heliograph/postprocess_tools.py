@@ -5,7 +5,7 @@ enlarged by a filter, or its alignment stays unknown. What was wrong is told onc
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from heliograph.delivery.signing import FileSigner, SigningIdentity
+from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.model_card import UPSCALER
 from heliograph.domain.pictures import Alignment
@@ -111,6 +113,14 @@ class Tools:
             self._damage_network = read_network(json.loads(DAMAGE_FILE.read_text(encoding="utf-8")))
         return self._damage_network
 
+    def signer(self, identity: SigningIdentity) -> FileSigner:
+        """What signs files with that identity. Raises `SigningFailed` when it cannot be used."""
+        return _open_signer(identity)
+
+    def inspector(self, anchors: Sequence[Path]) -> Callable[[bytes], Inspection]:
+        """What looks at files, trusting the roots in these PEM files."""
+        return _open_inspector(anchors)
+
     def take_problems(self) -> tuple[str, ...]:
         """What went wrong since this was asked last, in words for operators."""
         problems, self._problems = tuple(self._problems), []
@@ -150,3 +160,15 @@ def _open_safety() -> "NsfwClassifier":
         hint = f"it is not installed ({error}): pip install 'heliograph[safety]'"
         raise EngineError(EngineErrorKind.BAD_WEIGHTS, hint) from error
     return NsfwClassifier()
+
+
+def _open_signer(identity: SigningIdentity) -> FileSigner:
+    from heliograph.delivery.c2pa import C2paSigner
+
+    return C2paSigner(identity)
+
+
+def _open_inspector(anchors: Sequence[Path]) -> Callable[[bytes], Inspection]:
+    from heliograph.delivery.inspection import FileInspector
+
+    return FileInspector(*anchors).look

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import structlog
 
+from heliograph.delivery.provenance import Stamp
 from heliograph.domain.ids import ModelId
 from heliograph.domain.pictures import RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
@@ -44,6 +45,7 @@ class FinishesPictures(Protocol):
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
         safety: SafetyLimits | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way."""
         ...
@@ -64,6 +66,7 @@ class LearningPostProcessor:
         reseeds: int,
         alignment_judge: str | None = None,
         safety: SafetyLimits | None = None,
+        stamp: Stamp | None = None,
     ) -> FinishedPicture | Verdict:
         """See `PostProcessPool.finish`."""
         result = await self._post.finish(
@@ -73,6 +76,7 @@ class LearningPostProcessor:
             alignment_judge=alignment_judge,
             baseline=self._memory.baseline(request.model_id),
             safety=safety,
+            stamp=stamp,
         )
         if isinstance(result, FinishedPicture) and result.signals is not None:
             alignment = None if result.alignment is None else result.alignment.score

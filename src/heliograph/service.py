@@ -10,7 +10,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from heliograph.billing.accounts import AccountBook
+from heliograph.billing.quote import Quote, free
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.verification import Verification
 from heliograph.domain.accounts import Caller, Refusal
 from heliograph.domain.errors import (
     CallerError,
@@ -23,28 +26,35 @@ from heliograph.domain.errors import (
     Timeout,
     Unavailable,
 )
+from heliograph.domain.held import refuse_held
 from heliograph.domain.ids import CaseId, JobId, ModelId, OutputId
+from heliograph.domain.intake import GivenInputs, PictureRole, TakenInputs, UploadedPicture
 from heliograph.domain.job import Job
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.moderation import CaseSubject, ReviewPolicy, findings_of, new_case, opening
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
-from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, Quality
+from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Alternative, FleetStatus, JobStatus, ModelStatus
 from heliograph.domain.webhooks import JobWebhook
+from heliograph.intake import PictureIntake
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
+from heliograph.prompts.pictures import refuse_surplus
 from heliograph.prompts.policy import PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
+from heliograph.provenance_desk import Inspect, verified
 from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
-from heliograph.routing.tasks import OFFERED, task_for
+from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
 from heliograph.storage.case_writes import OpenCase
-from heliograph.storage.store import IdempotencyRecord, PutIdempotency, Store, StoredJob, Write
+from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob, Write
 
+CONTACT_SHEETS_AT_ONCE = 2
 DEADLINE_S_MAX = 7 * 86_400.0
 ANOTHER_MODEL_HELPS = frozenset({"deadline_unreachable", "wait_too_long"})
 """Codes of refusals for which a model with a shorter line is a way out."""
@@ -57,7 +67,8 @@ class Submission:
     `deadline_s`, `wait_s_max` (how long it may wait for a worker), `may_substitute` (another model will do when the
     named one is not there in time) and `task` (what is to be done, None where that is up to the model) are unchecked
     too. `idempotency_key` is the header's value; `fingerprint` the SHA-256 hex of the canonical body and `route` the
-    path it was sent to. `webhook` is checked.
+    path it was sent to. `webhook` is checked. `remixed_from` is the job whose request this one repeats.
+    `inputs` are the pictures to start from, unread.
     """
 
     raw: RawRequest
@@ -70,6 +81,8 @@ class Submission:
     fingerprint: str = ""
     task: object | None = None
     webhook: JobWebhook | None = None
+    remixed_from: JobId | None = None
+    inputs: GivenInputs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +91,15 @@ class PromptReader:
 
     count_tokens: Callable[[str], int]
     unknown_words: Callable[[str], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """What a request would be and cost; `why_not` says what of the tenant's account does not cover it."""
+
+    request: GenerationRequest
+    quote: Quote
+    why_not: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +117,10 @@ class Service(Protocol):
         """A durable job (or the earlier one of the same idempotency key)."""
         ...
 
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        """What the submission would cost; nothing is made and nothing held."""
+        ...
+
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         """Record a request that was refused before it could be submitted."""
         ...
@@ -109,6 +135,10 @@ class Service(Protocol):
 
     async def cancel(self, job_id: JobId, *, caller: Caller) -> JobStatus:
         """The job after cancelling; one that has ended is left as it is."""
+        ...
+
+    async def remove(self, job_id: JobId, *, caller: Caller) -> None:
+        """Stop the job if it goes on, and delete it with its outputs; what it cost stays in the ledger."""
         ...
 
     def watch(self, job_id: JobId, *, caller: Caller) -> AbstractAsyncContextManager[AsyncIterator[Update]]:
@@ -129,6 +159,22 @@ class Service(Protocol):
 
     async def blob_size(self, name: str) -> int:
         """Number of bytes of a delivered picture or thumbnail."""
+        ...
+
+    async def contact_sheet(self, output: Output) -> bytes:
+        """A JPEG of a clip's frames, small, side by side."""
+        ...
+
+    def formats(self) -> frozenset[OutputFormat]:
+        """What pictures and clips can be delivered in here."""
+        ...
+
+    async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
+        """A picture stored for a later request of the same tenant, which names its id."""
+        ...
+
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        """What a file says about its origin, and what of it can be believed."""
         ...
 
     def models(self) -> tuple[ModelStatus, ...]:
@@ -173,30 +219,43 @@ class PipelineService:
         pipeline: Pipeline,
         store: Store,
         blobs: BlobStore,
+        intake: PictureIntake,
         catalogue: Catalogue,
         engines: frozenset[EngineKind],
         presets: Mapping[str, StylePreset],
         policy: PromptPolicy,
         readers: Mapping[ModelId, PromptReader],
+        formats: frozenset[OutputFormat],
+        draw_contact_sheet: Callable[[bytes, OutputFormat], bytes],
         last_sequence: int,
         idempotency_ttl_s: float,
+        inspect: Inspect,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
         reviews: ReviewPolicy | None = None,
+        accounts: AccountBook | None = None,
+        quote: Callable[[GenerationRequest, Tier], Quote] = free,
     ) -> None:
         self._pipeline = pipeline
         self._store = store
         self._blobs = blobs
+        self._intake = intake
         self._catalogue = catalogue
         self._engines = engines
         self._presets = presets
         self._policy = policy
         self._readers = readers
+        self._formats = formats
+        self._draw_contact_sheet = draw_contact_sheet
+        self._drawing = asyncio.Semaphore(CONTACT_SHEETS_AT_ONCE)
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
+        self._inspect = inspect
         self._random_int = random_int
         self._new_id = new_id
         self._reviews = reviews or ReviewPolicy()
+        self._accounts = accounts or AccountBook()
+        self._quote = quote
         self._in_flight: dict[tuple[str, str, str], asyncio.Future[JobId]] = {}
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
@@ -241,6 +300,10 @@ class PipelineService:
             deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
             wants = self._wants(submission, caller, deadline_s)
             request, verdict = self._checked(submission, wants, caller)
+            if submission.inputs is not None:
+                # Only now, when all else was found good, is anything fetched and read.
+                taken = await self._intake.take(submission.inputs, caller=caller)
+                request, verdict = self._checked(submission, wants, caller, taken)
         except CallerError as error:
             self._pipeline.refuse(self._refusal(error, caller, stage=_stage_of(error)))
             raise
@@ -257,23 +320,52 @@ class PipelineService:
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
             webhook=submission.webhook,
             on_review=verdict.decision is PolicyDecision.FLAG and self._reviews.holds_for(caller.tenant_id),
+            remixed_from=submission.remixed_from,
         )
+        price = self._quote(request, caller.tier).expected
+        self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         writes: list[Write] = [*self._idempotency_writes(submission, job), *self._case_writes(job, verdict)]
         try:
             await self._pipeline.submit(job, writes=tuple(writes))
-        except Overloaded as error:
-            if error.code in ANOTHER_MODEL_HELPS:
-                error.alternatives = self._others_in_time(request.model_id, wants)
+        except HeliographError as error:
+            self._accounts.release(job.job_id, job.tenant_id)
+            if isinstance(error, Overloaded) and error.code in ANOTHER_MODEL_HELPS:
+                error.alternatives = self._others_in_time(request, wants)
             raise
         return await self.status(job.job_id, caller=caller)
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        """What the submission would cost; nothing is made and nothing held."""
+        deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
+        request, _ = self._checked(submission, self._wants(submission, caller, deadline_s), caller)
+        found = self._quote(request, caller.tier)
+        job_id, now_s, why_not = JobId("price"), self._pipeline.now_s(), None
+        try:
+            self._accounts.hold(
+                job_id, caller.tenant_id, price=found.expected, pictures=request.image_count, now_s=now_s
+            )
+        except Overloaded as error:
+            why_not = error.message
+        else:
+            self._accounts.release(job_id, caller.tenant_id)
+        return Priced(request=request, quote=found, why_not=why_not)
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         """Record a request that was refused before it could be submitted."""
         self._pipeline.refuse(self._refusal(error, caller, stage="gateway"))
 
-    def _checked(self, submission: Submission, wants: Wants, caller: Caller) -> tuple[GenerationRequest, PolicyVerdict]:
-        chosen = self._route(submission.raw.model, task=_checked_task(submission.task), wants=wants)
+    def _checked(
+        self, submission: Submission, wants: Wants, caller: Caller, taken: TakenInputs | None = None
+    ) -> tuple[GenerationRequest, PolicyVerdict]:
+        inputs = submission.inputs
+        has_pictures, has_mask = inputs is not None, inputs is not None and inputs.mask is not None
+        task = _checked_task(submission.task, has_pictures=has_pictures, has_mask=has_mask)
+        if task is None:
+            task = task_for(self._card_named(submission.raw.model), has_pictures=has_pictures, has_mask=has_mask)
+        chosen = self._route(submission.raw.model, task=task, wants=wants)
         card = chosen.card
+        if inputs is not None:
+            refuse_surplus(inputs, card, task)
         reader = self._readers.get(card.model_id)
         request = prepare(
             submission.raw,
@@ -282,7 +374,16 @@ class PipelineService:
             count_tokens=None if reader is None else reader.count_tokens,
             unknown_words=None if reader is None else reader.unknown_words,
             draw_seed=lambda: self._random_int(SEED_MAX + 1),
+            task=task,
+            taken=taken,
         )
+        if request.output_format not in self._formats:
+            raise InvalidRequest(
+                f"This installation cannot write {request.output_format.value}: its operator can install "
+                "heliograph[video]. Use webp or gif.",
+                param="output_format",
+                code="unsupported_parameter",
+            )
         verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
         if verdict.decision is PolicyDecision.BLOCK:
             raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
@@ -313,27 +414,31 @@ class PipelineService:
             delivery_s=lambda card: _shortened(scheduler.delivery_s(card), submission.raw, card),
         )
 
-    def _others_in_time(self, model_id: ModelId, wants: Wants) -> tuple[Alternative, ...]:
+    def _others_in_time(self, request: GenerationRequest, wants: Wants) -> tuple[Alternative, ...]:
         """Models that could do it in time instead of the one that cannot."""
-        card = self._catalogue.cards[model_id]
-        found = self._answer(model_id, task=task_for(card), wants=replace(wants, may_substitute=False))
+        card, inputs = self._catalogue.cards[request.model_id], request.inputs
+        has_mask = inputs is not None and inputs.mask is not None
+        task = task_for(card, has_pictures=inputs is not None, has_mask=has_mask)
+        found = self._answer(card.model_id, task=task, wants=replace(wants, may_substitute=False))
         if isinstance(found, NoRoute) or found.offers:
             return found.offers
         # The router thinks that it is in time and the queue knows better: whoever would deliver sooner is offered.
-        rest = [self._answer(each, task=task_for(card), wants=wants) for each in card.alternatives]
+        rest = [self._answer(each, task=task, wants=wants) for each in card.alternatives]
         return tuple(
             Alternative(model_id=each.card.model_id, eta=each.eta)
             for each in rest
             if isinstance(each, Route) and each.stands_in_for is None
         )
 
-    def _route(self, name: object, *, task: str | None, wants: Wants) -> Route:
+    def _card_named(self, name: object) -> ModelCard | None:
+        return self._catalogue.resolve(name) if isinstance(name, str) else None
+
+    def _route(self, name: object, *, task: str, wants: Wants) -> Route:
         if name is not None and not isinstance(name, str):
             raise InvalidRequest(
                 "model must be a string; GET /v1/models lists the names", param="model", code="invalid_model"
             )
-        named = None if name is None else self._catalogue.resolve(name)
-        found = self._answer(name, task=task or task_for(named), wants=wants)
+        found = self._answer(name, task=task, wants=wants)
         if isinstance(found, Route):
             return found
         raise _refused_route(found)
@@ -418,6 +523,12 @@ class PipelineService:
             await self._pipeline.cancel(job_id)
         return await self.status(job_id, caller=caller)
 
+    async def remove(self, job_id: JobId, *, caller: Caller) -> None:
+        """Stop the job if it goes on, and delete it with its outputs; what it cost stays in the ledger."""
+        await self.cancel(job_id, caller=caller)
+        self._pipeline.disown(job_id)
+        await self._store.commit([DropJob(job_id=job_id)])
+
     @asynccontextmanager
     async def watch(self, job_id: JobId, *, caller: Caller) -> AsyncGenerator[AsyncIterator[Update]]:
         """Updates from now on: first a `StatusUpdate` with the present state; ends after the terminal one."""
@@ -458,6 +569,25 @@ class PipelineService:
         if size is None:
             raise NotFound("The file of this output is gone.", param="output_id", code="output_gone")
         return size
+
+    async def contact_sheet(self, output: Output) -> bytes:
+        """A JPEG of a clip's frames, small, side by side."""
+        refuse_held(output)
+        async with self._drawing:
+            clip = await self.read_blob(output.blob, start=0, length=None)
+            return await asyncio.to_thread(self._draw_contact_sheet, clip, output.output_format)
+
+    def formats(self) -> frozenset[OutputFormat]:
+        """What pictures and clips can be delivered in here."""
+        return self._formats
+
+    async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
+        """A picture stored for a later request of the same tenant, which names its id."""
+        return await self._intake.upload(data, role=role, param=param, caller=caller)
+
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        """What a file says about its origin, and what of it can be believed."""
+        return await verified(data, caller, inspect=self._inspect, store=self._store)
 
     def models(self) -> tuple[ModelStatus, ...]:
         """The catalogue as this installation sees it."""
@@ -555,10 +685,20 @@ def _shortened(delivery_s: float | None, raw: RawRequest, card: ModelCard) -> fl
     return delivery_s * min(steps / card.steps.standard, 1.0)
 
 
-def _checked_task(task: object | None) -> str | None:
-    if task is None or (isinstance(task, str) and task in OFFERED):
-        return task
-    raise InvalidRequest(f"task must be one of {', '.join(OFFERED)}", param="task", code="invalid_task")
+def _checked_task(task: object | None, *, has_pictures: bool, has_mask: bool) -> str | None:
+    if task is None:
+        return None
+    if not isinstance(task, str) or task not in OFFERED:
+        raise InvalidRequest(f"task must be one of {', '.join(OFFERED)}", param="task", code="invalid_task")
+    suitable = suitable_tasks(has_pictures=has_pictures, has_mask=has_mask)
+    if task not in suitable:
+        given = "a mask" if has_mask else "pictures to start from" if has_pictures else "words alone"
+        raise InvalidRequest(
+            f"task {task} does not fit the request, which has {given}: that is {' or '.join(suitable)}.",
+            param="task",
+            code="invalid_task",
+        )
+    return task
 
 
 def _refused_route(refused: NoRoute) -> HeliographError:

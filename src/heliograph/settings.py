@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from typing_extensions import override
 
+from heliograph.domain.accounts import LOCAL_CALLER
 from heliograph.domain.billing_records import Component
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.pictures import ParametersMode
 from heliograph.domain.tiers import Tier
 
 ENV_PREFIX = "HELIOGRAPH_"
@@ -24,6 +26,7 @@ CONFIG_VARIABLE = "HELIOGRAPH_CONFIG"
 NOT_SETTINGS = frozenset({CONFIG_VARIABLE, "HELIOGRAPH_API_KEY"})
 """Variables of ours that are no settings of the server."""
 
+TENANT_PARAMETERS: dict[str, ParametersMode] = {LOCAL_CALLER.tenant_id: ParametersMode.FULL}
 TIER_HEAD_START_S = {Tier.FREE: 0.0, Tier.STANDARD: 30.0, Tier.PRO: 120.0}
 
 
@@ -54,6 +57,9 @@ class GatewaySettings(Section):
     body_bytes_max: int = Field(default=1_048_576, gt=0, description="Largest request body in bytes.")
     upload_bytes_max: int = Field(
         default=32 * 1024**2, gt=0, description="Largest body of a call that sends pictures, in bytes."
+    )
+    pictures_max: int = Field(
+        default=16, ge=1, le=100, description="Pictures a request may start from, its mask aside."
     )
     hold_s_max: float = Field(
         default=95.0, gt=0, description="Longest a synchronous image call is held; proxies cut at 100 s."
@@ -87,6 +93,21 @@ class LimitSettings(Section):
     open_calls_max_per_tenant: int = Field(default=1_200, gt=0, description="How many of them one tenant may have.")
     body_bytes_held_max: int = Field(
         default=64 * 1024**2, gt=0, description="Bytes of request bodies being read or worked on at once."
+    )
+
+
+class IntakeSettings(Section):
+    """Pictures that requests start from."""
+
+    bytes_max: int = Field(default=20 * 1024**2, gt=0, description="Largest file of one picture.")
+    pixels_max: int = Field(default=50_000_000, gt=0, description="Most pixels of one, width times height.")
+    frames_max: int = Field(default=1, ge=1, description="Most frames; of an animation the first is taken.")
+    stored_pixels_max: int = Field(
+        default=4 * 1024**2, gt=0, description="A picture with more pixels is scaled down to so many."
+    )
+    fetch_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest the fetching of one may take.")
+    keep_s: float = Field(
+        default=86_400.0, ge=3_600, description="How long a picture that no open job needs is kept for the next one."
     )
 
 
@@ -303,6 +324,39 @@ class DeliverySettings(Section):
     processes: int = Field(default=1, ge=1, le=64, description="Processes that judge and encode pictures.")
 
 
+class ProvenanceSettings(Section):
+    """What files say about where they come from, and who signs that."""
+
+    sign: bool = Field(default=True, description="Sign every file (C2PA), with a certificate made at first start.")
+    certificate: Path | None = Field(
+        default=None, description="PEM chain of your own certificate, the signer's first; instead of the local one."
+    )
+    key: Path | None = Field(default=None, description="PEM key of that certificate, without a passphrase.")
+    sign_command: tuple[str, ...] = Field(
+        default=(),
+        description="Program that signs instead of a key: bytes on its standard input, their signature on its output.",
+    )
+    trust_anchors: Path | None = Field(
+        default=None, description="PEM roots that `verify` trusts besides its own, such as the C2PA trust list."
+    )
+    parameters: ParametersMode = Field(
+        default=ParametersMode.MINIMAL,
+        description="What files say of the request: full (prompts, too), minimal (no words of the user) or none.",
+    )
+    tenant_parameters: dict[str, ParametersMode] = Field(
+        default=TENANT_PARAMETERS,
+        description="The same for single tenants; `local` is everybody while there are no keys.",
+    )
+    shared_parameters: ParametersMode = Field(
+        default=ParametersMode.MINIMAL, description="The most that a file says which is fetched by a link."
+    )
+
+    @field_validator("tenant_parameters")
+    @classmethod
+    def _keep_local(cls, value: dict[str, ParametersMode]) -> dict[str, ParametersMode]:
+        return TENANT_PARAMETERS | value
+
+
 class PriceSettings(Section):
     """What things cost the operator, in dollars; added to the built-in price book."""
 
@@ -318,6 +372,26 @@ class PriceSettings(Section):
     tier_factor: dict[Tier, float] = Field(
         default_factory=dict, description="What each tier pays per dollar of GPU cost; 1.0 by default."
     )
+
+
+class PlanSettings(Section):
+    """What a tenant of one plan may order in a calendar month (UTC)."""
+
+    pictures_per_month: int | None = Field(default=None, ge=0, description="Pictures that may be ordered.")
+    soft_usd_per_month: float | None = Field(default=None, ge=0, description="Dollars whose passing is told.")
+    hard_usd_per_month: float | None = Field(default=None, ge=0, description="Dollars beyond which it is refused.")
+    prepaid: bool = Field(default=False, description="No more is sold than there is credit for.")
+
+
+class BillingSettings(Section):
+    """Plans and who has which; without any, everybody may order as much as they like."""
+
+    plans: dict[str, PlanSettings] = Field(
+        default_factory=dict,
+        description="Plans by name: `pictures_per_month`, `soft_usd_per_month`, `hard_usd_per_month`, `prepaid`.",
+    )
+    plan_of: dict[str, str] = Field(default_factory=dict, description="Names of plans by tenant.")
+    default_plan: str | None = Field(default=None, description="Plan of tenants that are not in `plan_of`.")
 
 
 class CatalogueSettings(Section):
@@ -350,6 +424,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     gateway: GatewaySettings = GatewaySettings()
     limits: LimitSettings = LimitSettings()
+    intake: IntakeSettings = IntakeSettings()
     webhooks: WebhookSettings = WebhookSettings()
     outbound: OutboundSettings = OutboundSettings()
     fleet: FleetSettings = FleetSettings()
@@ -359,7 +434,9 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
     delivery: DeliverySettings = DeliverySettings()
+    provenance: ProvenanceSettings = ProvenanceSettings()
     prices: PriceSettings = PriceSettings()
+    billing: BillingSettings = BillingSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     log: LogSettings = LogSettings()
 

@@ -8,7 +8,8 @@ Driver to worker: `Run`, `Abort`, `Pause`, `Ping`. The end of the stream is the 
 driver's process is killed, which is why no worker outlives it.
 
 Worker to driver: `Ready` or `LoadFailed` once, `Pong`, and of a run the very events the scheduler reads: `RunStarted`,
-`StepDone`, then one of `ImagesReady`, `RunFailed`, `RunAborted`. What is kept of a run travels as bytes that nobody
+`StepDone`, then one of `ImagesReady`, `RunFailed`, `RunAborted`; `RunWaits` says that a run goes on though there is no
+step to tell of. What is kept of a run travels as bytes that nobody
 here looks into: in `Checkpointed` while it goes on, in `Paused` when it stops for another.
 """
 
@@ -25,7 +26,7 @@ from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunInputs, RunOrder
 
-VERSION = 4
+VERSION = 5
 HEADER_BYTES_MAX = 1 << 20
 PAYLOAD_BYTES_MAX = (1 << 28) + (1 << 17)
 """A checkpoint with its header is the largest thing there is; pictures that a run starts from are bounded far below."""
@@ -88,6 +89,14 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunWaits:
+    """The attempt goes on: its engine waits for a server elsewhere, within its own limits."""
+
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpointed:
     """`checkpoint` is where the run stands after `step` steps; it goes on."""
 
@@ -109,7 +118,7 @@ class Paused:
 
 ToWorker = Run | Abort | Pause | Ping
 RunEvent = RunStarted | StepDone | ImagesReady | RunFailed | RunAborted
-FromWorker = Ready | LoadFailed | Pong | RunEvent | Checkpointed | Paused
+FromWorker = Ready | LoadFailed | Pong | RunEvent | RunWaits | Checkpointed | Paused
 
 
 class WireError(Exception):
@@ -205,7 +214,7 @@ def _run_inputs(fields: dict[str, Any] | None, files: tuple[bytes, ...]) -> RunI
     return RunInputs(images=tuple(fields["images"]), mask=fields["mask"], strength=fields["strength"], files=files)
 
 
-_PLAIN = {plain.__name__: plain for plain in (Abort, Pause, Ping, Ready, Pong, RunStarted, RunAborted)}
+_PLAIN = {plain.__name__: plain for plain in (Abort, Pause, Ping, Ready, Pong, RunStarted, RunWaits, RunAborted)}
 
 
 def _split(payload: bytes, part_bytes: Sequence[int]) -> list[bytes]:

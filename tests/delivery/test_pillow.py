@@ -9,14 +9,31 @@ import pytest
 from PIL import Image
 
 from heliograph.delivery import pillow
-from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, SOFTWARE, XMP_PACKET
+from heliograph.delivery.parameters import PictureParameters
+from heliograph.delivery.provenance import DIGITAL_SOURCE_TYPE, SOFTWARE, Imprint
+from heliograph.delivery.provenance import xmp_packet as xmp_packet_of
 from heliograph.delivery.variants import Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
+from heliograph.domain.pictures import ParametersMode
 
 PARAMETERS = 'a boat, "red"\nأهلا 🌅\nSteps: 8, Seed: 7'
-METADATA = pillow.Metadata(
-    xmp=XMP_PACKET, software=SOFTWARE, parameters=PARAMETERS, short_parameters="Steps: 8, Seed: 7"
+MADE_OF = PictureParameters(
+    prompt='a boat, "red"\nأهلا 🌅',
+    negative_prompt="",
+    steps=8,
+    guidance=3.5,
+    seed=7,
+    width_px=96,
+    height_px=64,
+    model="helio-base",
+    version=SOFTWARE,
 )
-PNG = PngEncoding(compress_level=6)
+METADATA = Imprint(
+    xmp=xmp_packet_of(MADE_OF, ParametersMode.MINIMAL),
+    software=SOFTWARE,
+    parameters=PARAMETERS,
+    short_parameters="Steps: 8, Seed: 7",
+)
+PNG = PngEncoding()
 JPEG = JpegEncoding(quality=92, has_full_chroma=True)
 WEBP = WebpEncoding(quality=92, effort=4)
 GIF = GifEncoding()
@@ -30,7 +47,7 @@ def a_picture(width: int = 96, height: int = 64) -> np.ndarray:
     return (np.stack(waves, axis=-1) * 120 + 127).astype(np.uint8)
 
 
-def encoded(encoding: Encoding, metadata: pillow.Metadata = METADATA) -> bytes:
+def encoded(encoding: Encoding, metadata: Imprint = METADATA) -> bytes:
     return pillow.encode(pillow.image_of(a_picture()), encoding, metadata)
 
 

@@ -19,9 +19,9 @@ PNG, JPEG, WEBP, GIF = OutputFormat.PNG, OutputFormat.JPEG, OutputFormat.WEBP, O
 @pytest.mark.parametrize(
     ("output_format", "quality", "side", "expected"),
     [
-        (PNG, None, 128, PngEncoding(compress_level=4)),
-        (PNG, None, 256, PngEncoding(compress_level=4)),
-        (PNG, None, 1024, PngEncoding(compress_level=1)),
+        (PNG, None, 128, PngEncoding()),
+        (PNG, None, 256, PngEncoding()),
+        (PNG, None, 1024, PngEncoding()),
         (JPEG, None, 128, JpegEncoding(quality=90, has_full_chroma=True)),
         (JPEG, 89, 128, JpegEncoding(quality=89, has_full_chroma=False)),
         (JPEG, 100, 128, JpegEncoding(quality=100, has_full_chroma=True)),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from heliograph.delivery.pyav import film_comment, read_film
 from tests.e2e.conftest import StartServer
 from tests.e2e.server import FAKE, Server, eventually
 
@@ -84,6 +85,16 @@ def test_a_clip_is_written_as_the_file_s_name_says(tmp_path: Path) -> None:
     told = run(*words, "--out", str(tmp_path), data_dir=tmp_path / "data")
     assert "5 frames, 0.625 s" in told.stdout
     assert list(tmp_path.glob("fake-clip-*.webp")), "a clip is a WebP unless something else is asked for"
+
+
+def test_a_clip_becomes_a_film(tmp_path: Path) -> None:
+    target = tmp_path / "boat.mp4"
+    words = ("generate", "a boat that sails", "--model", "fake-clip", "--frames", "5", "--size", "64x48")
+    done = run(*words, "--out", str(target), "--json", data_dir=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    film = target.read_bytes()
+    assert [frame.shape for frame in read_film(film, frames_max=9)] == [(48, 64, 3)] * 5
+    assert (film_comment(film) or "").startswith("a boat that sails")
 
 
 @pytest.mark.parametrize(

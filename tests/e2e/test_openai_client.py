@@ -2,14 +2,17 @@
 
 import base64
 import io
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import openai
 import pytest
 from PIL import Image
 
+from heliograph.delivery.pyav import read_film
 from tests.e2e.conftest import StartServer
 from tests.e2e.server import Server
 
@@ -45,15 +48,15 @@ def test_generate_gives_the_pictures_asked_for(client: openai.OpenAI) -> None:
     assert answer._request_id
 
 
-def test_the_same_seed_gives_the_same_bytes(client: openai.OpenAI) -> None:
-    def bytes_of(seed: int) -> str | None:
+def test_the_same_seed_gives_the_same_pixels(client: openai.OpenAI) -> None:
+    def pixels_of(seed: int) -> bytes:
         request: dict[str, Any] = {"model": "helio-base", "prompt": "mountains at night"}
         answer = client.images.generate(**request, extra_body={"seed": seed, "steps": 4})
         assert answer.data is not None
-        return answer.data[0].b64_json
+        return picture(answer.data[0].b64_json).tobytes()
 
-    assert bytes_of(11) == bytes_of(11)
-    assert bytes_of(11) != bytes_of(12)
+    assert pixels_of(11) == pixels_of(11)
+    assert pixels_of(11) != pixels_of(12)
 
 
 def test_an_openai_model_name_is_mapped_and_said(client: openai.OpenAI) -> None:
@@ -173,3 +176,46 @@ def test_the_answer_to_the_prompt_is_in_the_picture(client: openai.OpenAI) -> No
     assert sunset[0] > sunset[2] + 20, f"a sunset is orange, not {sunset}"
     assert day[2] > day[0], f"a day is blue, not {day}"
     assert sum(night) < 0.6 * sum(day), f"a night is dark: {night} beside {day}"
+
+
+@pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
+def test_a_video_is_made_polled_and_fetched(client: openai.OpenAI) -> None:
+    video = client.videos.create_and_poll(
+        model="helio-motion",
+        prompt="a red boat on the sea",
+        seconds="1.5",
+        extra_body={"seed": 7, "steps": 4},  # type: ignore[arg-type]
+    )
+    assert (video.status, video.progress, video.seconds, video.size) == ("completed", 100, "1.5", "128x128")
+    frames = read_film(client.videos.download_content(video.id).content, frames_max=100)
+    assert (len(frames), frames[0].shape) == (12, (128, 128, 3))
+    poster = Image.open(io.BytesIO(client.videos.download_content(video.id, variant="thumbnail").content))
+    assert (poster.format, poster.size) == ("WEBP", (128, 128))
+    assert np.abs(np.asarray(poster.convert("RGB"), int) - frames[0]).mean() < 8, "the poster is the first frame"
+    sheet = Image.open(io.BytesIO(client.videos.download_content(video.id, variant="spritesheet").content))
+    assert sheet.size == (4 * 128, 3 * 128)
+    assert client.videos.list(limit=1).data[0].id == video.id
+    assert client.videos.delete(video.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.videos.retrieve(video.id)
+
+
+@pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
+def test_deleting_a_video_frees_its_worker_at_once(start_server: StartServer) -> None:
+    server = start_server(fake='{"step_s": 0.2}')
+    with openai.OpenAI(api_key="unused", base_url=f"{server.url}/v1", max_retries=0) as client:
+        slow = client.videos.create(model="fake-clip", prompt="a slow one", extra_body={"frames": 5, "steps": 50})
+        while client.videos.retrieve(slow.id).status == "queued":
+            time.sleep(0.05)
+        assert client.videos.delete(slow.id).deleted
+        # One worker: were the first still running, this one would wait for ten seconds.
+        quick = client.videos.create_and_poll(
+            model="fake-clip", prompt="a quick one", extra_body={"frames": 5, "steps": 1}
+        )
+        assert quick.status == "completed"
+        assert quick.model_extra is not None
+        native = httpx.get(f"{server.url}/v1/jobs/{quick.id}", trust_env=False).json()
+        assert native["timings"]["queue_s"] < 5.0
+        with pytest.raises(openai.NotFoundError):
+            client.videos.retrieve(slow.id)
+    assert httpx.get(f"{server.url}/healthz", trust_env=False).status_code == 200

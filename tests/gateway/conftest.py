@@ -13,7 +13,9 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from heliograph.domain.ids import JobId
+from heliograph.account_desk import AccountDesk
+from heliograph.billing.accounts import AccountBook
+from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.lifecycle import LifecycleEvent
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
@@ -45,6 +47,7 @@ class Gateway:
     now_s: float = NOW_S
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     policy: PromptPolicy = field(default_factory=AllowAll)
+    credits: list[tuple[TenantId, int]] = field(default_factory=list)
     cancelled: list[JobId] = field(default_factory=list)
     published: list[LifecycleEvent] = field(default_factory=list)
     monitor: Monitor = field(default_factory=lambda: Monitor(lambda: NOW_S))
@@ -77,6 +80,7 @@ class Gateway:
             operator_key=OPERATOR_KEY,
             monitor=self.monitor,
             review=self.review_desk(),
+            accounts=AccountDesk(store=self.store, book=AccountBook(), clock=lambda: self.now_s),
         )
 
     def review_desk(self) -> ReviewDesk:
@@ -88,6 +92,7 @@ class Gateway:
             policy=self.policy,
             cancel=cancel,
             publish=self.published.append,
+            credited=lambda tenant_id, amount: self.credits.append((tenant_id, amount)),
             clock=lambda: self.now_s,
         )
 

@@ -6,20 +6,24 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from heliograph.billing.quote import FREE_OF_CHARGE
+from heliograph.delivery.media_types import mime_type_of
+from heliograph.delivery.verification import Inspection, Verification, conclude
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError, NotFound, Timeout
 from heliograph.domain.ids import JobId, OutputId, WorkerId
+from heliograph.domain.intake import PictureRole, UploadedPicture
 from heliograph.domain.job import Failure, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Orders
 from heliograph.domain.pictures import Alignment, Availability, Output
-from heliograph.domain.request import SEED_MAX
+from heliograph.domain.request import SEED_MAX, OutputFormat
 from heliograph.domain.views import FleetStatus, JobStatus, ModelStatus, Phase
 from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate, Update
 from heliograph.prompts import prepare
-from heliograph.service import Readiness, Submission
+from heliograph.service import Priced, Readiness, Submission
 from tests.builders import a_card, a_fleet, a_gpu, a_job, a_queue, a_replica, a_status, an_output
 
 NOW_S = 1_000_000.0
@@ -31,11 +35,14 @@ JPEG = b"\xff\xd8 a preview"
 class FakeService:
     """With `is_instant` a job completes as it is submitted; otherwise `move`, `step` and `complete` drive it."""
 
-    def __init__(self, *, is_instant: bool = True) -> None:
+    def __init__(self, *, is_instant: bool = True, card: ModelCard | None = None) -> None:
         self.is_instant = is_instant
         self.is_held = False
+        self.card = card or a_card()
+        self.removed: list[JobId] = []
         self.error: Exception | None = None
         self.submissions: list[Submission] = []
+        self.uploads: list[tuple[bytes, PictureRole, str]] = []
         self.callers: list[Caller] = []
         self.refusals: list[tuple[str, str | None, str]] = []
         self.cancelled: list[JobId] = []
@@ -50,7 +57,7 @@ class FakeService:
 
     async def submit(self, submission: Submission, *, caller: Caller) -> JobStatus:
         self._raise_error()
-        request = prepare(submission.raw, a_card(), presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
+        request = prepare(submission.raw, self.card, presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
         self.submissions.append(submission)
         self.callers.append(caller)
         number = len(self.submissions)
@@ -62,11 +69,17 @@ class FakeService:
             sequence=number,
             created_at_s=NOW_S,
             webhook=submission.webhook,
+            remixed_from=submission.remixed_from,
         )
         self._put(a_status(job, queue_position=1, eta_s=2.0))
         if self.is_instant:
             self.complete(job.job_id)
         return self.statuses[job.job_id]
+
+    def price(self, submission: Submission, *, caller: Caller) -> Priced:
+        self._raise_error()
+        request = prepare(submission.raw, a_card(), presets={}, count_tokens=lambda _: 5, draw_seed=lambda: 7)
+        return Priced(request=request, quote=FREE_OF_CHARGE, why_not=None)
 
     def refuse(self, error: CallerError, *, caller: Caller) -> None:
         self.refusals.append((error.code, error.param, caller.tenant_id))
@@ -115,6 +128,17 @@ class FakeService:
             self.end(job_id, JobState.CANCELLED, "cancelled")
         return self.statuses[job_id]
 
+    async def remove(self, job_id: JobId, *, caller: Caller) -> None:
+        await self.cancel(job_id, caller=caller)
+        self.removed.append(job_id)
+        del self.statuses[job_id]
+
+    async def contact_sheet(self, output: Output) -> bytes:
+        return JPEG
+
+    def formats(self) -> frozenset[OutputFormat]:
+        return frozenset(OutputFormat)
+
     @asynccontextmanager
     async def watch(self, job_id: JobId, *, caller: Caller) -> AsyncGenerator[AsyncIterator[Update]]:
         status = await self.status(job_id, caller=caller)
@@ -151,6 +175,23 @@ class FakeService:
         if name not in self.blobs:
             raise NotFound("The file of this output is gone.", code="output_gone")
         return len(self.blobs[name])
+
+    async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
+        self._raise_error()
+        self.uploads.append((data, role, caller.tenant_id))
+        return UploadedPicture(
+            upload_id=f"in_{len(self.uploads)}",
+            role=role,
+            width_px=60,
+            height_px=40,
+            size_bytes=len(data),
+            kept_until_s=NOW_S + 60,
+        )
+
+    async def verify(self, data: bytes, *, caller: Caller) -> Verification:
+        self._raise_error()
+        digest = hashlib.sha256(data).hexdigest()
+        return conclude(Inspection(sha256=digest, size_bytes=len(data), mime_type=mime_type_of(data)))
 
     def models(self) -> tuple[ModelStatus, ...]:
         return (ModelStatus(card=a_card(), is_available=True, is_resident=False, wait_s=1.5),)

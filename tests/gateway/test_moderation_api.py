@@ -221,6 +221,7 @@ async def test_whoever_paid_for_what_nobody_may_have_gets_the_money_back_once(
     await decide(reviewer, "case_1", "overturn")
     await decide(reviewer, "case_1", "uphold")
     assert len(await gateway.store.ledger(JobId("job_1"))) == 4
+    assert gateway.credits == [("acme", 700)]
 
 
 async def test_what_was_delivered_and_is_taken_down_stays_paid(gateway: Gateway, reviewer: httpx.AsyncClient) -> None:

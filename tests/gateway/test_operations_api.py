@@ -62,6 +62,11 @@ async def test_head_answers_like_get_without_the_body(gateway: Gateway) -> None:
 async def test_the_description_has_an_example_of_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert set(document["paths"]) == {
+        "/v1/account",
+        "/v1/admin/accounts",
+        "/v1/admin/accounts/{tenant}/credits",
+        "/v1/admin/costs",
+        "/v1/admin/jobs/{job_id}/refund",
         "/v1/admin/diagnosis",
         "/v1/admin/moderation/backlog",
         "/v1/admin/moderation/cases",
@@ -72,6 +77,7 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/appeals/{case_id}",
         "/v1/jobs/{job_id}/appeal",
         "/v1/jobs/{job_id}/moderation",
+        "/v1/prices",
         "/v1/admin/drain",
         "/v1/admin/fleet",
         "/v1/admin/models/{model_id}",
@@ -84,6 +90,8 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/jobs/{job_id}/events",
         "/v1/outputs/{output_id}",
         "/v1/images/generations",
+        "/v1/images/edits",
+        "/v1/inputs",
         "/v1/models",
         "/v1/models/{owner}/{name}",
         "/v1/models/{owner}/{name}/predictions",
@@ -91,6 +99,7 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/predictions",
         "/v1/predictions/{prediction_id}",
         "/v1/predictions/{prediction_id}/cancel",
+        "/v1/provenance/verify",
         "/v1/webhooks/default/secret",
         "/v1/webhooks/deliveries",
         "/v1/webhooks/deliveries/{delivery_id}",
@@ -111,7 +120,8 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
                 for content in answer.get("content", {}).values():
                     assert "example" in content, (path, status)
             if "requestBody" in operation:
-                assert "example" in operation["requestBody"]["content"]["application/json"]
+                for content in operation["requestBody"]["content"].values():
+                    assert "example" in content, path
     assert {status.value for status in STATUS_OF.values()} <= shown
     assert "HTTPValidationError" not in str(document)
 

@@ -61,6 +61,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
             "style": None,
             "output_format": "png",
             "output_quality": None,
+            "inputs": None,
         },
         "adjustments": [{"parameter": "seed", "requested": "unset", "used": "7", "reason": "Drawn."}],
         "outputs": [

@@ -30,6 +30,7 @@ def caused_by(error: Exception, cause: Exception) -> Exception:
         (RuntimeError("[ONNXRuntimeError] : 6 : Failed to allocate memory for buffer"), "out_of_memory"),
         (RuntimeError("std::bad_alloc"), "out_of_memory"),
         (RuntimeError("HIP out of memory. Tried to allocate 512.00 MiB"), "out_of_memory"),
+        (RuntimeError("torch.OutOfMemoryError: Allocation on device"), "out_of_memory"),
         (OSError(12, "Cannot allocate memory"), "out_of_memory"),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), "device_lost"),
         (RuntimeError("CUDA error: device-side assert triggered"), "device_lost"),

@@ -543,3 +543,35 @@ def test_the_largest_request_fits_one_message_of_a_worker() -> None:
     pixels = request.image_count * request.frames * request.width_px * request.height_px
     assert pixels <= PIXELS_MAX
     assert PIXELS_MAX * 3 <= PAYLOAD_BYTES_MAX
+
+
+def test_a_length_in_seconds_is_the_closest_number_of_frames() -> None:
+    for seconds, frames in ((1, 8), (1.5, 12), (2, 16), (2.05, 16), (1.3, 10)):
+        assert prepared(CLIPS, seconds=seconds).frames == frames
+    assert "seconds" not in changed(prepared(CLIPS, seconds=1.5))
+    assert changed(prepared(CLIPS, seconds=1.3))["seconds"] == ("1.3", "1.25")
+
+
+@pytest.mark.parametrize(
+    ("card", "sent", "code", "words"),
+    [
+        (CLIPS, {"seconds": 3}, "invalid_seconds", "a number from 1 to 2 for small"),
+        (CLIPS, {"seconds": 0.5}, "invalid_seconds", "a number from 1 to 2 for small"),
+        (CLIPS, {"seconds": "2"}, "invalid_seconds", "a number from 1 to 2"),
+        (CLIPS, {"seconds": True}, "invalid_seconds", "a number from 1 to 2"),
+        (CLIPS, {"seconds": float("nan")}, "invalid_seconds", "a number from 1 to 2"),
+        (CLIPS, {"seconds": 2, "frames": 16}, "invalid_seconds", "exclude each other"),
+        (SMALL, {"seconds": 2}, "unsupported_parameter", "makes stills"),
+    ],
+)
+def test_other_lengths_are_refused(card: ModelCard, sent: dict[str, object], code: str, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        prepared(card, **sent)
+    assert (caught.value.param, caught.value.code) == ("seconds", code)
+
+
+@pytest.mark.parametrize("output_format", ["mp4", "webm", "gif"])
+def test_films_are_for_clips(output_format: str) -> None:
+    assert prepared(CLIPS, output_format=output_format).output_format == output_format
+    with pytest.raises(InvalidRequest, match=f"{output_format} is for clips"):
+        prepared(SMALL, output_format=output_format)

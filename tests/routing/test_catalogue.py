@@ -194,7 +194,7 @@ def test_aliases_can_come_from_settings() -> None:
         ('[models.sd15]\ntasks = ["paint"]', "models.sd15.tasks", "must list one or more of t2i"),
         ("[models.sd15]\ntasks = []", "models.sd15.tasks", "must list one or more of t2i"),
         ('[models.sd15]\ntasks = ["t2i", "t2i"]', "models.sd15.tasks", "lists something twice"),
-        ('[models.sd15]\nengine = "steam"', "models.sd15.engine", "must be one of onnx, diffusers, fake"),
+        ('[models.sd15]\nengine = "steam"', "models.sd15.engine", "must be one of onnx, diffusers, remote-openai"),
         ("[models.sd15]\nprompt_dialect = 1", "models.sd15.prompt_dialect", "must be one of clip_tags"),
         ("[models.sd15]\nsizes = 512", "models.sd15.sizes", "must be a table"),
         ("[models.sd15.sizes]\ndefault = 512", "models.sd15.sizes.default", 'must be a size like "1024x768"'),

@@ -32,6 +32,9 @@ def test_a_report_is_told_printed_and_written(tmp_path: Path) -> None:
     assert "GPU-hours" in told.output
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     printed = runner.invoke(cli, ["simulate", str(path), "--json", "--seed", "7"])
+    assert printed.stdout == runner.invoke(cli, ["simulate", str(path), "--json", "--seed", "7"]).stdout
+    timed = runner.invoke(cli, ["simulate", str(path), "--json", "--decision-time"])
+    assert json.loads(timed.stdout)["decision_us"]["p99"] > 0
     assert json.loads(printed.stdout)["seed"] == 7
 
 

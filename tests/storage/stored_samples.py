@@ -6,7 +6,7 @@ from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, OutputId
 from heliograph.domain.job import Attempt, Failure, Job, JobState, Moment
 from heliograph.domain.moderation import Case, CaseAction, CaseDeed, CaseSubject, Finding, moved, new_case, opening
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Decision, Output, Verdict
+from heliograph.domain.pictures import Alignment, Decision, FileFormat, Output, Variant, Verdict
 from heliograph.domain.request import Adjustment, InputPicture, Inputs, OutputFormat
 from heliograph.domain.webhooks import JobWebhook, WebhookEndpoint, WebhookEvent, WebhookMessage, WebhookTry
 from heliograph.storage.case_writes import MoveCase, OpenCase
@@ -70,6 +70,20 @@ def an_output(job: Job, index: int = 0, *, sha256: str = "a" * 64, alignment: Al
         sha256=sha256,
         verdict=Verdict(decision=Decision.FLAG, reasons=("blank", "wrong_size")),
         alignment=alignment,
+    )
+
+
+def a_variant(output: Output, name: str = "avif", *, blob: str = "cc1.avif") -> Variant:
+    return Variant(
+        output_id=output.output_id,
+        job_id=output.job_id,
+        name=name,
+        blob=blob,
+        file_format=FileFormat.AVIF,
+        width_px=output.width_px,
+        height_px=output.height_px,
+        size_bytes=700,
+        created_at_s=1003.5,
     )
 
 

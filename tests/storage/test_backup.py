@@ -28,6 +28,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     Store,
@@ -43,6 +44,7 @@ from tests.storage.stored_samples import (
     a_record,
     a_refusal,
     a_try,
+    a_variant,
     an_attempt,
     an_endpoint,
     an_output,
@@ -58,6 +60,7 @@ EVERYTHING: tuple[Write, ...] = (
     PutAttempt(attempt=an_attempt(DONE)),
     PutOutput(output=an_output(DONE)),
     PutOutput(output=an_output(DONE, 1, alignment=None)),
+    PutVariant(variant=a_variant(an_output(DONE))),
     a_posting(DONE, "p1", 700),
     PutIdempotency(record=a_record(DONE)),
     PutApiKey(key=an_api_key("k")),
@@ -126,7 +129,7 @@ async def test_either_store_is_restored_from_either(
         **dict.fromkeys(manifest.rows, 1),
         **{"jobs": 2, "outputs": 2, "ledger_lines": 2},
     }
-    assert len(manifest.rows) == 12
+    assert len(manifest.rows) == 13
     assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
 
     restored = await app.open_store(after, claims=True)

@@ -31,6 +31,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -46,6 +47,7 @@ from tests.storage.stored_samples import (
     a_record,
     a_refusal,
     a_try,
+    a_variant,
     an_attempt,
     an_endpoint,
     an_output,
@@ -231,6 +233,37 @@ async def test_the_ledger_adds_up_by_whom_and_what_a_line_is_about(store: Store)
     }
     assert await store.ledger_balance(Account.GPU_COST, before_s=30.0) == 13
     assert await store.ledger_balance(Account.TENANT, before_s=30.0) == 0
+
+
+async def test_charges_are_read_in_order_page_by_page(store: Store) -> None:
+    def posting(name: str, at_s: float, account: Account) -> PostLedger:
+        one, two = (Account.TENANT, account) if account is Account.REVENUE else (Account.FLEET, account)
+        return PostLedger(
+            lines=tuple(
+                LedgerLine(
+                    posting_id=name,
+                    line=number,
+                    job_id=NO_JOB,
+                    tenant_id=NO_TENANT,
+                    account=side,
+                    component="image_generation",
+                    amount_micros=Micros(amount),
+                    at_s=at_s,
+                )
+                for number, (side, amount) in enumerate(((one, -3), (two, 3)))
+            )
+        )
+
+    at = {"b": 10.0, "a": 10.0, "c": 10.0, "later": 20.0, "too late": 30.0}
+    await store.commit(
+        [*(posting(name, at_s, Account.REVENUE) for name, at_s in at.items()), posting("cost", 10.0, Account.GPU_COST)]
+    )
+    first = await store.revenue_lines(after=(0.0, ""), until_s=30.0, limit=2)
+    assert [line.posting_id for line in first] == ["a", "b"]
+    rest = await store.revenue_lines(after=(10.0, "b"), until_s=30.0, limit=9)
+    assert [line.posting_id for line in rest] == ["c", "later"]
+    assert [line.account for line in await store.posting("a")] == [Account.TENANT, Account.REVENUE]
+    assert await store.posting("none") == ()
 
 
 async def test_several_postings_may_come_in_one_write(store: Store) -> None:
@@ -438,6 +471,51 @@ async def test_files_that_outputs_name_are_held(store: Store) -> None:
     assert await store.named_blobs("aa") == {"aaf.png"}
     assert await store.named_blobs("bb") == {"bb0.webp"}
     assert await store.named_blobs("ab") == frozenset()
+
+
+async def test_variants_join_their_picture_in_order_of_name_and_the_first_of_a_name_counts(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output, other = an_output(job), an_output(job, 1)
+    webp, avif = a_variant(output, "webp", blob="dd2.webp"), a_variant(output, "avif", blob="cc1.avif")
+    await store.commit([PutJob(job=job), PutOutput(output=output), PutOutput(output=other)])
+    await store.commit([PutVariant(variant=webp)])
+    await store.commit([PutVariant(variant=avif), PutVariant(variant=a_variant(output, "webp", blob="late.webp"))])
+    whole = replace(output, variants=(avif, webp))
+    stored = await store.job(job.job_id)
+    assert stored is not None
+    assert stored.outputs == (whole, other)
+    assert await store.output(output.output_id) == whole
+    (listed,) = await store.jobs(ADA, limit=1)
+    assert listed.outputs == (whole, other)
+    assert await store.held_blobs(["cc1.avif", "dd2.webp", "late.webp"]) == {"cc1.avif", "dd2.webp"}
+    assert await store.named_blobs("cc") == {"cc1.avif"}
+    found = await store.output_of_blob(["nothing.png", "cc1.avif"])
+    assert found is not None
+    assert found.output_id == output.output_id
+    assert await store.output_of_blob(["late.webp"]) is None
+
+
+async def test_a_variant_of_a_picture_that_is_gone_is_not_kept(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output = an_output(job)
+    await store.commit([PutJob(job=job), PutOutput(output=output), PutVariant(variant=a_variant(output))])
+    await store.commit([DropJob(job_id=job.job_id)])
+    await store.commit([PutVariant(variant=a_variant(output, "webp", blob="dd2.webp"))])
+    assert await store.named_blobs("cc") == frozenset()
+    assert await store.named_blobs("dd") == frozenset()
+
+
+async def test_pictures_that_look_alike_are_found_among_the_tenants_own(store: Store) -> None:
+    look = int("0123456789abcdef", 16)
+    hashes = {"same": look, "near": look ^ 0b1_0000_0000_0001, "far": look ^ (2**64 - 1)}
+    for sequence, (name, value) in enumerate(hashes.items(), start=1):
+        job = a_job(sequence, state=JobState.COMPLETED)
+        picture = replace(an_output(job), output_id=OutputId(name), perceptual_hash=f"{value:016x}")
+        await store.commit([PutJob(job=job), PutOutput(output=picture)])
+    found = {output.output_id for output in await store.outputs_alike(ADA, f"{look:016x}")}
+    assert {"same", "near"} <= found
+    assert "far" not in found
+    assert await store.outputs_alike(TenantId("somebody else"), f"{look:016x}") == ()
 
 
 async def test_a_submission_is_taken_back_with_its_key_and_messages(store: Store) -> None:

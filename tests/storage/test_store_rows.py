@@ -19,7 +19,7 @@ from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import LedgerLine
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.moderation import Case, CaseAction
-from heliograph.domain.pictures import Output
+from heliograph.domain.pictures import Output, Variant
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage import case_rows, queries, rows
 from heliograph.storage.sqlite_connection import connect
@@ -33,6 +33,7 @@ from tests.storage.stored_samples import (
     a_record,
     a_refusal,
     a_try,
+    a_variant,
     an_action,
     an_attempt,
     an_endpoint,
@@ -70,6 +71,7 @@ KINDS: dict[type, tuple[str, Callable[[Any], rows.Parameters], str, Callable[[ro
     Job: (queries.PUT_JOB, rows.row_of_job, "jobs", rows.job_of_row),
     Attempt: (queries.PUT_ATTEMPT, rows.row_of_attempt, "attempts", rows.attempt_of_row),
     Output: (queries.PUT_OUTPUT, rows.row_of_output, "outputs", rows.output_of_row),
+    Variant: (queries.PUT_VARIANT, rows.row_of_variant, "output_variants", rows.variant_of_row),
     LedgerLine: (queries.post_ledger(1), rows.row_of_ledger_line, "ledger_lines", rows.ledger_line_of_row),
     IdempotencyRecord: (
         queries.PUT_IDEMPOTENCY,
@@ -117,6 +119,9 @@ def through_the_table(connection: sqlite3.Connection, value: object) -> object:
     try:
         if isinstance(value, WebhookTry):  # a try is only written beside its message
             connection.execute(queries.PUT_WEBHOOK_MESSAGE, rows.row_of_webhook_message(a_message(value.message_id)))
+        if isinstance(value, Variant):  # a variant is only written beside its picture
+            picture = replace(an_output(a_job(1)), output_id=value.output_id)
+            connection.execute(queries.PUT_OUTPUT, rows.row_of_output(picture))
         connection.execute(write, rows.row_of_posting([value]) if isinstance(value, LedgerLine) else row_of(value))
         return of_row(connection.execute(f"SELECT * FROM {table}").fetchone())
     finally:
@@ -128,6 +133,8 @@ def through_the_table(connection: sqlite3.Connection, value: object) -> object:
 @given(data=st.data())
 def test_any_value_comes_back_the_same(connection: sqlite3.Connection, kind: type, data: st.DataObject) -> None:
     value = data.draw(values(kind))
+    if isinstance(value, Output):
+        value = replace(value, variants=())  # they have a table of their own
     assert through_the_table(connection, value) == value
 
 
@@ -136,6 +143,7 @@ SAMPLES = [
     JOB,
     an_attempt(JOB),
     an_output(JOB),
+    a_variant(an_output(JOB)),
     a_posting(JOB, "p", 1).lines[0],
     a_record(JOB),
     an_api_key("k"),

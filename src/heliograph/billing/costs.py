@@ -144,6 +144,45 @@ def cost_report(totals: Sequence[LedgerTotal], *, by: By, since_s: float, until_
     )
 
 
+def report_json(report: CostReport) -> dict[str, object]:
+    """The report as the API and the command line show it; `difference_micros` is what does not add up, always 0."""
+    return {
+        "since_s": report.since_s,
+        "until_s": report.until_s,
+        "by": report.by.value,
+        "pictures": report.pictures,
+        "bill_micros": report.bill,
+        "used_micros": report.used,
+        "running_micros": report.running,
+        "difference_micros": report.bill - report.used - report.running,
+        "revenue_micros": report.revenue,
+        "usd_per_picture": report.per_picture_usd(report.bill),
+        "rows": [
+            {
+                "key": row.key,
+                "pictures": row.pictures,
+                "cost_micros": row.cost,
+                "direct_micros": row.direct,
+                "shared_micros": row.shared,
+                "revenue_micros": row.revenue,
+                "usd_per_picture": report.per_picture_usd(row.cost, row.pictures),
+                "parts_micros": dict(row.parts),
+            }
+            for row in report.rows
+        ],
+        "components_micros": dict(report.components),
+        "shares": {
+            part.value: {
+                "micros": amount,
+                "share": amount / report.used if report.used else None,
+                "usd_per_picture": report.per_picture_usd(amount),
+            }
+            for part, amount in report.shares.items()
+        },
+        "waste_micros": dict(report.waste),
+    }
+
+
 def _rows(totals: Sequence[LedgerTotal], used: Sequence[LedgerTotal], by: By) -> tuple[CostRow, ...]:
     parts: dict[str, dict[str, int]] = {}
     for total in used:

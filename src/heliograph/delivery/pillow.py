@@ -1,8 +1,11 @@
-"""Encoding with Pillow: pixels to PNG, JPEG, WebP or GIF, with metadata inside; clips to all of them but JPEG.
+"""Encoding with Pillow: pixels to PNG, JPEG, WebP, AVIF or GIF, with metadata inside; clips to PNG, WebP and GIF.
 
 Where the metadata goes: PNG carries the parameters as the text chunk `parameters` and the XMP packet as the text chunk
-its specification names; JPEG and WebP carry the parameters as EXIF `UserComment` and the packet as their own XMP part;
-GIF carries the parameters as its comment and the packet as the application block that the XMP specification names.
+its specification names; JPEG, WebP and AVIF carry the parameters as EXIF `UserComment` and the packet as their own XMP
+part; GIF carries the parameters as its comment and the packet as the application block that the XMP specification
+names.
+
+Colours are sRGB, and every file says so: PNG in the chunk `sRGB`, JPEG and WebP in EXIF, AVIF in its codec's own words.
 """
 
 import io
@@ -16,29 +19,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, PngImagePlugin
 
-from heliograph.delivery.variants import Encoding, GifEncoding, JpegEncoding, PngEncoding, WebpEncoding
+from heliograph.delivery import png
+from heliograph.delivery.provenance import Imprint
+from heliograph.delivery.variants import (
+    AvifEncoding,
+    Encoding,
+    FilmEncoding,
+    GifEncoding,
+    JpegEncoding,
+    PngEncoding,
+    WebpEncoding,
+)
 
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 _SOFTWARE = 0x0131
+_UNICODE = b"UNICODE\0"
+_COLOUR_SPACE, _SRGB = 0xA001, 1
 _EXIF_BYTES_MAX = 65_533
 """A JPEG segment holds 64 KiB; two of them are its length."""
+_CLIP_LEVEL = 1
+"""zlib's, of animated PNG."""
+
 _GIF_COLOURS = 256
 _GIF_TICK_MS = 10
 _GIF_HEADER_BYTES = 13
 _GIF_XMP = b"\x21\xff\x0bXMP DataXMP"
 _GIF_XMP_END = bytes((1, *range(255, -1, -1), 0))
 """Leads a reader that takes the packet for sub-blocks of a length to their end, wherever in the packet it stumbles."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
-    """What is written into a file. `parameters` None: none are; `short_parameters` stand in where they do not fit."""
-
-    xmp: str
-    software: str
-    parameters: str | None = None
-    short_parameters: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +63,36 @@ class Motion:
         return [max(1, end - start) * tick_ms for start, end in pairwise(ends)]
 
 
+def texts_of(image: Image.Image) -> tuple[str | None, str | None]:
+    """The generation parameters in a file and the software that wrote it, as the file states them."""
+    exif = image.getexif()
+    software = image.info.get("Software") or exif.get(_SOFTWARE)
+    parameters = image.info.get("parameters")
+    comment = exif.get_ifd(_EXIF_IFD).get(_USER_COMMENT)
+    if parameters is None and isinstance(comment, bytes) and comment.startswith(_UNICODE):
+        parameters = comment.removeprefix(_UNICODE).decode("utf-16-be", "replace")
+    if parameters is None and image.format == "GIF":
+        comment = image.info.get("comment")
+        parameters = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else None
+    return _text_or_none(parameters), _text_or_none(software)
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+Picture = Image.Image
+"""Pixels in Pillow's hands, for those who pass them on."""
+
+
+def squeezed(image: Image.Image, side_px: int) -> NDArray[np.uint8]:
+    """(side, side, 3) uint8: the picture squeezed to a square, whatever its shape."""
+    return np.asarray(image.convert("RGB").resize((side_px, side_px), Image.Resampling.BOX, reducing_gap=2.0))
+
+
 def image_of(pixels: NDArray[np.uint8]) -> Image.Image:
-    """A Pillow image of `pixels`: (height, width, 3) uint8 sRGB."""
-    return Image.fromarray(pixels, mode="RGB")
+    """A Pillow image of `pixels`: (height, width, 3 or 4) uint8 sRGB."""
+    return Image.fromarray(pixels)
 
 
 def scaled_down(image: Image.Image, size_px: tuple[int, int]) -> Image.Image:
@@ -72,12 +107,14 @@ def enlarged(pixels: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[np.
     return np.asarray(image_of(pixels).resize(size_px, Image.Resampling.LANCZOS))
 
 
-def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion: Motion | None = None) -> bytes:
-    """The file: `image` (RGB) encoded as `encoding` says, with `metadata`; with `motion` a clip that plays forever."""
+def encode(image: Image.Image, encoding: Encoding, imprint: Imprint, *, motion: Motion | None = None) -> bytes:
+    """The file: `image` (RGB) encoded as `encoding` says, with `imprint`; with `motion` a clip that plays forever."""
     file = io.BytesIO()
     match encoding:
-        case PngEncoding(compress_level=level):
-            image.save(file, "PNG", compress_level=level, pnginfo=_png_text(metadata), **_animation(motion))
+        case PngEncoding() if motion is None:
+            return png.encode(np.asarray(image), _png_chunks(imprint))
+        case PngEncoding():
+            image.save(file, "PNG", compress_level=_CLIP_LEVEL, pnginfo=_png_text(imprint), **_animation(motion))
         case JpegEncoding(quality=quality, has_full_chroma=has_full_chroma):
             assert motion is None, "a JPEG file holds no clip"
             with _room_for_jpeg(image):
@@ -88,8 +125,8 @@ def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion
                     subsampling="4:4:4" if has_full_chroma else "4:2:0",
                     progressive=True,
                     optimize=True,
-                    exif=_exif(metadata),
-                    xmp=metadata.xmp.encode(),
+                    exif=_exif(imprint),
+                    xmp=imprint.xmp.encode(),
                 )
         case WebpEncoding(quality=quality, effort=effort):
             image.save(
@@ -97,18 +134,32 @@ def encode(image: Image.Image, encoding: Encoding, metadata: Metadata, *, motion
                 "WEBP",
                 quality=quality,
                 method=effort,
-                exif=_exif(metadata),
-                xmp=metadata.xmp.encode(),
+                exif=_exif(imprint),
+                xmp=imprint.xmp.encode(),
                 **_animation(motion),
             )
+        case AvifEncoding(quality=quality, speed=speed, has_full_chroma=has_full_chroma):
+            assert motion is None, "clips are not delivered as AVIF"
+            image.save(
+                file,
+                "AVIF",
+                quality=quality,
+                speed=speed,
+                subsampling="4:4:4" if has_full_chroma else "4:2:0",
+                max_threads=1,  # the pool has a process for every core it may use
+                exif=_exif(imprint),
+                xmp=imprint.xmp.encode(),
+            )
         case GifEncoding():
-            comment = metadata.software if metadata.parameters is None else metadata.parameters
+            comment = imprint.software if imprint.parameters is None else imprint.parameters
             first, *following = _in_few_colours([image, *(motion.following if motion is not None else ())])
             if motion is not None:
                 motion = Motion(following=following, frames_per_second=motion.frames_per_second)
             animation = _animation(motion, tick_ms=_GIF_TICK_MS)
             first.save(file, "GIF", comment=comment.encode(errors="replace"), **animation)
-            return _with_gif_xmp(file.getvalue(), metadata.xmp.encode())
+            return _with_gif_xmp(file.getvalue(), imprint.xmp.encode())
+        case FilmEncoding():
+            raise AssertionError("films are made by pyav.py")
         case _:
             assert_never(encoding)
     return file.getvalue()
@@ -139,7 +190,7 @@ def _with_gif_xmp(gif: bytes, xmp: bytes) -> bytes:
 
 @contextmanager
 def _room_for_jpeg(image: Image.Image) -> Generator[None]:
-    """Let Pillow give a progressive JPEG as many bytes as the pixels take, and those of the metadata.
+    """Let Pillow give a progressive JPEG as many bytes as the pixels take, and those of the imprint.
 
     It has to fit one buffer as a whole. By itself Pillow gives it one or two bytes a pixel, and a picture of noise
     then fails as a "broken data stream".
@@ -152,19 +203,28 @@ def _room_for_jpeg(image: Image.Image) -> Generator[None]:
         ImageFile.MAXBLOCK = usual
 
 
-def _png_text(metadata: Metadata) -> PngImagePlugin.PngInfo:
+def _png_chunks(imprint: Imprint) -> list[tuple[bytes, bytes]]:
+    texts = [] if imprint.parameters is None else [png.text("parameters", imprint.parameters)]
+    return [
+        *texts,
+        png.text("Software", imprint.software),
+        png.international_text("XML:com.adobe.xmp", imprint.xmp),
+    ]
+
+
+def _png_text(imprint: Imprint) -> PngImagePlugin.PngInfo:
     text = PngImagePlugin.PngInfo()
-    if metadata.parameters is not None:
-        text.add_text("parameters", metadata.parameters)
-    text.add_text("Software", metadata.software)
-    text.add_itxt("XML:com.adobe.xmp", metadata.xmp)
+    if imprint.parameters is not None:
+        text.add_text("parameters", imprint.parameters)
+    text.add_text("Software", imprint.software)
+    text.add_itxt("XML:com.adobe.xmp", imprint.xmp)
     return text
 
 
-def _exif(metadata: Metadata) -> bytes:
+def _exif(imprint: Imprint) -> bytes:
     """EXIF with the parameters, or with the short ones when the whole would not fit a JPEG segment."""
-    data = _exif_of(metadata.software, metadata.parameters)
-    return data if len(data) <= _EXIF_BYTES_MAX else _exif_of(metadata.software, metadata.short_parameters)
+    data = _exif_of(imprint.software, imprint.parameters)
+    return data if len(data) <= _EXIF_BYTES_MAX else _exif_of(imprint.software, imprint.short_parameters)
 
 
 def _exif_of(software: str, comment: str | None) -> bytes:
@@ -172,6 +232,7 @@ def _exif_of(software: str, comment: str | None) -> bytes:
     exif = Image.Exif()
     exif.endian = ">"
     exif[_SOFTWARE] = software
+    exif.get_ifd(_EXIF_IFD)[_COLOUR_SPACE] = _SRGB
     if comment is not None:
-        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + comment.encode("utf-16-be", "replace")
+        exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = _UNICODE + comment.encode("utf-16-be", "replace")
     return exif.tobytes()

@@ -11,15 +11,17 @@ from heliograph.domain.request import GenerationRequest, OutputFormat
 THUMBNAIL_SIDE_PX = 256
 DEFAULT_QUALITY = 90
 _FULL_CHROMA_QUALITY = 90
-_SMALL_PIXELS = 256 * 256
 _MEDIUM_PIXELS = 512 * 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PngEncoding:
-    """Lossless. `compress_level` is zlib's, 1 (fast) to 9 (small)."""
+    """Lossless."""
 
-    compress_level: int
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return "image/png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,11 @@ class JpegEncoding:
     quality: int
     has_full_chroma: bool
 
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return "image/jpeg"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebpEncoding:
@@ -37,13 +44,50 @@ class WebpEncoding:
     quality: int
     effort: int
 
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return "image/webp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AvifEncoding:
+    """AVIF of `quality` 1-100. `speed` is the encoder's, 0 (small) to 10 (fast)."""
+
+    quality: int
+    speed: int
+    has_full_chroma: bool
+
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return "image/avif"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GifEncoding:
     """256 colours, the same in every frame."""
 
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return "image/gif"
 
-Encoding = PngEncoding | JpegEncoding | WebpEncoding | GifEncoding
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmEncoding:
+    """A film of `quality` 1-100: H.264 in MP4, or with `is_webm` VP9 in WebM."""
+
+    quality: int
+    is_webm: bool
+
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return "video/webm" if self.is_webm else "video/mp4"
+
+
+Encoding = PngEncoding | JpegEncoding | WebpEncoding | AvifEncoding | GifEncoding | FilmEncoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +113,15 @@ def plan_variants(request: GenerationRequest, *, width_px: int, height_px: int) 
 def _encoding(output_format: OutputFormat, quality: int, pixels: int) -> Encoding:
     match output_format:
         case OutputFormat.PNG:
-            return PngEncoding(compress_level=4 if pixels <= _SMALL_PIXELS else 1)
+            return PngEncoding()
         case OutputFormat.JPEG:
             return JpegEncoding(quality=quality, has_full_chroma=quality >= _FULL_CHROMA_QUALITY)
         case OutputFormat.WEBP:
             return WebpEncoding(quality=quality, effort=4 if pixels <= _MEDIUM_PIXELS else 2)
         case OutputFormat.GIF:
             return GifEncoding()
+        case OutputFormat.MP4 | OutputFormat.WEBM:
+            return FilmEncoding(quality=quality, is_webm=output_format is OutputFormat.WEBM)
 
 
 def size_within(width_px: int, height_px: int, side_px: int) -> tuple[int, int]:

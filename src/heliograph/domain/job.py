@@ -80,8 +80,9 @@ class Job:
     or a NaN. `checkpoint` names what is kept of its run after `steps_done` steps, for the next attempt to go on from;
     None: it begins at the first step. `setback` is why an attempt failed last, `spares_memory` that one ran out of
     memory and the next ones do with less. `sequence` is the order of submission and breaks every tie. `timeline` has
-    one moment per state entered, oldest first. `webhook` hears of this job only. `on_review`: its prompt was
-    flagged, and its pictures wait for a person. Times are seconds since the epoch.
+    one moment per state entered, oldest first. `webhook` hears of this job only. `on_review`: its prompt was flagged,
+    and its pictures wait for a person. `remixed_from` is the job whose request this one repeats with another prompt.
+    Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -105,6 +106,7 @@ class Job:
     failure: Failure | None = None
     webhook: JobWebhook | None = None
     on_review: bool = False
+    remixed_from: JobId | None = None
 
     @property
     def finished_at_s(self) -> float | None:
@@ -175,6 +177,7 @@ class Job:
             failure=failure,
             webhook=self.webhook,
             on_review=self.on_review,
+            remixed_from=self.remixed_from,
         )
 
 

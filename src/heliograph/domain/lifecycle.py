@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
-from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
+from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
 from heliograph.domain.job import JobState
 from heliograph.domain.moderation import Case, CaseAction
 from heliograph.domain.webhooks import MessageState, WebhookEvent
@@ -108,6 +108,13 @@ class CaseMoved:
     waited_s: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftLimitPassed:
+    """What a tenant was charged this month passed the soft limit of its plan; told once a month."""
+
+    tenant_id: TenantId
+
+
 LifecycleEvent = (
     JobMoved
     | JobStepped
@@ -120,4 +127,5 @@ LifecycleEvent = (
     | StoreCommitted
     | CaseOpened
     | CaseMoved
+    | SoftLimitPassed
 )

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from heliograph.domain.ids import ModelId
 from heliograph.domain.pipeline_options import PipelineOptions
+from heliograph.domain.remote_options import ComfyOptions, RemoteOptions
 
 UPSCALER = ModelId("helio-upscale")
 """The built-in tool that enlarges pictures where a card allows it."""
@@ -16,6 +17,8 @@ class EngineKind(StrEnum):
 
     ONNX = "onnx"
     DIFFUSERS = "diffusers"
+    REMOTE_OPENAI = "remote-openai"
+    COMFYUI = "comfyui"
     FAKE = "fake"
 
 
@@ -110,7 +113,7 @@ class ModelCard:
     there and `measured` what it says. `limits` is one sentence a user should read before choosing the model. A model
     that `is_by_name_only` never stands in for a request that names none. `upscale` lists the factors by which the
     built-in upscaler may enlarge its pictures. `alignment` names the built-in tool that judges whether they fit their
-    prompts. `pipeline` is how the diffusers engine loads and runs it.
+    prompts. `pipeline` is how the diffusers engine loads and runs it, `remote` where it runs when that is not here.
     """
 
     model_id: ModelId
@@ -143,6 +146,7 @@ class ModelCard:
     is_installed: bool = True
     measured: Measured | None = None
     pipeline: PipelineOptions | None = None
+    remote: RemoteOptions | ComfyOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,61 @@ class Alignment:
     missing: tuple[str, ...] = ()
 
 
+class ParametersMode(StrEnum):
+    """How much of what made a picture is written into its file."""
+
+    FULL = "full"
+    """Everything that makes it again, the prompts included."""
+    MINIMAL = "minimal"
+    """Model, seed, size and settings, and no words of the user."""
+    NONE = "none"
+    """Only that a machine made it, and by which software."""
+
+    @property
+    def has_prompts(self) -> bool:
+        """The file holds words of the user."""
+        return self is ParametersMode.FULL
+
+    def at_most(self, other: "ParametersMode") -> "ParametersMode":
+        """The one of the two that says less."""
+        order = list(ParametersMode)
+        return max(self, other, key=order.index)
+
+
+class FileFormat(StrEnum):
+    """Kinds of files that pictures are delivered in; those one may ask for are in `OutputFormat`."""
+
+    PNG = "png"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    AVIF = "avif"
+    GIF = "gif"
+
+    @property
+    def mime_type(self) -> str:
+        """For example `image/png`."""
+        return f"image/{self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """The same picture once more, in another format or size, made from the same pixels.
+
+    `name` tells the variants of a picture apart: its format for one of full size, `thumbnail-512` for one whose longer
+    side is 512, `poster` and `preview` of a clip, `shared` for the original without the prompts.
+    """
+
+    output_id: OutputId
+    job_id: JobId
+    name: str
+    blob: str
+    file_format: FileFormat
+    width_px: int
+    height_px: int
+    size_bytes: int
+    created_at_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Technical:
     """How broken a picture looks beside its model's own ones: the logarithm of the odds, and the least that is flagged.
@@ -83,7 +138,11 @@ class Output:
     `blob` and `thumbnail_blob` are names in the blob store, made from the content's SHA-256 and the format's suffix.
     `sha256` is the hex digest of the delivered file. `thumbhash` is the base64 ThumbHash (about 32 characters).
     `alignment` is None where nothing judged whether the picture fits its prompt, `technical` where it is not known yet
-    what is usual for its model, `safety` where nothing judged whether it is safe.
+    what is usual for its model, `safety` where nothing judged whether it is safe. `pixels_sha256` is the hex digest of
+    the RGB bytes of every frame before they were encoded: equal for equal pictures, while signed files differ each
+    time. `perceptual_hash` is 16 hex digits that survive resizing and recompression. Both are None for pictures of
+    releases that kept none. `parameters` says what the file holds of the request. `variants` are kept apart and join
+    when an output is read; more of them may come after the job has completed.
     """
 
     output_id: OutputId
@@ -107,3 +166,13 @@ class Output:
     technical: Technical | None = None
     safety: Safety | None = None
     availability: Availability = Availability.DELIVERED
+    pixels_sha256: str | None = None
+    perceptual_hash: str | None = None
+    parameters: ParametersMode = ParametersMode.FULL
+    is_signed: bool = False
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """The names of all its files."""
+        return (self.blob, self.thumbnail_blob, *(variant.blob for variant in self.variants))

@@ -17,11 +17,21 @@ class OutputFormat(StrEnum):
     WEBP = "webp"
     GIF = "gif"
     """For clips only: 256 colours in all."""
+    MP4 = "mp4"
+    """For clips only: H.264, which every player plays."""
+    WEBM = "webm"
+    """For clips only: VP9."""
 
     @property
     def mime_type(self) -> str:
         """For example `image/png`."""
-        return f"image/{self.value}"
+        return f"{'video' if self in VIDEO_FORMATS else 'image'}/{self.value}"
+
+
+VIDEO_FORMATS = frozenset({OutputFormat.MP4, OutputFormat.WEBM})
+"""Films; an installation can write them with the extra `video`."""
+CLIP_FORMATS = VIDEO_FORMATS | {OutputFormat.GIF}
+"""What no still is delivered in."""
 
 
 class Quality(StrEnum):

@@ -57,6 +57,7 @@ from heliograph.worker_wire import (
     Pong,
     Ready,
     Run,
+    RunWaits,
     ToWorker,
     WireError,
     decode,
@@ -377,6 +378,9 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
         case RunStarted() | StepDone():
             vitals.heard_s = _now_s()
             return message
+        case RunWaits():
+            vitals.heard_s = _now_s()
+            return None
         case Checkpointed(job_id=job_id, attempt=attempt, step=step):
             vitals.heard_s = _now_s()
             if kept is None:

@@ -16,11 +16,15 @@ from starlette.routing import Match
 from starlette.types import Lifespan
 
 import heliograph
+from heliograph.account_desk import AccountDesk
 from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.gateway import openapi_provenance
+from heliograph.gateway.accounts import accounts_router
 from heliograph.gateway.admin import admin_router
 from heliograph.gateway.context import Context
 from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
+from heliograph.gateway.inputs import inputs_router
 from heliograph.gateway.jobs import jobs_router
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.middleware import BodyLimit, Envelope, OpenDoorGuard, problem_response
@@ -31,8 +35,10 @@ from heliograph.gateway.operations import operations_router
 from heliograph.gateway.outputs import outputs_router
 from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.provenance import provenance_router
 from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.review_desk import ReviewDesk
+from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
@@ -69,6 +75,7 @@ def create_app(
     operator_key: str,
     monitor: Monitor,
     review: ReviewDesk,
+    accounts: AccountDesk,
     public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
@@ -76,7 +83,8 @@ def create_app(
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
     that never come twice. `operator_key` opens what only the operator may do, `monitor` knows what is wrong,
-    `review` what people look at. `page_dir` holds the built page; `public_url` is what the outside calls this server.
+    `review` what people look at, `accounts` what tenants may order.
+    `page_dir` holds the built page; `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -103,11 +111,15 @@ def create_app(
         operator_key=operator_key,
         monitor=monitor,
         review=review,
+        accounts=accounts,
     )
     for router in (
         jobs_router(context),
         outputs_router(context),
+        provenance_router(context),
         openai_images_router(context),
+        videos_router(context),
+        inputs_router(context),
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
@@ -115,11 +127,12 @@ def create_app(
         diagnosis_router(context),
         moderation_router(context),
         appeals_router(context),
+        accounts_router(context),
     ):
         app.include_router(router)
     add_page(app, page_dir)
     app.add_route("/docs", _docs, include_in_schema=False)
-    app.openapi = partial(describe, app)
+    app.openapi = partial(describe, app, openapi_provenance.SCHEMAS)
     app.add_exception_handler(HeliographError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from heliograph.account_desk import AccountDesk
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import CallerError
 from heliograph.domain.ids import OutputId
@@ -39,6 +40,7 @@ class Context:
     operator_key: str
     monitor: Monitor
     review: ReviewDesk
+    accounts: AccountDesk
 
     def caller(self, request: Request) -> Caller:
         """On whose behalf the request is made. Raises `AuthenticationError`."""

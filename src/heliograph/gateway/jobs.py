@@ -50,7 +50,7 @@ def jobs_router(context: Context) -> APIRouter:
     async def submit(request: Request) -> Response:
         caller = context.caller(request)
         with context.recording_refusals(caller):
-            submission = await read_submission(request, desk=context.desk)
+            submission = await read_submission(request, desk=context.desk, pictures_max=context.settings.pictures_max)
         status = await service.submit(submission, caller=caller)
         wait_s = preferred_wait_s(request.headers.get("prefer", ""), hold_s_max=context.settings.hold_s_max)
         if wait_s is None:

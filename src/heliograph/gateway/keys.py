@@ -63,6 +63,12 @@ class KeyRing:
         """No key was ever made: everybody is let in, so the server must listen on loopback only."""
         return self._is_open
 
+    def tenants(self) -> tuple[TenantId, ...]:
+        """Whoever a key that works belongs to; `local` while there are no keys."""
+        if self._is_open:
+            return (LOCAL_CALLER.tenant_id,)
+        return tuple(sorted({caller.tenant_id for caller in self._callers.values()}))
+
     def caller(self, authorization: str | None) -> Caller:
         """Whom the `Authorization` header speaks for. Raises `AuthenticationError`.
 

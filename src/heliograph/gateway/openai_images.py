@@ -1,4 +1,4 @@
-"""OpenAI's `POST /v1/images/generations`: one call, answered when the pictures are there, or streamed as they form.
+"""OpenAI's `/v1/images/generations` and `/edits`: one call, answered when the pictures are there, or as they form.
 
 A façade over jobs. The call is held no longer than the client or the proxies between wait; a client that hangs up takes
 its job with it, unless an `Idempotency-Key` says that it will ask again.
@@ -20,7 +20,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from heliograph.domain.accounts import Caller
-from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.domain.errors import HeliographError, InvalidRequest, NotFound
+from heliograph.domain.held import delivered, why_none_is_delivered
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import JobState
 from heliograph.domain.pictures import Output
@@ -40,6 +41,7 @@ from heliograph.gateway.event_stream import (
     frame,
 )
 from heliograph.gateway.json_body import read_json
+from heliograph.gateway.openai_edits import EditOrder, read_edit
 from heliograph.gateway.openai_request import (
     QUALITY_IN_OPENAI_WORDS,
     ImageOrder,
@@ -50,15 +52,14 @@ from heliograph.gateway.openai_request import (
 from heliograph.gateway.submissions import positive_number, submission
 from heliograph.gateway.wire import (
     adjustments_json,
-    delivered,
     fit_json,
     progress_json,
     size_text,
     stage_timings,
     to_json,
-    why_none_is_delivered,
 )
 from heliograph.live import PreviewUpdate, ProgressUpdate, StatusUpdate, Update
+from heliograph.service import Submission
 
 EVENTS_HEADER = "X-Heliograph-Events"
 """With the value 1 a stream carries Heliograph's own events too. Official clients crash on events they do not know."""
@@ -78,7 +79,7 @@ _STATUS_OF_ENDING: Mapping[JobState, HTTPStatus] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    """One call on its way: who asked for what, and the job it became."""
+    """One call on its way: who asked for what, the job it became, and what the events of its stream are called."""
 
     context: Context
     request: Request
@@ -86,10 +87,11 @@ class _Call:
     order: ImageOrder
     job_id: JobId
     is_cancelled_with_client: bool
+    event: str
 
 
 def openai_images_router(context: Context) -> APIRouter:
-    """`/v1/images/generations`."""
+    """Routes below `/v1/images`."""
     router = APIRouter(prefix="/v1/images", tags=["OpenAI"], default_response_class=Response)
 
     @router.post("/generations", **openapi.IMAGES)
@@ -99,6 +101,26 @@ def openai_images_router(context: Context) -> APIRouter:
             body = await read_json(request)
             order = read_order(body.fields)
             submitted = submission(request, body, raw=order.raw, end_user=order.end_user, task=TASK)
+        return await answered(request, caller, order, submitted, event="image_generation")
+
+    @router.post("/edits", **openapi.EDITS)
+    async def edit(request: Request) -> Response:
+        caller = context.caller(request)
+        with context.recording_refusals(caller):
+            found = await read_edit(request, pictures_max=context.settings.pictures_max)
+            submitted = submission(
+                request,
+                found.body,
+                raw=found.order.raw,
+                end_user=found.order.end_user,
+                task=_task_of_edit(context, found),
+                inputs=found.inputs,
+            )
+        return await answered(request, caller, found.order, submitted, event="image_edit")
+
+    async def answered(
+        request: Request, caller: Caller, order: ImageOrder, submitted: Submission, *, event: str
+    ) -> Response:
         try:
             status = await context.service.submit(submitted, caller=caller)
         except InvalidRequest as error:
@@ -110,10 +132,23 @@ def openai_images_router(context: Context) -> APIRouter:
             order=order,
             job_id=status.view.job.job_id,
             is_cancelled_with_client=context.settings.cancel_on_disconnect and submitted.idempotency_key is None,
+            event=event,
         )
         return await (_stream(call) if order.wants_stream else _hold(call))
 
     return router
+
+
+def _task_of_edit(context: Context, found: EditOrder) -> str:
+    """What is asked of the model that is named: a still, by whichever way the model makes one from pictures."""
+    if found.inputs.mask is not None:
+        return "inpaint"
+    name = found.order.raw.model
+    try:
+        tasks = context.service.card_of(name).tasks if isinstance(name, str) else frozenset[str]()
+    except NotFound:
+        return "i2i"
+    return "edit" if "edit" in tasks and "i2i" not in tasks else "i2i"
 
 
 def hold_s(read_timeout_s: float | None, *, hold_s_max: float) -> float:
@@ -163,7 +198,7 @@ def _refuse_unfinished(status: JobStatus) -> None:
     job = status.view.job
     why = why_none_is_delivered(status.outputs)
     if why is not None:
-        raise JobNotCompleted(HTTPStatus.FORBIDDEN, why[1], code=why[0], job_id=job.job_id)
+        raise JobNotCompleted(HTTPStatus.FORBIDDEN, why.message, code=why.code, job_id=job.job_id)
     if job.state is JobState.COMPLETED:
         return
     failure = job.failure
@@ -278,7 +313,7 @@ async def _image_frames(call: _Call, updates: AsyncIterator[Update]) -> AsyncGen
 
 
 def _partial_frame(call: _Call, status: JobStatus, preview: PreviewUpdate, number: int) -> Frame:
-    event = "image_generation.partial_image"
+    event = f"{call.event}.partial_image"
     return frame(
         event,
         {
@@ -295,7 +330,7 @@ def _partial_frame(call: _Call, status: JobStatus, preview: PreviewUpdate, numbe
 
 
 async def _completed_frame(call: _Call, status: JobStatus, output: Output) -> Frame:
-    event = "image_generation.completed"
+    event = f"{call.event}.completed"
     # The prompt was read once: later pictures count nothing, so that a client's sum is right.
     tokens = status.view.job.request.prompt_tokens if output.index == 0 else 0
     return frame(

@@ -26,12 +26,33 @@ from heliograph.domain.errors import (
 )
 from heliograph.domain.job import JobState
 from heliograph.domain.orders import Scope
-from heliograph.domain.request import SEED_MAX, OutputFormat, Quality
+from heliograph.domain.request import CLIP_FORMATS, SEED_MAX, OutputFormat, Quality
 from heliograph.domain.views import Phase
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, MessageState, WebhookEvent
 from heliograph.gateway.errors import JOB_ID_HEADER, MEDIA_TYPE, ProtocolError, problem
+from heliograph.gateway.openapi_accounts import (
+    ACCOUNT_EXAMPLE,
+    ACCOUNT_SCHEMA,
+    ACCOUNTS_SCHEMA,
+    COSTS_EXAMPLE,
+    COSTS_SCHEMA,
+    CREDIT_EXAMPLE,
+    CREDIT_SCHEMA,
+    POSTED_EXAMPLE,
+    POSTED_SCHEMA,
+    PRICE_EXAMPLE,
+    PRICE_SCHEMA,
+)
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
+from heliograph.gateway.openapi_pictures import (
+    EDITS_FORM,
+    EDITS_JSON,
+    INPUTS_SCHEMA,
+    MADE_FROM_SCHEMA,
+    UPLOAD_FORM,
+    UPLOADED_EXAMPLE,
+)
 from heliograph.gateway.openapi_review import (
     AVAILABILITY_SCHEMA,
     REVIEW_ERRORS,
@@ -39,6 +60,7 @@ from heliograph.gateway.openapi_review import (
     SAFETY_SCHEMA,
     review_routes,
 )
+from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
 
@@ -64,6 +86,8 @@ _ERRORS: Mapping[str, HeliographError] = {
     "operator_only": PermissionDenied("This is for the operator's key only.", code="operator_only"),
     "no_model": NotFound("There is no model called 'helio-bass'.", param="model", code="model_not_found"),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
+    "no_video": NotFound(f"There is no video {_JOB_ID}.", param="video_id", code="video_not_found"),
+    "not_ready": Conflict("The video is queued; it has no content.", param="video_id", code="video_not_ready"),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
     "no_delivery": NotFound(f"There is no delivery {_DELIVERY_ID}.", code="delivery_not_found"),
@@ -77,6 +101,11 @@ _ERRORS: Mapping[str, HeliographError] = {
     "not_json": ProtocolError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body must be JSON with `Content-Type: application/json`, not 'text/plain'.",
+        code="unsupported_media_type",
+    ),
+    "not_form": ProtocolError(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "The body must be a form with `Content-Type: multipart/form-data`, not 'text/plain'.",
         code="unsupported_media_type",
     ),
     "beyond": ProtocolError(
@@ -111,9 +140,19 @@ _SUBMIT_ERRORS = (
 
 
 def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
+    return error_answers(instance, *known_errors(*names))
+
+
+def known_errors(*names: str) -> tuple[HeliographError, ...]:
+    """Examples of errors that many routes answer with."""
+    return tuple(_ERRORS[name] for name in names)
+
+
+def error_answers(instance: str, *errors: HeliographError) -> dict[int | str, _Schema]:
+    """What a route answers when it does not do as it is told; the last of one status is its example."""
     answers: dict[int | str, _Schema] = {}
-    for name in names:
-        answer = problem(_ERRORS[name], instance=instance, request_id="req_01k9x3v7c0aa")
+    for error in errors:
+        answer = problem(error, instance=instance, request_id="req_01k9x3v7c0aa")
         content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": answer.body}
         headers = {each: {"schema": {"type": "string"}, "example": value} for each, value in answer.headers.items()}
         answers[answer.status.value] = {
@@ -124,7 +163,8 @@ def _errors(instance: str, *names: str) -> dict[int | str, _Schema]:
     return answers
 
 
-def _json(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
+def json_answer(schema: str, example: _Schema, description: str, **headers: str) -> _Schema:
+    """An answer in JSON; `headers` are named with their examples."""
     return {
         "description": description,
         "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}},
@@ -132,9 +172,23 @@ def _json(schema: str, example: _Schema, description: str, **headers: str) -> _S
     }
 
 
+_json = json_answer
+
+
 def _body(schema: str, example: object) -> _Schema:
     content = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def _form_body(schema: str, example: object, *, json_schema: str | None = None) -> _Schema:
+    """A body that is a form, or where that is allowed JSON."""
+    content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}}
+    if json_schema is not None:
+        content["application/json"] = {
+            "schema": {"$ref": f"#/components/schemas/{json_schema}"},
+            "example": {"prompt": "the same at night", "images": [{"image_url": "https://example.com/boat.jpg"}]},
+        }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _events(example: str, description: str) -> _Schema:
@@ -193,6 +247,7 @@ _JOB_EXAMPLE: _Schema = {
         "style": None,
         "output_format": "png",
         "output_quality": None,
+        "inputs": None,
     },
     "adjustments": [
         {"parameter": "size", "requested": "unset", "used": "128x128", "reason": "The default size of helio-base."}
@@ -382,7 +437,7 @@ EVENTS: _Route = {
 
 _PICTURE = {
     media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
-    for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif")
+    for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4", "video/webm")
 }
 
 OUTPUT: _Route = {
@@ -516,6 +571,72 @@ DIAGNOSIS: _Route = {
     },
 }
 
+ACCOUNT: _Route = {
+    "summary": "Your plan, and what is left of it",
+    "responses": {
+        200: _json("Account", ACCOUNT_EXAMPLE, "The account of the key's tenant."),
+        **_errors("/v1/account", "unauthenticated"),
+    },
+}
+
+PRICE: _Route = {
+    "summary": "What a job would cost",
+    "description": "Takes what `POST /v1/jobs` takes and makes nothing. The charge is what the run really took.",
+    "responses": {
+        200: _json("Price", PRICE_EXAMPLE, "The expected charge."),
+        **_errors("/v1/prices", *(name for name in _SUBMIT_ERRORS if name != "conflict")),
+    },
+    "openapi_extra": _body("JobRequest", {"prompt": "a red boat on the sea at sunset"}),
+}
+
+ACCOUNTS: _Route = {
+    "summary": "Every tenant's account",
+    "description": "With the operator's key only.",
+    "responses": {
+        200: _json("Accounts", {"object": "list", "data": [ACCOUNT_EXAMPLE]}, "The accounts."),
+        **_errors("/v1/admin/accounts", "unauthenticated", "operator_only"),
+    },
+}
+
+COSTS: _Route = {
+    "summary": "What pictures cost, and for what",
+    "description": "Sums of ledger lines from `since` on and before `until`, seconds since the epoch, by model, "
+    "tenant, tier or component. With the operator's key only.",
+    "responses": {
+        200: _json("Costs", COSTS_EXAMPLE, "The costs."),
+        **_errors("/v1/admin/costs", "invalid", "unauthenticated", "operator_only", "unavailable"),
+    },
+}
+
+CREDIT: _Route = {
+    "summary": "Give a tenant credit",
+    "description": "Posted once for each `id`. With the operator's key only.",
+    "responses": {
+        200: _json("Posted", POSTED_EXAMPLE, "The account afterwards."),
+        **_errors(
+            "/v1/admin/accounts/acme/credits",
+            "unauthenticated",
+            "operator_only",
+            "invalid",
+            "too_slow",
+            "too_large",
+            "not_json",
+            "conflict",
+            "unavailable",
+        ),
+    },
+    "openapi_extra": _body("CreditRequest", CREDIT_EXAMPLE),
+}
+
+REFUND: _Route = {
+    "summary": "Give back what a job was charged",
+    "description": "Once, however often it is asked for. With the operator's key only.",
+    "responses": {
+        200: _json("Posted", POSTED_EXAMPLE, "The account afterwards; `micros` is 0 where nothing was owed."),
+        **_errors(f"/v1/admin/jobs/{_JOB_ID}/refund", "unauthenticated", "operator_only", "missing", "unavailable"),
+    },
+}
+
 PAUSE: _Route = {
     **_operator_route(
         "Pause a model, a pool or everything",
@@ -567,6 +688,43 @@ PREWARM: _Route = {
         *_ORDER_ERRORS,
     ),
     "openapi_extra": _body("PrewarmRequest", {"minutes": 30}),
+}
+
+UPLOAD: _Route = {
+    "summary": "Store a picture to start from",
+    "description": "For `inputs` of a job, or `file_id` of an edit. It is read, turned upright, freed of metadata and "
+    "kept for a day; an open job keeps what it needs.",
+    "status_code": 201,
+    "responses": {
+        201: _json("Input", UPLOADED_EXAMPLE, "The picture; name it by its id."),
+        **_errors(
+            "/v1/inputs", "invalid", "unauthenticated", "too_slow", "too_large", "not_form", "overloaded", "unavailable"
+        ),
+    },
+    "openapi_extra": _form_body("InputForm", {"file": "(bytes)", "purpose": "image"}),
+}
+
+EDITS: _Route = {
+    "summary": "Make pictures from pictures, as OpenAI clients ask for them",
+    "description": "Without a mask the whole picture is made anew, as near to it as `strength` says; with one, only "
+    "what the mask says. Answers and streams like `/v1/images/generations`, with events `image_edit.…`.",
+    "responses": {
+        200: {
+            **_json("Images", _IMAGES_EXAMPLE, "The pictures.", **{JOB_ID_HEADER: _JOB_ID}),
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/Images"}, "example": _IMAGES_EXAMPLE},
+                "text/event-stream": {
+                    "example": 'event: image_edit.partial_image\ndata: {"b64_json": "…", …}\n\n'
+                    'event: image_edit.completed\ndata: {"b64_json": "…", …}\n\n',
+                },
+            },
+        },
+        **_errors("/v1/images/edits", *_SUBMIT_ERRORS, "failed", "overrun"),
+    },
+    "openapi_extra": {
+        **_form_body("EditForm", {"prompt": "the same at night", "image": "(bytes)"}, json_schema="EditRequest"),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
 }
 
 IMAGES: _Route = {
@@ -940,7 +1098,7 @@ _SHARED_PARAMETERS: _Schema = {
     "guidance_scale": {"type": "number", "minimum": 0},
     "seed": {"type": "integer", "minimum": 0, "maximum": SEED_MAX},
     "n": _COUNT | {"maximum": 10, "default": 1},
-    "output_format": {"enum": [each.value for each in OutputFormat if each is not OutputFormat.GIF], "default": "png"},
+    "output_format": {"enum": [each.value for each in OutputFormat if each not in CLIP_FORMATS], "default": "png"},
     "style": _TEXT | {"description": "A style preset of the model."},
     "user": _TEXT | {"maxLength": 256, "description": "Your own name for the person behind the request."},
 }
@@ -977,6 +1135,8 @@ _JOB["properties"] |= {
     },
     "cost_micros": {"type": "integer", "description": "Micro-dollars charged so far."},
 }
+
+_JOB["properties"]["request"]["properties"]["inputs"] = MADE_FROM_SCHEMA
 
 _FIT: _Schema = {
     "alignment": _nullable("number")
@@ -1154,11 +1314,16 @@ _SCHEMAS: _Schema = {
             | {
                 "quality": {"enum": [each.value for each in Quality], "default": "standard"},
                 "frames": _COUNT | {"description": "Length of a clip, for models that make clips."},
+                "seconds": {
+                    "type": "number",
+                    "exclusiveMinimum": 0,
+                    "description": "The same as the time it plays; exclusive with `frames`.",
+                },
                 "output_format": {
                     "enum": [each.value for each in OutputFormat],
-                    "description": "By default png, for a clip webp. gif is for clips, jpeg is not; png makes an APNG.",
+                    "description": "By default png, for a clip webp. gif, mp4 and webm are for clips; jpeg is not.",
                 },
-                "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg and webp."},
+                "output_quality": _COUNT | {"maximum": 100, "description": "For jpeg, webp, mp4 and webm."},
                 "prompt_syntax": {
                     "enum": [each.value for each in Syntax],
                     "default": "auto",
@@ -1193,7 +1358,8 @@ _SCHEMAS: _Schema = {
                 "webhook": _WEBHOOK,
             },
             but="prompt",
-        ),
+        )
+        | {"inputs": INPUTS_SCHEMA},
         ("prompt",),
         is_closed=True,
     ),
@@ -1310,6 +1476,16 @@ _SCHEMAS: _Schema = {
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
     **REVIEW_SCHEMAS,
+    "InputForm": UPLOAD_FORM,
+    "Input": _like(UPLOADED_EXAMPLE),
+    "EditForm": EDITS_FORM,
+    "EditRequest": EDITS_JSON,
+    "Account": ACCOUNT_SCHEMA,
+    "Accounts": ACCOUNTS_SCHEMA,
+    "Price": PRICE_SCHEMA,
+    "Costs": COSTS_SCHEMA,
+    "CreditRequest": CREDIT_SCHEMA,
+    "Posted": POSTED_SCHEMA,
     "HaltRequest": _object(
         {"model": _TEXT, "pool": _TEXT, "running": {"enum": ["pause", "finish"]}}, (), is_closed=True
     ),
@@ -1351,17 +1527,89 @@ _IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
 _IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT, **_FIT}
 _IMAGE_DATA["required"] = ["seed"]
 
+_VIDEO_PATH = f"/v1/videos/{VIDEO_ID}"
+_VIDEO: _Schema = _json("Video", VIDEO_EXAMPLE, "The video as it is now.")
+
+CREATE_VIDEO: _Route = {
+    "summary": "Make a video, as OpenAI's clients ask for it",
+    "description": "As JSON or as a form, with the same parameters. Ask `GET /v1/videos/{id}` how it goes.",
+    "responses": {200: _VIDEO, **_errors("/v1/videos", *_SUBMIT_ERRORS)},
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/VideoRequest"},
+                    "example": {"prompt": "a red boat on the sea at sunset", "seconds": "1.5"},
+                },
+                "multipart/form-data": {
+                    "schema": {"$ref": "#/components/schemas/VideoForm"},
+                    "example": {"prompt": "a red boat on the sea at sunset", "seconds": "1.5"},
+                },
+            },
+        },
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+LIST_VIDEOS: _Route = {
+    "summary": "List videos",
+    "responses": {
+        200: _json("VideoList", VIDEO_LIST_EXAMPLE, "A page of videos."),
+        **_errors("/v1/videos", "invalid", "unauthenticated", "no_video", "unavailable"),
+    },
+}
+
+GET_VIDEO: _Route = {
+    "summary": "Look at a video",
+    "responses": {200: _VIDEO, **_errors(_VIDEO_PATH, "unauthenticated", "no_video", "unavailable")},
+}
+
+DELETE_VIDEO: _Route = {
+    "summary": "Delete a video",
+    "description": "One that is being made is stopped first. What it cost stays on the account.",
+    "responses": {
+        200: _json("VideoDeleted", {"id": VIDEO_ID, "object": "video.deleted", "deleted": True}, "It is gone."),
+        **_errors(_VIDEO_PATH, "unauthenticated", "no_video", "unavailable"),
+    },
+}
+
+VIDEO_CONTENT: _Route = {
+    "summary": "Fetch a video, its first frame, or a sheet of its frames",
+    "description": "Honours `Range` and `If-None-Match`, for the video and the first frame.",
+    "responses": {
+        200: {"description": "The file.", "content": _PICTURE},
+        206: {"description": "The part asked for.", "content": _PICTURE},
+        304: {"description": "The client's copy is still good."},
+        **_errors(
+            f"{_VIDEO_PATH}/content", "invalid", "unauthenticated", "no_video", "not_ready", "beyond", "unavailable"
+        ),
+    },
+}
+
+REMIX_VIDEO: _Route = {
+    "summary": "Make a video again with another prompt",
+    "description": "Everything else stays as it was, the seed included.",
+    "responses": {200: _VIDEO, **_errors(f"{_VIDEO_PATH}/remix", "no_video", *_SUBMIT_ERRORS)},
+    "openapi_extra": {
+        **_body("RemixRequest", {"prompt": "the same boat in a storm"}),
+        "parameters": [_IDEMPOTENCY_KEY],
+    },
+}
+
+_SCHEMAS.update(VIDEO_SCHEMAS)
+
 _OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, made once."""
+def describe(app: FastAPI, more_schemas: Mapping[str, _Schema]) -> dict[str, Any]:
+    """The OpenAPI document, made once. `more_schemas` are those of routes that are described elsewhere."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, summary=app.summary, description=app.description, routes=app.routes
         )
         document["components"] = {
-            "schemas": _SCHEMAS,
+            "schemas": {**_SCHEMAS, **more_schemas},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `hg_…`."}},
         }
         document["security"] = [{"key": []}]

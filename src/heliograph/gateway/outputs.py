@@ -9,13 +9,13 @@ from starlette.responses import Response, StreamingResponse
 
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import PermissionDenied
+from heliograph.domain.held import refuse_held
 from heliograph.domain.ids import OutputId
 from heliograph.domain.pictures import Output
 from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.ranges import ByteRange, RangeNotSatisfiable, is_unchanged, requested_range
-from heliograph.gateway.wire import why_none_is_delivered
 from heliograph.service import Service
 
 _YEAR_S = 31_536_000
@@ -27,6 +27,8 @@ _MIME_TYPE_OF_SUFFIX = {
     "jpeg": "image/jpeg",
     "webp": "image/webp",
     "gif": "image/gif",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
 }
 
 
@@ -44,42 +46,46 @@ def outputs_router(context: Context) -> APIRouter:
         is_thumbnail = variant is not None
         caller = _reader(context, request, OutputId(output_id), is_thumbnail, expires_at_s=expires, signature=signature)
         output = await context.service.output(OutputId(output_id), caller=caller)
-        _refuse_held(output)
-        name = output.thumbnail_blob if is_thumbnail else output.blob
-        size = await context.service.blob_size(name)
-        digest, _, suffix = name.rpartition(".")
-        etag = f'"{digest}"'
-        headers = {
-            "ETag": etag,
-            "Accept-Ranges": "bytes",
-            "Cache-Control": _cache_control(context, caller, expires_at_s=expires),
-        }
-        if is_unchanged(request.headers.get("if-none-match"), etag=etag):
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-        headers["Content-Disposition"] = f'inline; filename="{_file_name(output, suffix, variant)}"'
-        media_type = _MIME_TYPE_OF_SUFFIX[suffix]
-        if request.method == "HEAD":
-            headers["Content-Length"] = str(size)
-            return Response(headers=headers, media_type=media_type)
-        try:
-            part = requested_range(
-                request.headers.get("range"), if_range=request.headers.get("if-range"), etag=etag, size=size
-            )
-        except RangeNotSatisfiable as error:
-            raise ProtocolError(
-                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                f"The picture has {size} bytes and the range begins beyond them.",
-                code="range_not_satisfiable",
-                headers={"Content-Range": f"bytes */{size}"},
-            ) from error
-        if part is None:
-            return await _send(context.service, name, ByteRange(start=0, end=size - 1), headers, media_type)
-        headers["Content-Range"] = f"bytes {part.start}-{part.end}/{size}"
-        return await _send(context.service, name, part, headers, media_type, status_code=HTTPStatus.PARTIAL_CONTENT)
+        cache_control = _cache_control(context, caller, expires_at_s=expires)
+        return await file_answer(context, request, output, variant=variant, cache_control=cache_control)
 
     router.get("/{output_id}", **openapi.OUTPUT)(get_output)
     router.head("/{output_id}", include_in_schema=False)(get_output)
     return router
+
+
+async def file_answer(
+    context: Context, request: Request, output: Output, *, variant: Literal["thumbnail"] | None, cache_control: str
+) -> Response:
+    """The file of an output, or the part of it that is asked for; the caller may read it, unless it is held."""
+    refuse_held(output)
+    name = output.blob if variant is None else output.thumbnail_blob
+    size = await context.service.blob_size(name)
+    digest, _, suffix = name.rpartition(".")
+    etag = f'"{digest}"'
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": cache_control}
+    if is_unchanged(request.headers.get("if-none-match"), etag=etag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    headers["Content-Disposition"] = f'inline; filename="{_file_name(output, suffix, variant)}"'
+    media_type = _MIME_TYPE_OF_SUFFIX[suffix]
+    if request.method == "HEAD":
+        headers["Content-Length"] = str(size)
+        return Response(headers=headers, media_type=media_type)
+    try:
+        part = requested_range(
+            request.headers.get("range"), if_range=request.headers.get("if-range"), etag=etag, size=size
+        )
+    except RangeNotSatisfiable as error:
+        raise ProtocolError(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            f"The picture has {size} bytes and the range begins beyond them.",
+            code="range_not_satisfiable",
+            headers={"Content-Range": f"bytes */{size}"},
+        ) from error
+    if part is None:
+        return await _send(context.service, name, ByteRange(start=0, end=size - 1), headers, media_type)
+    headers["Content-Range"] = f"bytes {part.start}-{part.end}/{size}"
+    return await _send(context.service, name, part, headers, media_type, status_code=HTTPStatus.PARTIAL_CONTENT)
 
 
 def _reader(
@@ -101,12 +107,6 @@ def _reader(
             "The link has expired or was changed. Get a fresh one from the job it belongs to.", code="link_not_valid"
         )
     return None
-
-
-def _refuse_held(output: Output) -> None:
-    why = why_none_is_delivered([output])
-    if why is not None:
-        raise PermissionDenied(why[1], code=why[0])
 
 
 def _cache_control(context: Context, caller: Caller | None, *, expires_at_s: int | None) -> str:

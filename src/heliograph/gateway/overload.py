@@ -21,7 +21,9 @@ from heliograph.gateway.rate_limit import RateLimiter, RatePolicy, Standing, rat
 from heliograph.settings import LimitSettings
 
 _UNBOUNDED = frozenset({"/healthz", "/readyz", "/metrics"})
-_SUBMISSIONS = re.compile(r"/v1/(?:jobs|images/generations|predictions|models/[^/]+/[^/]+/predictions)", re.ASCII)
+_SUBMISSIONS = re.compile(
+    r"/v1/(?:jobs|images/generations|images/edits|predictions|models/[^/]+/[^/]+/predictions)", re.ASCII
+)
 
 
 class CallLimits:

@@ -7,16 +7,15 @@ answered with any state but `starting` after `Prefer: wait` counts as ended for 
 
 from collections.abc import Mapping
 
+from heliograph.domain.held import delivered, why_none_is_delivered
 from heliograph.domain.job import JobState
 from heliograph.domain.views import JobStatus
 from heliograph.gateway.timestamps import iso, iso_or_none
 from heliograph.gateway.wire import (
     OutputUrl,
     adjustments_json,
-    delivered,
     stage_timings,
     started_at_s,
-    why_none_is_delivered,
 )
 
 STATUS_OF: Mapping[JobState, str] = {
@@ -53,7 +52,7 @@ def prediction_json(
         "input": _input(status),
         "output": [base_url + output_url(output.output_id, False) for output in delivered(status.outputs)] or None,
         "logs": _logs(status),
-        "error": (None if why is None else why[1]) if job.failure is None else job.failure.message,
+        "error": (None if why is None else why.message) if job.failure is None else job.failure.message,
         "metrics": metrics,
         "created_at": iso(job.created_at_s),
         "started_at": iso_or_none(started_at_s(job)),

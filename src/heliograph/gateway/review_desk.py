@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from heliograph.billing.ledger import refund
 from heliograph.domain.accounts import Caller
+from heliograph.domain.billing_records import Account
 from heliograph.domain.errors import InvalidRequest, NotFound, Overloaded, Unavailable
 from heliograph.domain.ids import CaseId, JobId, OutputId, TenantId
 from heliograph.domain.lifecycle import CaseMoved, CaseOpened, JobMoved, LifecycleEvent
@@ -32,6 +33,7 @@ from heliograph.domain.moderation import (
     moved,
     new_case,
 )
+from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Availability, Output
 from heliograph.domain.prompt_verdict import PolicyDecision
 from heliograph.prompts.policy import PromptPolicy
@@ -79,7 +81,8 @@ class ReviewDesk:
     """One decision at a time. It is a sink of lifecycle events, too: what was decided of a job that was still on its
     way takes effect when its pictures are there.
 
-    `cancel` calls a job off, `publish` tells the metrics.
+    `cancel` calls a job off, `publish` tells the metrics, `credited` the accounts what a
+    tenant was given back.
     """
 
     def __init__(
@@ -89,12 +92,14 @@ class ReviewDesk:
         policy: PromptPolicy,
         cancel: Callable[[JobId], Awaitable[None]],
         publish: Callable[[LifecycleEvent], None],
+        credited: Callable[[TenantId, Micros], object],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._policy = policy
         self._cancel = cancel
         self._publish = publish
+        self._credited = credited
         self._clock = clock
         self._deciding = asyncio.Lock()
         self._late: set[asyncio.Task[None]] = set()
@@ -131,7 +136,7 @@ class ReviewDesk:
             writes: list[Write] = [MoveCase(case=case, action=action)]
             if file.job is not None:
                 writes += effect(file.case, file.job, deed, now_s=now_s)
-            await self._store.commit(writes)
+            await self._commit(writes)
         waited_s = now_s - file.case.since_s if file.case.state.is_waiting else None
         self._publish(CaseMoved(case=case, action=action, waited_s=waited_s))
         if deed is CaseDeed.UPHELD and case.subject is CaseSubject.PROMPT and _is_open(file.job):
@@ -243,7 +248,14 @@ class ReviewDesk:
                     and decided
                     and file.job is not None
                 ):
-                    await self._store.commit(effect(case, file.job, decided[-1], now_s=self._clock()))
+                    await self._commit(effect(case, file.job, decided[-1], now_s=self._clock()))
+
+    async def _commit(self, writes: list[Write]) -> None:
+        await self._store.commit(writes)
+        for write in writes:
+            if isinstance(write, PostLedger):
+                given = next(line for line in write.lines if line.account is Account.TENANT)
+                self._credited(given.tenant_id, given.amount_micros)
 
     async def run(self) -> None:
         """Count what waits, every few seconds, until cancelled. While the store is missing the last count stays."""

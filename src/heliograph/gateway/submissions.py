@@ -9,14 +9,18 @@ from typing import cast
 from starlette.requests import Request
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.ids import JobId
+from heliograph.domain.intake import GivenInputs
 from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook
+from heliograph.gateway.form_body import FormBody
 from heliograph.gateway.json_body import JsonBody, read_json
 from heliograph.gateway.webhook_desk import WebhookDesk
+from heliograph.prompts.given import read_inputs
 from heliograph.prompts.raw import RawRequest
 from heliograph.service import Submission
 
 RAW_FIELDS = tuple(each.name for each in fields(RawRequest))
-JOB_FIELDS = (*RAW_FIELDS, "task", "deadline_s", "wait_s_max", "may_substitute", "user", "webhook")
+JOB_FIELDS = (*RAW_FIELDS, "task", "deadline_s", "wait_s_max", "may_substitute", "user", "webhook", "inputs")
 WEBHOOK_FIELDS = ("url", "events")
 
 END_USER_CHARS_MAX = 256
@@ -25,8 +29,8 @@ _QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\]){1,255})"', re.ASCII)
 _BARE_KEY = re.compile(r"[!#-~][ -~]{0,254}", re.ASCII)
 
 
-async def read_submission(request: Request, *, desk: WebhookDesk) -> Submission:
-    """The body of `POST /v1/jobs`; `desk` knows which webhooks may be called."""
+async def read_submission(request: Request, *, desk: WebhookDesk, pictures_max: int) -> Submission:
+    """The body of `POST /v1/jobs`; `desk` knows which webhooks may be called, `pictures_max` bounds its `inputs`."""
     body = await read_json(request)
     refuse_unknown(body.fields, JOB_FIELDS)
     return submission(
@@ -39,6 +43,7 @@ async def read_submission(request: Request, *, desk: WebhookDesk) -> Submission:
         may_substitute=body.fields.get("may_substitute"),
         task=body.fields.get("task"),
         webhook=_webhook(body.fields.get("webhook"), desk),
+        inputs=read_inputs(body.fields.get("inputs"), pictures_max=pictures_max),
     )
 
 
@@ -60,7 +65,7 @@ def _webhook(value: object, desk: WebhookDesk) -> JobWebhook | None:
 
 def submission(
     request: Request,
-    body: JsonBody,
+    body: JsonBody | FormBody,
     *,
     raw: RawRequest,
     end_user: str | None,
@@ -69,6 +74,8 @@ def submission(
     may_substitute: object | None = None,
     task: object | None = None,
     webhook: JobWebhook | None = None,
+    remixed_from: JobId | None = None,
+    inputs: GivenInputs | None = None,
 ) -> Submission:
     """`raw` with where it came from, and what that is for."""
     return Submission(
@@ -82,6 +89,8 @@ def submission(
         fingerprint=body.fingerprint,
         task=task,
         webhook=webhook,
+        remixed_from=remixed_from,
+        inputs=inputs,
     )
 
 

@@ -1,17 +1,14 @@
 """How jobs and models look on the wire; `docs/reference/api.md` is the contract."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from heliograph.domain.ids import OutputId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import Availability, Output
-from heliograph.domain.request import Adjustment, GenerationRequest
+from heliograph.domain.request import Adjustment, GenerationRequest, Inputs
 from heliograph.domain.views import Interval, JobStatus, ModelStatus
-
-HELD = "A person looks at this picture before it is delivered; ask for the job again later."
-WITHHELD = "A person decided that this picture is against the content policy; POST /v1/jobs/{id}/appeal objects to it."
 
 OutputUrl = Callable[[OutputId, bool], str]
 """The address of a picture, or of its thumbnail when the second argument is true."""
@@ -114,6 +111,18 @@ def _request_json(request: GenerationRequest) -> dict[str, object]:
         "style": request.style,
         "output_format": request.output_format.value,
         "output_quality": request.output_quality,
+        "inputs": _inputs_json(request.inputs),
+    }
+
+
+def _inputs_json(inputs: Inputs | None) -> dict[str, object] | None:
+    """The pictures that it starts from, by their sizes; null where it is made from words alone."""
+    if inputs is None:
+        return None
+    return {
+        "images": [{"width": each.width_px, "height": each.height_px} for each in inputs.images],
+        "has_mask": inputs.mask is not None,
+        "strength": inputs.strength,
     }
 
 
@@ -164,20 +173,6 @@ def safety_json(output: Output) -> dict[str, object] | None:
     if safety is None:
         return None
     return {"score": round(safety.score, 4), "decision": safety.decision.value, "judge": safety.judge}
-
-
-def delivered(outputs: Sequence[Output]) -> list[Output]:
-    """Those that their tenant may have."""
-    return [output for output in outputs if output.availability is Availability.DELIVERED]
-
-
-def why_none_is_delivered(outputs: Sequence[Output]) -> tuple[str, str] | None:
-    """A code and what to say where there are pictures and none may be had; None where there is nothing to say."""
-    if not outputs or delivered(outputs):
-        return None
-    if any(output.availability is Availability.HELD for output in outputs):
-        return "picture_held", HELD
-    return "picture_withheld", WITHHELD
 
 
 def technical_json(output: Output) -> dict[str, object] | None:

@@ -32,6 +32,11 @@ class EngineImages:
     pixels: NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True)
+class EngineWaits:
+    """Nothing to show, and no reason to worry: what works elsewhere has been heard of, or may still take its time."""
+
+
 def is_preview_due(order: RunOrder, step: int, steps: int) -> bool:
     """A preview belongs to this step. Never to the last: the pictures themselves come right behind it."""
     return order.preview_every > 0 and step % order.preview_every == 0 and step < steps
@@ -53,8 +58,12 @@ class Engine(Protocol):
         """Load the weights and run once, so that the first order is not slower than the rest."""
         ...
 
-    def generate(self, order: RunOrder, resume: Checkpoint | None = None) -> Generator[EngineStep | EngineImages]:
+    def generate(
+        self, order: RunOrder, resume: Checkpoint | None = None
+    ) -> Generator[EngineStep | EngineImages | EngineWaits]:
         """One `EngineStep` per step, then one `EngineImages`. Closing it cancels between steps.
+
+        An engine whose model runs elsewhere yields `EngineWaits` while it waits, so that it can be cancelled then, too.
 
         With `resume`, a checkpoint of the same order, the steps behind it are taken up; they and the pictures are bit
         for bit what they would have been. Raises `EngineError(BAD_CHECKPOINT)` for one of another order. A clip may

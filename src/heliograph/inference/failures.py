@@ -31,7 +31,7 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], EngineErrorKind], ...] = tuple(
         (
             r"out of memory|can't allocate memory|cannot allocate memory|failed to allocate|bad_?alloc|"
             r"std::bad_alloc|(cublas|cudnn|cusolver)_status_alloc_failed|memory ?allocation|not enough memory|"
-            r"insufficient (device )?memory",
+            r"insufficient (device )?memory|outofmemoryerror|allocation on device",
             EngineErrorKind.OUT_OF_MEMORY,
         ),
         (

@@ -43,7 +43,7 @@ from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunOrder
 from heliograph.inference.checkpoint import Checkpoint
 from heliograph.inference.device import Device, HostDevice, open_device
-from heliograph.inference.engine import Engine, EngineImages, EngineStep
+from heliograph.inference.engine import Engine, EngineImages, EngineStep, EngineWaits
 from heliograph.inference.failures import kind_of
 from heliograph.worker_wire import (
     PREFIX_BYTES,
@@ -58,6 +58,7 @@ from heliograph.worker_wire import (
     Ready,
     Run,
     RunEvent,
+    RunWaits,
     ToWorker,
     WireError,
     decode,
@@ -157,6 +158,8 @@ class Worker:
                 match next(progress):
                     case EngineImages(pixels=pixels):
                         return pixels
+                    case EngineWaits():
+                        self._send(RunWaits(job_id=run[0], attempt=run[1]))
                     case EngineStep() as done:
                         self._send(_step_done(order, done))
                         if done.step == done.steps or not engine.can_resume:
@@ -223,6 +226,14 @@ def _build_engine(options: argparse.Namespace) -> Engine:
             from heliograph.inference.diffusers import open_engine
 
             return open_engine(options.weights, options.pipeline, cache=options.cache)
+        case EngineKind.REMOTE_OPENAI:
+            from heliograph.inference.remote import RemoteEngine
+
+            return RemoteEngine.described(options.remote)
+        case EngineKind.COMFYUI:
+            from heliograph.inference.comfyui import ComfyEngine
+
+            return ComfyEngine.described(options.remote)
         case EngineKind.FAKE:
             from heliograph.inference.fake import FakeEngine, FakeOptions
 
@@ -261,6 +272,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model-id", required=True, help="the only model whose orders are taken")
     parser.add_argument("--weights", type=Path, help="folder with model.json (onnx) or model_index.json (diffusers)")
     parser.add_argument("--pipeline", default="{}", help="JSON: options of the model and its usual size (diffusers)")
+    parser.add_argument("--remote", default="{}", help="JSON: where the model runs (remote-openai, comfyui)")
     parser.add_argument("--cache", type=Path, help="folder for what is found out about a model (diffusers)")
     parser.add_argument(
         "--checkpoint-every-s", type=float, default=0.0, help="seconds of work between checkpoints of a run; 0: none"

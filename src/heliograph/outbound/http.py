@@ -35,7 +35,7 @@ class OutboundHttp:
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._policy = policy
-        self._resolve = resolve or _system_resolve
+        self._resolve = resolve or system_resolve
         self._client = httpx.AsyncClient(
             headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
             verify=trust or ssl.create_default_context(),
@@ -76,12 +76,8 @@ class OutboundHttp:
         bytes_max: int,
         started_s: float,
     ) -> Reply:
-        async with asyncio.timeout(RESOLVE_S_MAX):
-            addresses = await self._resolve(destination.host, destination.port)
-        problems = [refuse_address(each, scheme=destination.scheme, policy=self._policy) for each in addresses]
-        allowed = [each for each, problem in zip(addresses, problems, strict=True) if problem is None]
+        allowed, problem = await checked_addresses(destination, self._policy, self._resolve)
         if not allowed:
-            problem = next(filter(None, problems), "it has no address")
             return Reply(status=None, reason=f"not called: {problem}", duration_s=time.monotonic() - started_s)
         failure: httpx.HTTPError | None = None
         for address in allowed[:ADDRESSES_TRIED_MAX]:
@@ -128,6 +124,18 @@ class OutboundHttp:
         await self._client.aclose()
 
 
-async def _system_resolve(host: str, port: int) -> Sequence[Address]:
+async def checked_addresses(
+    destination: Destination, policy: OutboundPolicy, resolve: Resolve
+) -> tuple[Sequence[Address], str]:
+    """The addresses to which a connection may be made now, best first; where there are none, why. Raises `OSError`."""
+    async with asyncio.timeout(RESOLVE_S_MAX):
+        addresses = await resolve(destination.host, destination.port)
+    problems = [refuse_address(each, scheme=destination.scheme, policy=policy) for each in addresses]
+    allowed = [each for each, problem in zip(addresses, problems, strict=True) if problem is None]
+    return allowed, next(filter(None, problems), "it has no address")
+
+
+async def system_resolve(host: str, port: int) -> Sequence[Address]:
+    """What the system's resolver says."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))

@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.intake import TakenInputs
 from heliograph.domain.model_card import UPSCALER, ModelCard
-from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
+from heliograph.domain.request import CLIP_FORMATS, SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
 from heliograph.prompts.parsing import detected, parse
+from heliograph.prompts.pictures import checked_inputs, note_cropping, size_of_picture
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
 from heliograph.prompts.reading import Reading, read_prompt, with_flags
@@ -46,12 +48,15 @@ def prepare(
     count_tokens: Callable[[str], int] | None,
     draw_seed: Callable[[], int],
     unknown_words: Callable[[str], tuple[str, ...]] | None = None,
+    task: str = "",
+    taken: TakenInputs | None = None,
 ) -> GenerationRequest:
     """The checked request for the model of `card`, or `InvalidRequest` naming the parameter and the fix.
 
     `count_tokens` counts as the card's `token_limit` does, start and end markers included; with None the limit is not
     checked and `prompt_tokens` is 0. `draw_seed` gives a seed from 0 to `SEED_MAX`, asked only when none was sent.
-    `unknown_words` finds words the model never saw in training.
+    `unknown_words` finds words the model never saw in training. `taken` are the pictures that the request starts from
+    and `task` is what they are for.
     """
     changes: list[Adjustment] = []
     drops = raw.on_unsupported is not None and (
@@ -81,13 +86,17 @@ def prepare(
         negative_prompt = _shortened(negative_prompt, card, count_tokens, changes, param="negative_prompt")
     prompt_tokens = _checked_tokens(prompt, card, count_tokens, param="prompt")
     _checked_tokens(negative_prompt, card, count_tokens, param="negative_prompt")
-    (width_px, height_px), upscale = _size(raw, card, changes)
+    (width_px, height_px), upscale = _size(raw, card, changes, taken)
+    inputs = None
+    if taken is not None:
+        inputs = checked_inputs(taken, card, task, changes, drops=drops)
+        note_cropping(taken, (width_px, height_px), changes)
     steps, quality = _effort(raw, card, changes)
     guidance = _guidance(raw.guidance_scale, card)
     if negative_prompt and 0 < guidance <= 1:
         changes.append(_without_effect(guidance))
     image_count = 1 if raw.n is None else whole_number(raw.n, param="n", minimum=1, maximum=IMAGES_MAX)
-    frames = _frames(raw.frames, card)
+    frames = _frames(raw, card, changes)
     _check_pixels(image_count, frames, width_px, height_px)
     output_format, output_quality = _encoding(raw, is_clip=frames > 1)
     changes += drawn
@@ -111,6 +120,7 @@ def prepare(
         prompt_tokens=prompt_tokens,
         adjustments=tuple(changes),
         upscale=upscale,
+        inputs=inputs,
     )
 
 
@@ -254,11 +264,13 @@ def _checked_tokens(text: str, card: ModelCard, count_tokens: Callable[[str], in
     return counted
 
 
-def _size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[tuple[int, int], int]:
+def _size(
+    raw: RawRequest, card: ModelCard, changes: list[Adjustment], taken: TakenInputs | None
+) -> tuple[tuple[int, int], int]:
     """The size that is delivered, and how many times smaller the model makes it."""
     factor = _upscale(raw.upscale, card)
     if raw.size is None or raw.size == "auto":
-        made, factor = _native_size(raw, card, changes), factor or 1
+        made, factor = _native_size(raw, card, changes, taken), factor or 1
         size = (made[0] * factor, made[1] * factor)
     else:
         size, factor = _exact_size(raw, card, factor)
@@ -299,8 +311,10 @@ def _exact_size(raw: RawRequest, card: ModelCard, factor: int | None) -> tuple[t
     raise invalid("upscale", f"upscale does not fit size, which is the size delivered. {fix}.")
 
 
-def _native_size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> tuple[int, int]:
-    """The size that the model makes where none was sent: of the shape that was, or its default."""
+def _native_size(
+    raw: RawRequest, card: ModelCard, changes: list[Adjustment], taken: TakenInputs | None
+) -> tuple[int, int]:
+    """The size that the model makes where none was sent: of the shape that was, of its picture, or the default."""
     if raw.size is not None and raw.aspect_ratio is not None:
         raise invalid("aspect_ratio", "size and aspect_ratio exclude each other: send one of them.")
     if raw.aspect_ratio is not None:
@@ -308,8 +322,10 @@ def _native_size(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) ->
         requested, reason = str(raw.aspect_ratio), f"The size of {card.model_id} closest to this shape."
         changes.append(Adjustment(parameter="aspect_ratio", requested=requested, used=size_text(size), reason=reason))
         return size
-    size = card.sizes.default
+    size = card.sizes.default if taken is None else size_of_picture(taken, card.sizes)
     requested, reason = "unset" if raw.size is None else "auto", f"The default size of {card.model_id}."
+    if taken is not None:
+        reason = f"The size of {card.model_id} closest to the picture's shape."
     changes.append(Adjustment(parameter="size", requested=requested, used=size_text(size), reason=reason))
     return size
 
@@ -362,9 +378,13 @@ def _seed(value: object, draw_seed: Callable[[], int], changes: list[Adjustment]
     return seed
 
 
-def _frames(value: object, card: ModelCard) -> int:
+def _frames(raw: RawRequest, card: ModelCard, changes: list[Adjustment]) -> int:
     """How many frames; a still has one. A model that makes clips makes nothing else."""
-    rule = card.frames
+    value, rule = raw.frames, card.frames
+    if raw.seconds is not None:
+        if value is not None:
+            raise invalid("seconds", "frames and seconds exclude each other: send one of them.")
+        return _frames_of_seconds(raw.seconds, card, changes)
     if rule is not None:
         if value is None:
             return rule.default
@@ -375,6 +395,25 @@ def _frames(value: object, card: ModelCard) -> int:
             "frames", f"{card.model_id} makes stills. Leave frames out, or name a model that makes clips."
         )
     return 1
+
+
+def _frames_of_seconds(value: object, card: ModelCard, changes: list[Adjustment]) -> int:
+    """The number of frames that plays closest to so long; a length that the model does not make is refused."""
+    rule = card.frames
+    if rule is None:
+        raise _unsupported(
+            "seconds", f"{card.model_id} makes stills. Leave seconds out, or name a model that makes clips."
+        )
+    shortest, longest, half = rule.minimum / rule.per_second, rule.maximum / rule.per_second, 0.5 / rule.per_second
+    if isinstance(value, bool) or not isinstance(value, int | float) or not shortest - half <= value <= longest + half:
+        lengths = f"{shortest:g}" if shortest == longest else f"a number from {shortest:g} to {longest:g}"
+        raise invalid("seconds", f"seconds must be {lengths} for {card.model_id}, not {shown(value)}.")
+    frames = min(max(round(value * rule.per_second), rule.minimum), rule.maximum)
+    if frames != value * rule.per_second:
+        used = f"{frames / rule.per_second:g}"
+        reason = f"{frames} frames, {rule.per_second:g} a second, come closest."
+        changes.append(Adjustment(parameter="seconds", requested=f"{value:g}", used=used, reason=reason))
+    return frames
 
 
 def _check_pixels(image_count: int, frames: int, width_px: int, height_px: int) -> None:
@@ -392,14 +431,14 @@ def _encoding(raw: RawRequest, *, is_clip: bool) -> tuple[OutputFormat, int | No
     if raw.output_format is not None:
         output_format = OutputFormat(choice(raw.output_format, param="output_format", choices=OutputFormat))
     if is_clip and output_format is OutputFormat.JPEG:
-        raise _unsupported("output_format", "jpeg holds no clip. Use webp, gif, or png for an animated PNG.")
-    if not is_clip and output_format is OutputFormat.GIF:
-        raise _unsupported("output_format", "gif is for clips. Use png, jpeg or webp for a still.")
+        raise _unsupported("output_format", "jpeg holds no clip. Use mp4, webm, webp, gif, or png for an APNG.")
+    if not is_clip and output_format in CLIP_FORMATS:
+        raise _unsupported("output_format", f"{output_format.value} is for clips. Use png, jpeg or webp for a still.")
     if output_format in (OutputFormat.PNG, OutputFormat.GIF):
         if raw.output_quality is not None:
             raise _unsupported(
                 "output_quality",
-                f"output_quality is for jpeg and webp; {output_format.value} has none. Leave it out.",
+                f"output_quality is for jpeg, webp, mp4 and webm; {output_format.value} has none. Leave it out.",
             )
         return output_format, None
     if raw.output_quality is None:

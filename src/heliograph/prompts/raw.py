@@ -22,6 +22,7 @@ class RawRequest:
     seed: object = None
     n: object = None
     frames: object = None
+    seconds: object = None
     quality: object = None
     style: object = None
     output_format: object = None

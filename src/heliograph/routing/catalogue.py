@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import TypeVar, cast, get_origin
 
 from heliograph.domain.errors import InvalidRequest
@@ -35,6 +36,14 @@ from heliograph.domain.pipeline_options import (
     Quantisation,
     refusal,
 )
+from heliograph.domain.remote_options import (
+    COMFY_PARAMETERS,
+    TIMEOUT_S,
+    TRAITS,
+    ComfyOptions,
+    RemoteOptions,
+    ServerFamily,
+)
 
 TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v", "alignment")
 CLIP_TASKS = frozenset({"t2v", "i2v"})
@@ -49,6 +58,9 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 _MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]*Pipeline")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLACE = re.compile(r"([^.\s]+)\.(\S+)")
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
 
 
@@ -224,6 +236,31 @@ def _names(value: object, where: _Where) -> tuple[str, ...]:
     return _unique(tuple(_text(item, where) for item in _items(value, where)), where)
 
 
+def _urls(value: object, where: _Where) -> tuple[str, ...]:
+    urls = _names(value, where)
+    if not urls or not all(map(_URL.fullmatch, urls)):
+        raise where.wrong('must list one or more addresses like "http://192.0.2.7:8000"')
+    return urls
+
+
+def _networks(value: object, where: _Where) -> tuple[str, ...]:
+    names = _names(value, where)
+    for name in names:
+        try:
+            ip_network(name)
+        except ValueError:
+            raise where.wrong(f'lists {name}, which is no network like "192.0.2.0/24"') from None
+    return names
+
+
+def _places(value: object, where: _Where) -> tuple[tuple[str, str], ...]:
+    names = (value,) if isinstance(value, str) else _names(value, where)
+    found = [_PLACE.fullmatch(name) for name in names]
+    if not found or None in found:
+        raise where.wrong('must name inputs of nodes, like "6.text" or ["6.text_g", "6.text_l"]')
+    return tuple((match[1], match[2]) for match in found if match is not None)
+
+
 def _unique(items: tuple[_Value, ...], where: _Where) -> tuple[_Value, ...]:
     if len(set(items)) != len(items):
         raise where.wrong("lists something twice")
@@ -306,6 +343,26 @@ _DIFFUSERS: Mapping[str, _Reader] = {
     "token_limit": _count,
     "preview_decoder": _path,
 }
+_SERVERS: Mapping[str, _Reader] = {
+    "urls": _urls,
+    "networks": _networks,
+    "key_env": _matching(_VARIABLE, "the name of an environment variable"),
+    "timeout_s": _positive,
+}
+_REMOTE: Mapping[str, _Reader] = {
+    **_SERVERS,
+    "server": _one_of(ServerFamily),
+    "model": _text,
+    "progress": _flag,
+    "stops_when_told": _flag,
+}
+_COMFYUI: Mapping[str, _Reader] = {
+    **_SERVERS,
+    "workflow": _path,
+    "output": _text,
+    "sampler": _text,
+    "inputs": _nested(dict.fromkeys(COMFY_PARAMETERS, _places)),
+}
 _MODEL: Mapping[str, _Reader] = {
     "name": _text,
     "family": _text,
@@ -334,6 +391,8 @@ _MODEL: Mapping[str, _Reader] = {
     "limits": _text,
     "sources": _names,
     "diffusers": _nested(_DIFFUSERS),
+    "remote": _nested(_REMOTE),
+    "comfyui": _nested(_COMFYUI),
 }
 
 
@@ -403,6 +462,79 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         source="; ".join(_optional(fields, "sources", tuple[str, ...]) or ()) or None,
         is_by_name_only=_optional(fields, "by_name_only", bool) or False,
         pipeline=pipeline,
+        remote=_remote(fields, where) or _comfyui(fields, where),
+    )
+
+
+def _engine_table(model: Fields, key: str, engine: EngineKind, where: _Where) -> Fields | None:
+    """The table `key`, which belongs to models of this engine and to no others."""
+    fields, is_due = _optional(model, key, dict[str, object]), model.get("engine") is engine
+    if is_due and fields is None:
+        raise where.at(key).wrong(f"is missing; the engine {engine} needs this table")
+    if fields is not None and not is_due:
+        raise where.at(key).wrong(f'is for models with engine = "{engine}"')
+    return fields
+
+
+def _needed(model: Fields) -> Mapping[str, str]:
+    """What the model's server has to take, each with the field of the model that says so."""
+    steps = _optional(model, "steps", dict[str, object]) or {}
+    tasks = _optional(model, "tasks", frozenset[str]) or frozenset()
+    needed = {
+        "steps": "steps" if steps.get("min") != steps.get("max") else "",
+        "guidance": "guidance" if "guidance" in model else "",
+        "negative_prompt": "supports_negative_prompt" if model.get("supports_negative_prompt") else "",
+        "frames": "frames" if "frames" in model else "",
+        "image": "tasks" if tasks & {"i2i", "inpaint", "i2v"} else "",
+        "mask": "tasks" if "inpaint" in tasks else "",
+    }
+    return {parameter: field for parameter, field in needed.items() if field}
+
+
+def _remote(model: Fields, where: _Where) -> RemoteOptions | None:
+    """The table `remote`, and whether the server does what the model promises."""
+    fields = _engine_table(model, "remote", EngineKind.REMOTE_OPENAI, where)
+    if fields is None:
+        return None
+    at = where.at("remote")
+    server = _required(fields, "server", ServerFamily, at)
+    for parameter, promised in _needed(model).items():
+        if parameter not in TRAITS[server].parameters | {"image", "mask"}:
+            raise where.at(promised).wrong(
+                f"promises {parameter}, which servers of the family {server} drop without a word"
+            )
+    return RemoteOptions(
+        server=server,
+        urls=_required(fields, "urls", tuple[str, ...], at),
+        model=_required(fields, "model", str, at),
+        networks=_optional(fields, "networks", tuple[str, ...]) or (),
+        key_env=_optional(fields, "key_env", str),
+        timeout_s=_optional(fields, "timeout_s", float) or TIMEOUT_S,
+        has_progress=_optional(fields, "progress", bool) or False,
+        stops_when_told=_optional(fields, "stops_when_told", bool) or False,
+    )
+
+
+def _comfyui(model: Fields, where: _Where) -> ComfyOptions | None:
+    """The table `comfyui`, and whether the workflow takes what the model promises."""
+    fields = _engine_table(model, "comfyui", EngineKind.COMFYUI, where)
+    if fields is None:
+        return None
+    at = where.at("comfyui")
+    places = cast(Mapping[str, tuple[tuple[str, str], ...]], _required(fields, "inputs", dict[str, object], at))
+    always = dict.fromkeys(("prompt", "seed", "width", "height"), "every model")
+    for parameter, promised in (always | dict(_needed(model))).items():
+        if parameter not in places:
+            raise at.at("inputs").at(parameter).wrong(f"is missing; {promised} needs it")
+    return ComfyOptions(
+        urls=_required(fields, "urls", tuple[str, ...], at),
+        workflow=_required(fields, "workflow", str, at),
+        output=_required(fields, "output", str, at),
+        places=places,
+        sampler=_optional(fields, "sampler", str),
+        networks=_optional(fields, "networks", tuple[str, ...]) or (),
+        key_env=_optional(fields, "key_env", str),
+        timeout_s=_optional(fields, "timeout_s", float) or TIMEOUT_S,
     )
 
 

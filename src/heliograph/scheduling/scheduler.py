@@ -1220,6 +1220,11 @@ class Scheduler:
         """Number of jobs that have not ended."""
         return len(self._open)
 
+    def input_blobs(self) -> frozenset[str]:
+        """The files of pictures that open jobs start from."""
+        inputs = (entry.job.request.inputs for entry in self._open.values())
+        return frozenset(blob for each in inputs if each is not None for blob in each.blobs)
+
     def is_open(self, job_id: JobId) -> bool:
         """The job has not ended."""
         return job_id in self._open

@@ -27,7 +27,7 @@ FORMAT = 1
 DATABASE = "heliograph.sqlite"
 MANIFEST = "manifest.json"
 BLOBS = "blobs"
-KEYS = "*.key"
+KEYS = ("*.key", "signing-*.pem")
 """The secrets in the data directory: what is in the database, or handed out, depends on them."""
 ORDERS = "orders.json"
 INPUTS = "inputs"
@@ -141,7 +141,7 @@ def restore_files(source: Path, data_dir: Path, restore_database: Callable[[Path
 
 def _single_files(folder: Path) -> list[str]:
     """The secrets in the folder, and the operator's orders where there are any."""
-    keys = sorted(path.name for path in folder.glob(KEYS))
+    keys = sorted(path.name for pattern in KEYS for path in folder.glob(pattern))
     return [*keys, ORDERS] if (folder / ORDERS).exists() else keys
 
 
@@ -161,8 +161,13 @@ def _count(connection: sqlite3.Connection, table: str) -> int:
     return connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]  # noqa: S608 -- a table's own name
 
 
+_BLOBS = """
+SELECT blob FROM outputs UNION SELECT thumbnail_blob FROM outputs UNION SELECT blob FROM output_variants
+"""
+
+
 def _blob_names(connection: sqlite3.Connection) -> Iterator[str]:
-    for (name,) in connection.execute("SELECT blob FROM outputs UNION SELECT thumbnail_blob FROM outputs"):
+    for (name,) in connection.execute(_BLOBS):
         if name is not None:
             yield name
 

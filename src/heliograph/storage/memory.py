@@ -22,6 +22,8 @@ from heliograph.domain.webhooks import MessageState, WebhookEndpoint, WebhookMes
 from heliograph.storage.case_writes import CaseWrite, ForgetCases, MoveCase, OpenCase, SetAvailability
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
+    ALIKE_BITS,
+    ALIKE_MAX,
     DropJob,
     DropWebhookEndpoint,
     Forget,
@@ -35,6 +37,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -106,6 +109,12 @@ class MemoryStore:
                 if output.output_id not in self._outputs:
                     self._set(self._outputs, output.output_id, output)
                     self._set(self._outputs_of, output.job_id, (*self._outputs_of.get(output.job_id, ()), output))
+            case PutVariant(variant=variant):
+                output = self._outputs.get(variant.output_id)
+                names = {each.name for each in output.variants} if output is not None else set[str]()
+                if output is not None and variant.name not in names:
+                    ordered = tuple(sorted((*output.variants, variant), key=lambda each: each.name))
+                    self._replace_output(replace(output, variants=ordered))
             case PostLedger(lines=lines):
                 for posting_id, posting in postings(lines).items():
                     if posting_id not in self._postings:
@@ -214,6 +223,11 @@ class MemoryStore:
             if message.next_at_s < head.next_at_s:
                 self._set(self._messages, message.message_id, replace(message, next_at_s=head.next_at_s))
 
+    def _replace_output(self, output: Output) -> None:
+        others = tuple(each for each in self._outputs_of[output.job_id] if each.output_id != output.output_id)
+        self._set(self._outputs, output.output_id, output)
+        self._set(self._outputs_of, output.job_id, (*others, output))
+
     def _drop_messages(self, is_unwanted: Callable[[WebhookMessage], bool]) -> None:
         for message in [message for message in self._messages.values() if is_unwanted(message)]:
             self._drop(self._messages, message.message_id)
@@ -288,12 +302,12 @@ class MemoryStore:
 
     async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
         """See `Store.held_blobs`."""
-        held = {name for output in self._outputs.values() for name in (output.blob, output.thumbnail_blob)}
+        held = {name for output in self._outputs.values() for name in output.blobs}
         return frozenset(names) & held
 
     async def named_blobs(self, digits: str) -> frozenset[str]:
         """See `Store.named_blobs`."""
-        held = {name for output in self._outputs.values() for name in (output.blob, output.thumbnail_blob)}
+        held = {name for output in self._outputs.values() for name in output.blobs}
         return frozenset(name for name in held if name.startswith(digits))
 
     async def last_sequence(self) -> int:
@@ -304,6 +318,22 @@ class MemoryStore:
         """See `Store.output`."""
         return self._outputs.get(output_id)
 
+    async def output_of_blob(self, names: Sequence[str]) -> Output | None:
+        """See `Store.output_of_blob`. Looks at every picture there is."""
+        found = [output for output in self._outputs.values() if set(names) & set(output.blobs)]
+        return max(found, key=lambda output: output.created_at_s, default=None)
+
+    async def outputs_alike(self, tenant_id: TenantId, perceptual_hash: str) -> tuple[Output, ...]:
+        """See `Store.outputs_alike`. Looks at every picture there is."""
+        alike = [
+            output
+            for output in self._outputs.values()
+            if output.tenant_id == tenant_id
+            and output.perceptual_hash is not None
+            and (int(output.perceptual_hash, 16) ^ int(perceptual_hash, 16)).bit_count() <= ALIKE_BITS
+        ]
+        return tuple(sorted(alike, key=lambda output: -output.created_at_s)[:ALIKE_MAX])
+
     async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
         """See `Store.attempts`."""
         return tuple(sorted(self._attempts.get(job_id, {}).values(), key=lambda attempt: attempt.number))
@@ -311,6 +341,20 @@ class MemoryStore:
     async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
         """See `Store.ledger`."""
         return self._ledger_of.get(job_id, ())
+
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """See `Store.posting`."""
+        return self._postings.get(posting_id, ())
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """See `Store.revenue_lines`."""
+        lines = [
+            line
+            for posting in self._postings.values()
+            for line in posting
+            if line.account is Account.REVENUE and after < (line.at_s, line.posting_id) and line.at_s < until_s
+        ]
+        return tuple(sorted(lines, key=lambda line: (line.at_s, line.posting_id))[:limit])
 
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
         """See `Store.ledger_balance`."""

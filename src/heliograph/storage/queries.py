@@ -31,11 +31,21 @@ ON CONFLICT (job_id, number) DO NOTHING
 
 PUT_OUTPUT = """
 INSERT INTO outputs
-    (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, availability, data)
+    (output_id, job_id, tenant_id, position, created_at_s, alignment, blob, thumbnail_blob, availability,
+     perceptual_hash, data)
 VALUES
     (:output_id, :job_id, :tenant_id, :position, :created_at_s, :alignment, :blob, :thumbnail_blob, :availability,
+     :perceptual_hash,
      :data)
 ON CONFLICT (output_id) DO NOTHING
+"""
+
+
+PUT_VARIANT = """
+INSERT INTO output_variants (output_id, name, job_id, blob, created_at_s, data)
+SELECT :output_id, :name, :job_id, :blob, CAST(:created_at_s AS DOUBLE PRECISION), :data
+WHERE EXISTS (SELECT 1 FROM outputs WHERE output_id = :output_id)
+ON CONFLICT (output_id, name) DO NOTHING
 """
 
 
@@ -112,6 +122,15 @@ ORDER BY jobs.sequence, outputs.position
 """
 """The pictures of one page of `JOBS_OF_TENANT`, which is a range of sequences."""
 
+VARIANTS_OF_JOB = "SELECT * FROM output_variants WHERE job_id = :job_id"
+
+VARIANTS_OF_JOBS = """
+SELECT output_variants.* FROM jobs JOIN output_variants ON output_variants.job_id = jobs.job_id
+WHERE jobs.tenant_id = :tenant_id AND jobs.sequence BETWEEN :oldest AND :newest
+"""
+
+VARIANTS_OF_OUTPUT = "SELECT * FROM output_variants WHERE output_id = :output_id"
+
 OPEN_JOBS = """
 SELECT * FROM jobs
 WHERE state IN ('pending', 'dispatched', 'running', 'post_processing') AND sequence > :after_sequence
@@ -123,9 +142,37 @@ LAST_SEQUENCE = "SELECT COALESCE(MAX(sequence), 0) AS last_sequence FROM jobs"
 
 OUTPUT = "SELECT * FROM outputs WHERE output_id = :output_id"
 
+OUTPUT_OF_BLOB = """
+SELECT * FROM outputs WHERE blob = :name OR thumbnail_blob = :name
+    OR output_id IN (SELECT output_id FROM output_variants WHERE output_variants.blob = :name)
+LIMIT 1
+"""
+
+
+@cache
+def outputs_alike(bands: int, neighbours: int) -> str:
+    """Pictures whose hash agrees with one of the values `near_BAND_NUMBER` in one of its bands of four digits."""
+    conditions = [
+        f"substr(perceptual_hash, {4 * band + 1}, 4) IN ({', '.join(f':near_{band}_{i}' for i in range(neighbours))})"
+        for band in range(bands)
+    ]
+    return f"""
+SELECT * FROM outputs WHERE tenant_id = :tenant_id AND ({" OR ".join(conditions)})
+ORDER BY created_at_s DESC LIMIT :limit
+"""  # noqa: S608 -- what is filled in is numbers
+
+
 ATTEMPTS_OF_JOB = "SELECT * FROM attempts WHERE job_id = :job_id ORDER BY number"
 
 LEDGER_OF_JOB = "SELECT * FROM ledger_lines WHERE job_id = :job_id ORDER BY entry"
+
+POSTING = "SELECT * FROM ledger_lines WHERE posting_id = :posting_id ORDER BY line"
+
+REVENUE_LINES = """
+SELECT * FROM ledger_lines
+WHERE account = 'revenue' AND at_s < :until_s AND at_s >= :after_s AND (at_s, posting_id) > (:after_s, :after_id)
+ORDER BY at_s, posting_id LIMIT :limit
+"""
 
 LEDGER_BALANCE = """
 SELECT CAST(COALESCE(SUM(amount_micros), 0) AS BIGINT) AS balance
@@ -245,6 +292,11 @@ DELETE FROM outputs WHERE job_id IN
     (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
 """
 
+DROP_VARIANTS_OF_JOB = """
+DELETE FROM output_variants WHERE job_id IN
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+"""
+
 DROP_JOB = "DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL"
 """The last of them: while the job is there, the others know that it has ended."""
 
@@ -263,11 +315,15 @@ ENDED_JOBS = """
 SELECT job_id FROM jobs WHERE finished_at_s < :before_s ORDER BY finished_at_s LIMIT :limit
 """
 
-HOLDS_BLOB = "SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name LIMIT 1"
+HOLDS_BLOB = """
+SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name
+UNION ALL SELECT 1 FROM output_variants WHERE blob = :name LIMIT 1
+"""
 
 NAMED_BLOBS = """
 SELECT blob AS name FROM outputs WHERE blob >= :low AND blob < :high
 UNION SELECT thumbnail_blob AS name FROM outputs WHERE thumbnail_blob >= :low AND thumbnail_blob < :high
+UNION SELECT blob AS name FROM output_variants WHERE blob >= :low AND blob < :high
 """
 
 WEBHOOK_ENDPOINTS = "SELECT * FROM webhook_endpoints ORDER BY created_at_s, endpoint_id"

@@ -17,7 +17,18 @@ from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Availability, Decision, Output, Safety, Technical, Verdict
+from heliograph.domain.pictures import (
+    Alignment,
+    Availability,
+    Decision,
+    FileFormat,
+    Output,
+    ParametersMode,
+    Safety,
+    Technical,
+    Variant,
+    Verdict,
+)
 from heliograph.domain.request import Adjustment, GenerationRequest, InputPicture, Inputs, OutputFormat, Quality
 from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import (
@@ -70,6 +81,7 @@ def row_of_job(job: Job) -> Parameters:
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
         "on_review": job.on_review,
         "webhook": job.webhook and {"url": job.webhook.url, "events": job.webhook.events},
+        "remixed_from": job.remixed_from,
     }
     wanted: dict[str, object] = {
         "raw_prompt": None if request.raw_prompt == request.prompt else request.raw_prompt,
@@ -124,6 +136,7 @@ _JOB_DEFAULTS: dict[str, object] = {
     "failure": None,
     "webhook": None,
     "on_review": False,
+    "remixed_from": None,
 }
 _REQUEST_DEFAULTS: dict[str, object] = {
     "raw_prompt": None,
@@ -191,6 +204,7 @@ def job_of_row(row: Row) -> Job:
         failure=_failure(has("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
         on_review=has("on_review", False),
+        remixed_from=has("remixed_from"),
     )
 
 
@@ -283,6 +297,9 @@ def row_of_output(output: Output) -> Parameters:
         "duration_s": output.duration_s,
         "thumbhash": output.thumbhash,
         "verdict": _data_of_verdict(output.verdict),
+        "parameters": output.parameters,
+        **({"signed": True} if output.is_signed else {}),
+        **({} if output.pixels_sha256 is None else {"pixels_sha256": output.pixels_sha256}),
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
         **({} if output.technical is None else {"technical": asdict(output.technical)}),
         **({} if output.safety is None else {"safety": asdict(output.safety)}),
@@ -296,13 +313,48 @@ def row_of_output(output: Output) -> Parameters:
         "alignment": None if output.alignment is None else output.alignment.score,
         "blob": output.blob,
         "thumbnail_blob": output.thumbnail_blob,
+        "perceptual_hash": output.perceptual_hash,
         "availability": output.availability.value,
         "data": _encode(data),
     }
 
 
+def row_of_variant(variant: Variant) -> Parameters:
+    """A row of `output_variants`."""
+    data = {
+        "format": variant.file_format,
+        "width_px": variant.width_px,
+        "height_px": variant.height_px,
+        "size_bytes": variant.size_bytes,
+    }
+    return {
+        "output_id": variant.output_id,
+        "job_id": variant.job_id,
+        "name": variant.name,
+        "blob": variant.blob,
+        "created_at_s": variant.created_at_s,
+        "data": _encode(data),
+    }
+
+
+def variant_of_row(row: Row) -> Variant:
+    """The variant in a row of `output_variants`."""
+    data: dict[str, Any] = json.loads(row["data"])
+    return Variant(
+        output_id=OutputId(row["output_id"]),
+        job_id=JobId(row["job_id"]),
+        name=row["name"],
+        blob=row["blob"],
+        file_format=FileFormat(data["format"]),
+        width_px=data["width_px"],
+        height_px=data["height_px"],
+        size_bytes=data["size_bytes"],
+        created_at_s=row["created_at_s"],
+    )
+
+
 def output_of_row(row: Row) -> Output:
-    """The picture in a row of `outputs`."""
+    """The picture in a row of `outputs`, without its variants."""
     data: dict[str, Any] = json.loads(row["data"])
     verdict: dict[str, Any] = data["verdict"]
     score: float | None = row["alignment"]
@@ -330,6 +382,10 @@ def output_of_row(row: Row) -> Output:
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
         technical=None if "technical" not in data else Technical(**data["technical"]),
+        pixels_sha256=data.get("pixels_sha256"),
+        perceptual_hash=row["perceptual_hash"],
+        parameters=ParametersMode(data.get("parameters", "full")),
+        is_signed=data.get("signed", False),
         safety=_safety(data.get("safety")),
         availability=Availability(row["availability"]),
     )

@@ -7,6 +7,7 @@ committed state and never wait for a commit.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from heliograph.domain.accounts import ApiKey, Refusal
@@ -16,11 +17,11 @@ from heliograph.domain.ids import CaseId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Output
+from heliograph.domain.pictures import Output, Variant
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage import case_rows, queries, rows
 from heliograph.storage.group_commit import GroupCommitWriter, Transactions
-from heliograph.storage.store import IdempotencyRecord, StoredJob, Write
+from heliograph.storage.store import ALIKE_MAX, IdempotencyRecord, StoredJob, Write
 
 _Result = TypeVar("_Result")
 
@@ -88,8 +89,10 @@ class SqlStore:
             row = next(iter(snapshot.rows(queries.JOB, job_id=job_id)), None)
             if row is None:
                 return None
-            outputs = snapshot.rows(queries.OUTPUTS_OF_JOB, job_id=job_id)
-            return _stored_job(row, tuple(map(rows.output_of_row, outputs)))
+            outputs = tuple(map(rows.output_of_row, snapshot.rows(queries.OUTPUTS_OF_JOB, job_id=job_id)))
+            if outputs:
+                outputs = _with_variants(outputs, snapshot.rows(queries.VARIANTS_OF_JOB, job_id=job_id))
+            return _stored_job(row, outputs)
 
         return await self._read(read)
 
@@ -105,8 +108,9 @@ class SqlStore:
                 return ()
             outputs: dict[str, list[Output]] = {row["job_id"]: [] for row in page}
             oldest, newest = page[-1]["sequence"], page[0]["sequence"]
-            made = snapshot.rows(queries.OUTPUTS_OF_JOBS, tenant_id=tenant_id, oldest=oldest, newest=newest)
-            for output in map(rows.output_of_row, made):
+            span = {"tenant_id": tenant_id, "oldest": oldest, "newest": newest}
+            made = tuple(map(rows.output_of_row, snapshot.rows(queries.OUTPUTS_OF_JOBS, **span)))
+            for output in _with_variants(made, snapshot.rows(queries.VARIANTS_OF_JOBS, **span)):
                 outputs[output.job_id].append(output)
             return tuple(_stored_job(row, tuple(outputs[row["job_id"]])) for row in page)
 
@@ -151,8 +155,32 @@ class SqlStore:
 
     async def output(self, output_id: OutputId) -> Output | None:
         """See `Store.output`."""
-        found = await self._all(queries.OUTPUT, rows.output_of_row, output_id=output_id)
-        return found[0] if found else None
+
+        def read(snapshot: Snapshot) -> Output | None:
+            found = tuple(map(rows.output_of_row, snapshot.rows(queries.OUTPUT, output_id=output_id)))
+            if not found:
+                return None
+            return _with_variants(found, snapshot.rows(queries.VARIANTS_OF_OUTPUT, output_id=output_id))[0]
+
+        return await self._read(read)
+
+    async def output_of_blob(self, names: Sequence[str]) -> Output | None:
+        """See `Store.output_of_blob`."""
+
+        def read(snapshot: Snapshot) -> Output | None:
+            for name in names:
+                for row in snapshot.rows(queries.OUTPUT_OF_BLOB, name=name):
+                    return rows.output_of_row(row)
+            return None
+
+        return await self._read(read)
+
+    async def outputs_alike(self, tenant_id: TenantId, perceptual_hash: str) -> tuple[Output, ...]:
+        """See `Store.outputs_alike`. Two hashes 7 bits apart agree in one of 4 bands but for one bit."""
+        near = [_near_bands(perceptual_hash[start : start + 4]) for start in range(0, len(perceptual_hash), 4)]
+        values = {f"near_{band}_{i}": each for band, some in enumerate(near) for i, each in enumerate(some)}
+        query = queries.outputs_alike(len(near), len(near[0]))
+        return await self._all(query, rows.output_of_row, tenant_id=tenant_id, limit=ALIKE_MAX, **values)
 
     async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
         """See `Store.attempts`."""
@@ -161,6 +189,21 @@ class SqlStore:
     async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
         """See `Store.ledger`."""
         return await self._all(queries.LEDGER_OF_JOB, rows.ledger_line_of_row, job_id=job_id)
+
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """See `Store.posting`."""
+        return await self._all(queries.POSTING, rows.ledger_line_of_row, posting_id=posting_id)
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """See `Store.revenue_lines`."""
+        return await self._all(
+            queries.REVENUE_LINES,
+            rows.ledger_line_of_row,
+            after_s=after[0],
+            after_id=after[1],
+            until_s=until_s,
+            limit=limit,
+        )
 
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:
         """See `Store.ledger_balance`."""
@@ -280,6 +323,25 @@ class SqlStore:
     def _check_open(self) -> None:
         if self._is_closed:
             raise Unavailable("The store is closed because the server is shutting down.", code="shutting_down")
+
+
+def _near_bands(digits: str) -> list[str]:
+    """The hexadecimal number itself and all that differ from it in one bit."""
+    width = len(digits)
+    return [digits, *(f"{int(digits, 16) ^ 1 << bit:0{width}x}" for bit in range(4 * width))]
+
+
+def _with_variants(outputs: tuple[Output, ...], found: Iterable[rows.Row]) -> tuple[Output, ...]:
+    """The pictures, each with its own of the rows of `output_variants`."""
+    variants: dict[str, list[Variant]] = {}
+    for row in found:
+        variants.setdefault(row["output_id"], []).append(rows.variant_of_row(row))
+    if not variants:
+        return outputs
+    return tuple(
+        replace(output, variants=tuple(sorted(variants.get(output.output_id, ()), key=lambda each: each.name)))
+        for output in outputs
+    )
 
 
 def _stored_job(row: rows.Row, outputs: tuple[Output, ...]) -> StoredJob:

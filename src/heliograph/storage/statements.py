@@ -25,6 +25,7 @@ from heliograph.storage.store import (
     PutJob,
     PutOutput,
     PutRefusal,
+    PutVariant,
     PutWebhookEndpoint,
     PutWebhookMessage,
     ReplayWebhooks,
@@ -46,6 +47,8 @@ def statements_of(write: Write) -> list[Statement]:
             return [(queries.PUT_ATTEMPT, rows.row_of_attempt(attempt))]
         case PutOutput(output=output):
             return [(queries.PUT_OUTPUT, rows.row_of_output(output))]
+        case PutVariant(variant=variant):
+            return [(queries.PUT_VARIANT, rows.row_of_variant(variant))]
         case PostLedger(lines=lines):
             return [
                 (queries.post_ledger(len(posting)), rows.row_of_posting(posting))
@@ -66,6 +69,7 @@ def statements_of(write: Write) -> list[Statement]:
                 (queries.DROP_TRIES_OF_JOB, named),
                 (queries.DROP_MESSAGES_OF_JOB, named),
                 (queries.DROP_ATTEMPTS_OF_JOB, named),
+                (queries.DROP_VARIANTS_OF_JOB, named),
                 (queries.DROP_OUTPUTS_OF_JOB, named),
                 (queries.DROP_JOB, named),
             ]

@@ -13,7 +13,7 @@ from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, OutputId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Output
+from heliograph.domain.pictures import Output, Variant
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage.case_writes import CaseWrite
 
@@ -34,9 +34,19 @@ class PutAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutOutput:
-    """Insert a delivered picture; a second write of the same id changes nothing."""
+    """Insert a delivered picture without its variants; a second write of the same id changes nothing."""
 
     output: Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutVariant:
+    """Insert a variant of a delivered picture.
+
+    It changes nothing when there is one of that name already, or when its picture was deleted meanwhile.
+    """
+
+    variant: Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +175,7 @@ Write = (
     PutJob
     | PutAttempt
     | PutOutput
+    | PutVariant
     | PostLedger
     | PutIdempotency
     | PutApiKey
@@ -184,6 +195,11 @@ class StoredJob:
     job: Job
     outputs: tuple[Output, ...]
     cost_micros: Micros
+
+
+ALIKE_MAX = 200
+ALIKE_BITS = 7
+"""What `Store.outputs_alike` finds, and how many of it."""
 
 
 class Store(Protocol):
@@ -221,7 +237,7 @@ class Store(Protocol):
         ...
 
     async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
-        """Those of the names that an output has as its picture or thumbnail."""
+        """Those of the names that an output has as its picture, thumbnail or a variant."""
         ...
 
     async def named_blobs(self, digits: str) -> frozenset[str]:
@@ -236,12 +252,31 @@ class Store(Protocol):
         """One delivered picture, or None."""
         ...
 
+    async def output_of_blob(self, names: Sequence[str]) -> Output | None:
+        """A picture that has a file of one of these names, or None."""
+        ...
+
+    async def outputs_alike(self, tenant_id: TenantId, perceptual_hash: str) -> tuple[Output, ...]:
+        """A tenant's pictures that may look alike, newest first, at most `ALIKE_MAX`.
+
+        Those whose hash differs in up to `ALIKE_BITS` bits, and others beside them.
+        """
+        ...
+
     async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
         """A job's finished attempts in order."""
         ...
 
     async def ledger(self, job_id: JobId) -> tuple[LedgerLine, ...]:
         """A job's ledger lines in order of posting."""
+        ...
+
+    async def posting(self, posting_id: str) -> tuple[LedgerLine, ...]:
+        """A posting's lines in order; empty for one that was never made."""
+        ...
+
+    async def revenue_lines(self, *, after: tuple[float, str], until_s: float, limit: int) -> tuple[LedgerLine, ...]:
+        """Lines on `revenue` behind a time and posting id and before `until_s`, in that order, at most `limit`."""
         ...
 
     async def ledger_balance(self, account: Account, *, before_s: float) -> Micros:

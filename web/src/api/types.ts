@@ -14,7 +14,12 @@ export type Phase = 'waiting' | 'loading_model' | 'paused' | 'retrying' | 'halte
 
 export type Quality = 'draft' | 'standard' | 'high'
 
-export type OutputFormat = 'png' | 'jpeg' | 'webp' | 'gif'
+export type OutputFormat = 'png' | 'jpeg' | 'webp' | 'gif' | 'mp4' | 'webm'
+
+/** A browser plays it as a film; the others are pictures, which may move. */
+export function isFilm(format: OutputFormat): boolean {
+  return format === 'mp4' || format === 'webm'
+}
 
 export interface Progress {
   step: number
