@@ -18,7 +18,7 @@ CLIENTS = 2
 
 BARS = {"server": Bar(limit=220), "worker": Bar(limit=450), "pool": None}
 LIBRARIES = {
-    "server": "import fastapi, httpx, numpy, PIL.Image, prometheus_client, pydantic_settings, typer, uvicorn",
+    "server": "import fastapi, httpx, numpy, PIL.Image, pydantic_settings, typer, uvicorn",
     "worker": "import numpy, onnxruntime, PIL.Image",
     "pool": "import numpy, PIL.Image",
 }

@@ -124,14 +124,11 @@ def _toml(value: object) -> str:
 def metric_table() -> str:
     """Every metric with the name it has in a scrape."""
     rows: list[tuple[str, str, str, str, str]] = []
-    for metric in vars(Metrics()).values():
-        if not hasattr(metric, "_labelnames"):
-            continue
-        kind, name = metric._type, metric._name
-        labels = ", ".join(f"`{label}`" for label in metric._labelnames)
-        shown = f"{name}_total" if kind == "counter" else name
-        unit = next((unit for unit in ("seconds", "micros", "ratio") if name.endswith(unit)), "count")
-        rows.append((f"`{shown}`", kind, unit, labels, metric._documentation))
+    units = ("seconds", "micros", "ratio", "bytes", "celsius")
+    for metric in Metrics().families:
+        unit = next((unit for unit in units if metric.name.removesuffix("_total").endswith(unit)), "count")
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        rows.append((f"`{metric.name}`", metric.kind, unit, labels, metric.text))
     return table(("metric", "type", "unit", "labels", "meaning"), rows)
 
 

@@ -37,11 +37,11 @@ async def test_old_jobs_go_in_batches_and_the_ledger_still_balances(
     jobs = [ended(sequence, at_s=float(sequence)) for sequence in range(1, 36)]
     await store.commit([PutJob(job=job) for job in (*jobs, a_job(99))])
     await store.commit([a_posting(job, job.job_id, 7) for job in jobs])
-    assert await drop_old_jobs(store, before_s=31.0) == 30
+    assert await drop_old_jobs(store, before_s=31.0, now_s=99.0) == 30
     assert await left(store) == [99, 35, 34, 33, 32, 31]
     assert sum([line.amount_micros for job in jobs for line in await store.ledger(job.job_id)]) == 0
     assert all([len(await store.ledger(job.job_id)) == 2 for job in jobs])
-    assert await drop_old_jobs(store, before_s=31.0) == 0
+    assert await drop_old_jobs(store, before_s=31.0, now_s=99.0) == 0
     await store.close()
 
 
@@ -66,7 +66,11 @@ async def test_files_go_once_nothing_names_them(tmp_path: Path, kind: str) -> No
     assert await sweep(before_s=0.0) == 0, "a file of a moment ago may be about to be named"
     assert await sweep(before_s=FAR_AHEAD_S) == 1
     assert await blobs.size(stray) is None
-    assert await drop_old_jobs(store, before_s=50.0) == 1
+    assert await drop_old_jobs(store, before_s=50.0, now_s=99.0) == 1
+    assert [(each.output_id, each.at_s) for each in await store.deletions(TenantId("ada"), limit=9)] == [
+        ("job-1-0", 99.0),
+        ("job-1-1", 99.0),
+    ]
     assert await sweep(before_s=FAR_AHEAD_S) == 1
     assert [await blobs.size(name) is not None for name in (own, shared, thumbnail)] == [False, True, True]
     await blobs.close()

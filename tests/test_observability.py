@@ -22,7 +22,9 @@ from heliograph.domain.lifecycle import (
 )
 from heliograph.domain.pictures import Alignment
 from heliograph.domain.views import ModelQueue, ReplicaState
+from heliograph.monitoring import families
 from heliograph.observability import Metrics, configure_logging, log_lifecycle
+from heliograph.tracing import TraceBook
 from tests.builders import MODEL, a_fleet, a_job, a_queue, a_replica, a_request, an_attempt, an_output, step_done
 
 SECRET = "marker-of-a-secret-prompt"
@@ -82,15 +84,17 @@ def a_life() -> list[LifecycleEvent]:
 
 def exposition(metrics: Metrics) -> str:
     fleet = a_fleet(a_replica("w0", state=ReplicaState.BUSY), a_replica("w1"), gpus=2)
-    body, content_type = metrics.scrape(fleet, a_queue(**{MODEL: ModelQueue(pending=3, pending_s=4.5)}))
-    assert content_type.startswith("text/plain")
-    return body.decode()
+    queue = a_queue(**{MODEL: ModelQueue(pending=3, pending_s=4.5, waiting_since_s=90.0)})
+    return families.exposition(metrics.snapshot(fleet, queue, {"slow_gpu": 1}, now_s=100.0)).decode()
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, str], float]:
     """Value by name and label values, in the order of the labels' names."""
     return {
-        (sample.name.removeprefix("heliograph_"), ",".join(sample.labels.values())): sample.value
+        (
+            sample.name.removeprefix("heliograph_"),
+            ",".join(value for _, value in sorted(sample.labels.items())),
+        ): sample.value
         for family in text_string_to_metric_families(exposition(metrics))
         for sample in family.samples
     }
@@ -120,6 +124,11 @@ def test_every_event_is_counted_once() -> None:
         ("workers_lost_total", f"{MODEL},crashed"): 1,
         ("queue_jobs", MODEL): 3,
         ("queue_work_seconds", MODEL): 4.5,
+        ("queue_oldest_seconds", MODEL): 10.0,
+        ("findings", "slow_gpu"): 1,
+        ("model_loads_total", MODEL): 1,
+        ("jobs_failed_total", f"engine_nan,{MODEL}"): 1,
+        ("gpus", "reserved,cpu,"): 2,
         ("replicas", f"{MODEL},busy"): 1,
         ("replicas", f"{MODEL},ready"): 1,
     }
@@ -129,8 +138,7 @@ def test_every_event_is_counted_once() -> None:
 def test_a_gauge_forgets_what_is_no_longer_there() -> None:
     metrics = Metrics()
     exposition(metrics)
-    body, _ = metrics.scrape(a_fleet(), a_queue())
-    assert b"queue_jobs{" not in body
+    assert b"queue_jobs{" not in families.exposition(metrics.snapshot(a_fleet(), a_queue(), now_s=0.0))
 
 
 def test_labels_name_nobody() -> None:
@@ -144,7 +152,7 @@ def test_labels_name_nobody() -> None:
 def test_logs_say_what_happened_and_never_a_prompt(json_lines: bool, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(level="debug", json_lines=json_lines)
     try:
-        write = log_lifecycle(structlog.get_logger())
+        write = log_lifecycle(structlog.get_logger(), TraceBook())
         for event in a_life():
             write(event)
     finally:
@@ -164,7 +172,7 @@ def test_logs_say_what_happened_and_never_a_prompt(json_lines: bool, capsys: pyt
 def test_a_job_that_goes_well_takes_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(level="info", json_lines=True)
     try:
-        write = log_lifecycle(structlog.get_logger())
+        write = log_lifecycle(structlog.get_logger(), TraceBook())
         for previous, state in (
             (None, JobState.PENDING),
             (JobState.PENDING, JobState.DISPATCHED),

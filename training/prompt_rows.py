@@ -39,7 +39,18 @@ LICENSED = {
 
 OURS = "ours"
 COUNTS = {"violence": 8000, "sexual": 6000, "self_harm": 2200, "hate": 1500, "illegal": 4500}
-HARMLESS_COUNT = 10_000
+HARMLESS_COUNTS = {"benign": 10_000, "neutral": 6_000}
+BORROWED = (
+    ("v", prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.VIOLENCE, "man men place surface object object2"),
+    ("v", prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.VIOLENCE, "animal2 food2 woman2"),
+    ("s", prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.SEXUAL, "woman grown bedplace"),
+    ("i", prompt_rules.ILLEGAL, "expert who place shop goods teach"),
+    ("h", prompt_rules.HATE, "person kind task"),
+    ("w", prompt_rules.SELF_HARM, "where"),
+    ("k", prompt_rules.KNOWN, "who"),
+)
+"""Rules of harmful grammars whose words are harmless by themselves: prefix, grammar, names."""
+
 COUNT_MIN = 3
 """Times a word must occur to enter the vocabulary."""
 
@@ -100,10 +111,37 @@ def our_rows(seed: int) -> list[Row]:
             shown = sentence.lower() if luck.random() < 0.3 else sentence
             shown = disguised(shown, luck) if luck.random() < 0.12 else shown
             rows.append(Row(prompt=shown, label=1, category=category, source=OURS, tier="core"))
-    for sentence in Grammar(prompt_rules.HARMLESS).sentences("benign", HARMLESS_COUNT, luck):
-        shown = disguised(sentence, luck) if luck.random() < 0.05 else sentence
-        rows.append(Row(prompt=shown, label=0, category="benign", source=OURS, tier="benign"))
+    harmless = harmless_grammar()
+    for rule, count in HARMLESS_COUNTS.items():
+        for sentence in harmless.sentences(rule, count, luck):
+            shown = disguised(sentence, luck) if luck.random() < 0.05 else sentence
+            rows.append(Row(prompt=shown, label=0, category="benign", source=OURS, tier="benign"))
     return rows
+
+
+def harmless_grammar() -> Grammar:
+    """The harmless rules, with the people, places and things of the others: it is not they that make the harm."""
+    borrowed = "".join(
+        f"{prefix}_{name}:\n  {' | '.join(Grammar(text).rules[name])}\n"
+        for prefix, text, names in BORROWED
+        for name in names.split()
+    )
+    return Grammar(prompt_rules.HARMLESS + borrowed)
+
+
+def fragments(rows: Iterable[Row], seed: int) -> list[Row]:
+    """A few words out of every other licensed harmless row, so that short prompts and single words are seen, too."""
+    luck = random.Random(seed)
+    found: list[Row] = []
+    for row in rows:
+        words = row.prompt.split()
+        if row.label or not row.is_licensed or row.tier == "chat" or len(words) < 4 or luck.random() < 0.5:
+            continue
+        length = luck.randint(1, min(8, len(words)))
+        start = luck.randrange(len(words) - length + 1)
+        text = " ".join(words[start : start + length])
+        found.append(Row(prompt=text, label=0, category="benign", source=OURS, tier="benign"))
+    return found
 
 
 def vocabulary_of(rows: Iterable[Row], terms: Terms) -> Vocabulary:

@@ -9,32 +9,82 @@ import argparse
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, Threshold, lend
-from heliograph.moderation.disguise import words_of
-from heliograph.moderation.features import features_of
-from heliograph.moderation.fit import Design, Fitted, design_of, fit_head
-from heliograph.moderation.terms import known_terms
-from heliograph.moderation.weights_file import encoded, write_weights
-from training.prompt_rows import LICENSED, OURS, Row, our_rows, read_rows, vocabulary_of
+from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, Threshold, joined, lend
+from heliograph.moderation.disguise import Vocabulary, words_of
+from heliograph.moderation.features import ReadPrompt, features_of
+from heliograph.moderation.fit import Design, Fitted, Learner, design_of, encoded
+from heliograph.moderation.terms import Lexicon, known_terms
+from heliograph.moderation.weights_file import write_weights
+from training.prompt_rows import LICENSED, OURS, Row, fragments, our_rows, read_rows, vocabulary_of
 
 ROOT = Path(__file__).parent.parent
 TERMS = ROOT / "src" / "heliograph" / "data" / "prompt_terms.toml"
 WEIGHTS = ROOT / "src" / "heliograph" / "data" / "prompt_filter.npz"
 FOLDS = 3
 SEED = 7
-BUDGETS = {"natural_user": 0.0085, "benign": 0.0085, "overt": 0.0175, "traps": 0.042}
+BUDGETS = {"natural_user": 0.0095, "benign": 0.009, "overt": 0.019, "traps": 0.042}
 """Shares of harmless rows of each kind that may be flagged; the thresholds are the lowest that keep all of them."""
 
 BLOCK_BUDGETS = {"natural_user": 0.004, "benign": 0.004, "overt": 0.01, "traps": 0.025}
 """The same for blocking: nobody likes to be refused for nothing."""
 
+GOALS: dict[str, tuple[Callable[[Row], bool], float, float]] = {
+    "sexual": (lambda row: row.tier == "core" and row.harm == "sexual", 0.94, 6.0),
+    "violence": (lambda row: row.tier == "core" and row.harm == "violence", 0.9, 3.0),
+    "self-harm": (lambda row: row.tier == "core" and row.harm == "self_harm", 0.8, 1.0),
+    "obfuscated": (lambda row: row.tier == "obfuscated", 0.87, 1.0),
+    "policy": (lambda row: row.tier == "policy", 0.7, 0.5),
+}
+"""What is to be found: which rows, from which recall on more is worth little, and what it is worth until then."""
+
 OTHER_HARM = 0.3
 CHAT = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """Everything that is learnt from: rows as given, our own and fragments, with their features."""
+
+    rows: list[Row]
+    lexicon: Lexicon
+    vocabulary: Vocabulary
+    design: Design
+
+    @property
+    def is_given(self) -> NDArray[np.bool_]:
+        """(rows,): it comes from the file, so it may be scored."""
+        return np.array([row.source != OURS for row in self.rows])
+
+    @property
+    def may_train(self) -> NDArray[np.bool_]:
+        """(rows,): its licence allows weights that are given away."""
+        return np.array([row.is_licensed or row.source == OURS for row in self.rows])
+
+
+def material(path: Path) -> Material:
+    """The rows of a file with ours."""
+    lexicon = known_terms(tomllib.loads(TERMS.read_text(encoding="utf-8")))
+    given = read_rows(path)
+    rows = given + our_rows(SEED) + fragments(given, SEED)
+    vocabulary = vocabulary_of(rows, lexicon.weighed)
+    read = (lexicon.without_idioms(words_of(row.prompt, vocabulary)) for row in rows)
+    design = design_of([features_of(ReadPrompt.of([word.text for word in words], lexicon.weighed)) for words in read])
+    return Material(rows=rows, lexicon=lexicon, vocabulary=vocabulary, design=design)
+
+
+def folds_of(found: Material) -> Iterator[tuple[list[Fitted], NDArray[np.int64]]]:
+    """Heads, and the given rows that they have not seen; every given row is unseen once."""
+    fold = np.random.default_rng(SEED).integers(0, FOLDS, len(found.rows))
+    for part in range(FOLDS):
+        heads = fit_all(found.design, found.rows, found.may_train & ((fold != part) | ~found.is_given))
+        yield heads, np.flatnonzero((fold == part) & found.is_given)
 
 
 def importance(rows: list[Row], head: str) -> NDArray[np.float64]:
@@ -50,10 +100,13 @@ def importance(rows: list[Row], head: str) -> NDArray[np.float64]:
 
 def fit_all(design: Design, rows: list[Row], chosen: NDArray[np.bool_]) -> list[Fitted]:
     """Every head, from the chosen rows."""
+    at = np.flatnonzero(chosen)
+    some = [rows[row] for row in at]
+    learner = Learner(design.of(at))
     heads: list[Fitted] = []
     for head in HEADS:
-        is_harm = np.array([bool(row.label) if head == "any" else row.harm == head for row in rows])
-        heads.append(fit_head(design, is_harm, importance(rows, head) * chosen))
+        is_harm = np.array([bool(row.label) if head == "any" else row.harm == head for row in some])
+        heads.append(learner.fit(is_harm, importance(some, head)))
     return heads
 
 
@@ -80,34 +133,32 @@ def shift_within(
 def offsets_of(logits: NDArray[np.float64], rows: list[Row]) -> NDArray[np.float64]:
     """Thresholds of the heads that find most harm within the budgets, by a seeded search."""
     groups = groups_of(rows)
-    harm = [
-        at
-        for at, row in enumerate(rows)
-        if row.source != OURS and row.label and row.tier in ("core", "obfuscated", "policy")
-    ]
-    worth = np.array(
-        [
-            (0.5 if rows[at].tier == "policy" else 1.0)
-            * {"sexual": 3.0, "self_harm": 10.0}.get(rows[at].harm or "", 1.0)
-            for at in harm
-        ]
-    )
+    hits = {
+        name: [at for at, row in enumerate(rows) if row.source != OURS and row.label and is_in(row)]
+        for name, (is_in, _, _) in GOALS.items()
+    }
     luck = np.random.default_rng(SEED)
 
     def found(offsets: NDArray[np.float64]) -> tuple[float, float]:
+        largest = (logits - offsets).max(axis=1)
         threshold = shift_within(logits - offsets, groups, BUDGETS)
-        return float(worth[((logits[harm] - offsets).max(axis=1) > threshold)].sum()), threshold
+        total = 0.0
+        for name, (_, goal, worth) in GOALS.items():
+            if hits[name]:
+                recall = float((largest[hits[name]] > threshold).mean())
+                total += worth * min(recall, goal) + 0.05 * recall
+        return total, threshold
 
     best = np.zeros(logits.shape[1])
     most, threshold = found(best)
     step = 1.5
-    for turn in range(500):
+    for turn in range(1_200):
         tried = best + luck.normal(0, step, len(best)) * (luck.random(len(best)) < 0.5)
         worth_found, at = found(tried)
         if worth_found > most:
             best, most, threshold = tried, worth_found, at
-        elif turn % 60 == 59:
-            step *= 0.75
+        elif turn % 100 == 99:
+            step *= 0.8
     return best + threshold
 
 
@@ -115,15 +166,48 @@ def calibration(margins: NDArray[np.float64], is_harm: NDArray[np.bool_]) -> tup
     """Slope and shift that make a logistic curve of margins fit (Platt), by Newton's method."""
     slope, shift = 1.0, 0.0
     target = np.where(is_harm, 1 - 1 / (is_harm.sum() + 2), 1 / ((~is_harm).sum() + 2))
-    for _ in range(60):
-        p = 1 / (1 + np.exp(-(slope * margins + shift)))
+    for _ in range(200):
+        p = 1 / (1 + np.exp(-np.clip(slope * margins + shift, -50, 50)))
         gradient = np.array([(p - target) @ margins, (p - target).sum()])
-        curve = p * (1 - p)
-        hessian = np.array([[curve @ margins**2, curve @ margins], [curve @ margins, curve.sum()]]) + 1e-6 * np.eye(2)
+        curve = np.maximum(p * (1 - p), 1e-6)
+        hessian = np.array([[curve @ margins**2, curve @ margins], [curve @ margins, curve.sum()]])
         change = np.linalg.solve(hessian, gradient)
+        change *= min(1.0, 0.2 / float(np.abs(change).max()))  # small steps: far away, Newton's overshoot
         slope, shift = slope - change[0], shift - change[1]
     assert slope > 0, "a higher margin must mean a higher score"
     return float(slope), float(shift)
+
+
+def placed(classifier: Classifier, logits: NDArray[np.float64], rows: list[Row]) -> Classifier:
+    """The classifier with thresholds and calibration from logits of rows that its kind had not seen."""
+    offsets = offsets_of(logits, rows)
+    margins = logits - offsets
+    further = max(0.0, shift_within(margins, groups_of(rows), BLOCK_BUDGETS))
+    report((margins > 0).any(axis=1), rows, "flag")
+    report((margins > further).any(axis=1), rows, "block")
+    lent = lend(margins)
+    is_harm = np.array([bool(row.label) for row in rows])
+    curves: list[tuple[float, float]] = []
+    for at, category in enumerate(LEARNT):
+        seen = np.array([not row.label or row.harm == category.value for row in rows])
+        curves.append(calibration(lent[seen, at], is_harm[seen]))
+    thresholds = {
+        category: Threshold(flag=_sigmoid(shift), block=_sigmoid(slope * further + shift))
+        for category, (slope, shift) in zip(LEARNT, curves, strict=True)
+    }
+    print({category.value: (round(each.flag, 3), round(each.block, 3)) for category, each in thresholds.items()})
+    slopes, shifts = zip(*curves, strict=True)
+    return replace(
+        classifier,
+        offset=offsets.astype(np.float32),
+        slope=np.array(slopes, dtype=np.float32),
+        shift=np.array(shifts, dtype=np.float32),
+        thresholds=thresholds,
+    )
+
+
+def _sigmoid(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))
 
 
 def report(hit: NDArray[np.bool_], rows: list[Row], name: str) -> None:
@@ -155,67 +239,36 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, help="write the scores of the folds here, for a closer look")
     options = parser.parse_args()
     began = time.perf_counter()
-    lexicon = known_terms(tomllib.loads(TERMS.read_text(encoding="utf-8")))
-    terms = lexicon.weighed
-    rows = read_rows(options.rows) + our_rows(SEED)
-    vocabulary = vocabulary_of(rows, terms)
-    read = (lexicon.without_idioms(words_of(row.prompt, vocabulary)) for row in rows)
-    design = design_of([features_of([word.text for word in words], terms) for words in read])
+    found = material(options.rows)
+    rows, design = found.rows, found.design
     print(f"{len(rows)} rows, {len(design.places)} features, {time.perf_counter() - began:.0f} s", flush=True)
-
-    may_train = np.array([row.is_licensed or row.source == OURS for row in rows])
-    is_ours = np.array([row.source == OURS for row in rows])
-    fold = np.random.default_rng(SEED).integers(0, FOLDS, len(rows))
     logits = np.zeros((len(rows), len(HEADS)))
-    for part in range(FOLDS):
-        heads = fit_all(design, rows, may_train & ((fold != part) | is_ours))
-        scored = np.flatnonzero((fold == part) & ~is_ours)
+    for heads, unseen in folds_of(found):
         for at, head in enumerate(heads):
-            logits[scored, at] = head.logits(design.of(scored))
-        print(f"fold {part} after {time.perf_counter() - began:.0f} s", flush=True)
-    real = np.flatnonzero(~is_ours)
+            logits[unseen, at] = head.logits(design.of(unseen))
+        print(f"a fold, after {time.perf_counter() - began:.0f} s", flush=True)
+    real = np.flatnonzero(found.is_given)
     real_rows = [rows[at] for at in real]
-    logits = logits[real]
-    offsets = offsets_of(logits, real_rows)
-    margins = logits - offsets
-    further = max(0.0, shift_within(margins, groups_of(real_rows), BLOCK_BUDGETS))
-    report((margins > 0).any(axis=1), real_rows, "flag")
-    report((margins > further).any(axis=1), real_rows, "block")
-
-    lent = lend(margins.astype(np.float32)).astype(np.float64)
-    slopes: list[float] = []
-    shifts: list[float] = []
-    for at, category in enumerate(LEARNT):
-        seen = np.array([not row.label or row.harm == category.value for row in real_rows])
-        harm = np.array([bool(row.label) for row in real_rows])
-        slope, shift = calibration(lent[seen, at], harm[seen])
-        slopes.append(slope)
-        shifts.append(shift)
-    sigmoid = lambda value: float(1 / (1 + np.exp(-value)))  # noqa: E731
-    thresholds = {
-        category: Threshold(flag=sigmoid(shifts[at]), block=sigmoid(slopes[at] * further + shifts[at]))
-        for at, category in enumerate(LEARNT)
-    }
-    print({category.value: (round(each.flag, 3), round(each.block, 3)) for category, each in thresholds.items()})
-
-    heads = fit_all(design, rows, may_train)
+    logits = joined(logits[real])
+    heads = fit_all(design, rows, found.may_train)
     codes, levels = encoded(heads)
-    classifier = Classifier(
+    blank = Classifier(
         codes=codes,
         levels=levels,
         bias=np.array([head.bias for head in heads], dtype=np.float32),
-        offset=offsets.astype(np.float32),
-        slope=np.array(slopes, dtype=np.float32),
-        shift=np.array(shifts, dtype=np.float32),
-        thresholds=thresholds,
-        vocabulary=vocabulary,
+        offset=np.zeros(len(HEADS), dtype=np.float32),
+        slope=np.ones(len(LEARNT), dtype=np.float32),
+        shift=np.zeros(len(LEARNT), dtype=np.float32),
+        thresholds={},
+        vocabulary=found.vocabulary,
     )
+    classifier = placed(blank, logits, real_rows)
     trained_on = Counter(row.source for row in rows if row.is_licensed or row.source == OURS)
     about = {"rows": dict(trained_on), "licences": LICENSED, "seed": SEED}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_weights(options.output, classifier, about=about)
     if options.scores is not None:
-        np.savez(options.scores, margins=margins, further=further)
+        np.savez(options.scores, margins=logits - classifier.offset)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, {time.perf_counter() - began:.0f} s")
 
 

@@ -30,23 +30,30 @@ from typing_extensions import override
 
 from heliograph import __version__
 from heliograph.account_desk import AccountDesk
+from heliograph.app_telemetry import Telemetry
+from heliograph.audit_log import AuditLog
 from heliograph.billing.accounts import AccountBook, Plan
 from heliograph.billing.fleet_meter import FleetMeter
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.quote import Quote, quote
+from heliograph.billing.storage_economics import StorageReport, storage_report
+from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
 from heliograph.content_filter import open_filter, watch_policy
+from heliograph.delivery.pillow_intake import read_notes
+from heliograph.domain.billing_records import NO_TENANT, Component
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
-from heliograph.domain.ids import GpuId, ModelId, TenantId
-from heliograph.domain.intake import IntakeLimits
+from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
+from heliograph.domain.intake import IntakeLimits, UnreadablePicture
+from heliograph.domain.keeping import Holding, StorageTier
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.moderation import ReviewPolicy
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
-from heliograph.domain.webhooks import WebhookMessage
+from heliograph.domain.webhooks import WebhookEndpoint, WebhookEvent, WebhookMessage
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, ReadInput
@@ -66,14 +73,14 @@ from heliograph.inference.model_folder import describe_folder
 from heliograph.inference.tokenizer import Tokenizer
 from heliograph.intake import PictureIntake, keep_intake_tidy
 from heliograph.inventory import Inventory, take_inventory
+from heliograph.keeper import Keeper
 from heliograph.live import LiveFeed
-from heliograph.monitoring import Monitor
-from heliograph.observability import Metrics, log_lifecycle
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
 from heliograph.pipeline import Pipeline
 from heliograph.postprocess import PostProcessPool
+from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.policy import PolicyVerdict
 from heliograph.prompts.prepare import prepare, syntax_of
 from heliograph.prompts.presets import StylePreset, parse_presets
@@ -82,9 +89,12 @@ from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_p
 from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
+from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
 from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
+from heliograph.routing.references import model_named
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
+from heliograph.scheduling.memory_file import MemoryFile
 from heliograph.service import PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage import backup, sqlite_copy
@@ -92,7 +102,7 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
-from heliograph.watching import Watching
+from heliograph.timed_blobs import TimedBlobs
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
@@ -109,6 +119,7 @@ GC_THRESHOLD = 20_000
 """New objects between two looks of the garbage collector."""
 CONNECTIONS_MAX = 2_048
 """Open connections; one more is answered with 503."""
+USAGE_ENDPOINT = EndpointId("we_usage")
 PAUSE_S = 0.1
 """What it costs a run of these workers to pause and to be taken up again: a few arrays through a socket and a file."""
 FAREWELL_S = 0.25
@@ -155,7 +166,6 @@ async def installation(
     prices.require(gpu.gpu_class for gpu in gpus)
     clock = epoch_clock()
     data_dir = made_data_dir(settings.data_dir)
-    log = structlog.get_logger()
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(DataDirLock.acquire(data_dir))
         store = await open_store(settings, claims=True)
@@ -195,8 +205,12 @@ async def installation(
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
         stack.push_async_callback(usual.close)
         checkpoints = CheckpointFolder(data_dir / "checkpoints", bytes_max=settings.fleet.checkpoint_bytes_max)
-        feed, metrics, profiles, monitor = LiveFeed(), Metrics(), Profiles(), Monitor(clock)
+        feed, profiles = LiveFeed(), Profiles()
+        telemetry = Telemetry(settings.telemetry, revisions=_revisions(cards), data_dir=data_dir, clock=clock)
+        await telemetry.open(stack)
         book = EndpointBook(await store.webhook_endpoints())
+        if settings.billing.usage_url is not None:
+            book.put(_usage_endpoint(settings.billing.usage_url))
         signer = Signer(secret_file(data_dir / "webhook.key", loss="every webhook secret changes then"))
         outbound_policy = OutboundPolicy(allowed=parsed_networks(settings.outbound.allowed_networks))
         outbound = OutboundHttp(outbound_policy, user_agent=f"Heliograph/{__version__}")
@@ -210,7 +224,7 @@ async def installation(
             retries=RetryPolicy(delays_s=settings.webhooks.retry_delays_s, jitter=settings.webhooks.retry_jitter),
             timeout_s=settings.webhooks.timeout_s,
             log_s=settings.webhooks.log_s,
-            publish=metrics,
+            publish=telemetry.metrics,
             clock=clock,
             luck=secrets.SystemRandom().random,
         )
@@ -224,14 +238,19 @@ async def installation(
             store_cpu_s=lambda: store.cpu_s,
         )
         safety, reviews = _safety_policy(settings), _review_policy(settings)
-        write_log = log_lifecycle(log)
-        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=(metrics, write_log))
+        news = (telemetry.metrics, telemetry.log)
+        accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
+        memory_file = MemoryFile(data_dir / "run-memory.json")
+        run_memory, problem = memory_file.read()
+        if problem is not None:
+            structlog.get_logger().warning("what runs take of memory is learned anew", reason=problem)
+        await stack.enter_async_context(_background(memory_file.keep(run_memory)))
         pipeline = Pipeline(
-            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles),
+            scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles, memory=run_memory),
             store=store,
-            blobs=blobs,
+            blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
             post=LearningPostProcessor(post, usual),
             make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
@@ -239,7 +258,7 @@ async def installation(
             fleet_policy=fleet_policy,
             prices=prices,
             feed=feed,
-            sinks=(metrics, monitor, accounts.on_event, write_log),
+            sinks=telemetry.sinks(accounts.on_event),
             clock=clock,
             new_id=_new_id,
             demand=Demand() if settings.fleet.idle_ttl_s is None else None,
@@ -284,6 +303,7 @@ async def installation(
             random_int=secrets.randbelow,
             new_id=_new_id,
             reviews=reviews,
+            note_call=telemetry.traces.note,
             accounts=accounts.book,
             quote=_quotes(gpus, cards, profiles, prices),
         )
@@ -292,6 +312,7 @@ async def installation(
             policy=content_filter,
             cancel=pipeline.cancel,
             publish=pipeline.publish,
+            show=lambda backlog: telemetry.metrics.show_backlog(backlog.waiting, backlog.deeds, now_s=clock()),
             credited=lambda tenant_id, amount: accounts.book.charged(
                 tenant_id, Micros(-amount), pictures=0, now_s=clock()
             ),
@@ -305,8 +326,8 @@ async def installation(
         working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
         starting.close()
-        watching = Watching(monitor, pipeline)
-        await stack.enter_async_context(_background(watching.run()))
+        for job in telemetry.jobs(pipeline):
+            await stack.enter_async_context(_background(job))
         if not is_private:
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
@@ -316,6 +337,15 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        keeper = Keeper(
+            store=store,
+            blobs=blobs,
+            policy=retention_policy(settings.retention),
+            problems=pipeline.problems,
+            clock=clock,
+        )
+        if may_run_jobs and not is_private:
+            await stack.enter_async_context(_background(keeper.run()))
         if may_run_jobs:
             tidy = keep_intake_tidy(
                 inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
@@ -339,26 +369,24 @@ async def installation(
             new_id=_new_id,
         )
 
-        def scrape() -> tuple[bytes, str]:
-            metrics.show_backlog(review.backlog.waiting, review.backlog.deeds, now_s=clock())
-            scheduler = pipeline.scheduler
-            return metrics.scrape(scheduler.fleet_view(), scheduler.queue_view(), watching.counts)
-
         app = create_app(
             service,
             keys=keys,
             settings=settings.gateway,
             limits=settings.limits,
-            metrics=scrape,
+            metrics=telemetry.scrape,
             links=links,
             desk=desk,
+            keeper=keeper,
             page_dir=PAGE_DIR,
             clock=clock,
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
-            monitor=monitor,
             review=review,
+            insight=telemetry.insight,
+            audit=AuditLog(data_dir / "audit.jsonl"),
+            observe=telemetry.observe,
             accounts=accounts,
             public_url=settings.server.public_url,
         )
@@ -394,7 +422,13 @@ async def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
             base_url = settings.server.public_url or url
 
             def render(message: WebhookMessage, stored: StoredJob) -> bytes:
-                return body_of(message, stored, base_url=base_url, output_path=running.links.path)
+                return body_of(
+                    message,
+                    stored,
+                    base_url=base_url,
+                    output_path=running.links.path,
+                    usage_format=UsageFormat(settings.billing.usage_format),
+                )
 
             async with _background(running.courier.run(render=render)):
                 await _serve_until_told(running, listener, on_started=lambda: announce(url))
@@ -606,6 +640,33 @@ def read_prompt(settings: Settings, *, prompt: str, model: str, **parameters: ob
     )
 
 
+def import_settings(settings: Settings, file: Path, *, model: str | None) -> Imported:
+    """The settings in a picture's file, or in a text file, fitted to the model they name or else to `model`.
+
+    Raises `InvalidRequest` where there are none, `NotFound` for a model that is not known.
+    """
+    catalogue, engines = read_catalogue(settings), _engines(settings)
+    asked = None if model is None else catalogue.resolve(model)
+    if model is not None and asked is None:
+        raise NotFound(f"There is no model called {model!r}; `heliograph models` lists them.", param="model")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"Cannot read {file}: {error.strerror}.", param="file") from error
+    notes = read_notes(data, limits=_intake_limits(settings))
+    if isinstance(notes, UnreadablePicture):
+        try:
+            notes = {"text": data.decode()}
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{file} {notes.problem}.", param="file", code=notes.code) from None
+
+    def find(name: str) -> ModelCard | None:
+        card = catalogue.resolve(model_named(name, catalogue))
+        return card if card is not None and card.engine in engines and card.is_installed else None
+
+    return settings_in(notes, param="file", asked=asked, find=find)
+
+
 def _is_there(folder: str) -> bool:
     return (WEIGHTS_DIR / folder).is_dir()
 
@@ -639,6 +700,24 @@ def account_book(settings: Settings) -> AccountBook:
     }
     plan_of = {TenantId(tenant): name for tenant, name in billing.plan_of.items()}
     return AccountBook(plans, plan_of, billing.default_plan)
+
+
+def _usage_endpoint(url: str) -> WebhookEndpoint:
+    """Where the operator's billing system hears of charges."""
+    return WebhookEndpoint(
+        endpoint_id=USAGE_ENDPOINT,
+        tenant_id=NO_TENANT,
+        url=url,
+        events=(WebhookEvent.USAGE_RECORDED,),
+        description="setting billing.usage_url",
+        created_at_s=0.0,
+    )
+
+
+def usage_secret(settings: Settings) -> str:
+    """What the receiver of `billing.usage_url` verifies signatures with."""
+    key = secret_file(made_data_dir(settings.data_dir) / "webhook.key", loss="every webhook secret changes then")
+    return Signer(key).secret(USAGE_ENDPOINT, 1)
 
 
 def _micros(usd: float | None) -> Micros | None:
@@ -962,6 +1041,25 @@ def check_pictures(settings: Settings, *, reads: bool, sweeps: bool, on_folder: 
     if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
         raise NotFound(f"There is no database in {settings.data_dir}: nothing to check.", param="data_dir")
     return asyncio.run(look())
+
+
+def report_storage(settings: Settings) -> StorageReport:
+    """What lies where and what it costs, while a server may be running.
+
+    Raises `NotFound` when there is no database, `Unavailable` when it cannot be read.
+    """
+
+    async def look() -> Sequence[Holding]:
+        store = await open_store(settings, claims=False)
+        try:
+            return await store.holdings(now_s=time.time())
+        finally:
+            await store.close()
+
+    if settings.store.url is None and not (settings.data_dir / backup.DATABASE).exists():
+        raise NotFound(f"There is no database in {settings.data_dir}: nothing to report.", param="data_dir")
+    hot = price_book(settings).service_micros[Component.STORAGE]
+    return storage_report(asyncio.run(look()), {StorageTier.HOT: hot})
 
 
 def restore(settings: Settings, source: Path) -> tuple[Manifest, int]:

@@ -16,24 +16,27 @@ from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar, cast
+from urllib.parse import urlencode
 
 import typer
 import uvloop
 from pydantic import SecretStr
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from heliograph import __version__, app
-from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command
+from heliograph.cli_accounts import accounts_table, micros_of, posted_text, usage_command, usage_secret_command
 from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_costs import costs_command
-from heliograph.cli_doctor import diagnosis_text
+from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
 from heliograph.cli_fleet import fleet_tables
+from heliograph.cli_import import import_command
+from heliograph.cli_keeping import add_keeping_commands
 from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
-from heliograph.cli_storage import check_command
+from heliograph.cli_storage import check_command, report_command
 from heliograph.cli_verify import verify_command
 from heliograph.client import Client, JsonObject
 from heliograph.domain.accounts import ApiKey, Role
@@ -268,7 +271,7 @@ def models_cap(
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Say what is wrong with a running server, why it is thought so, and what to do. Ends with 1 if anything is."""
     settings = _settings(data_dir)
-    found = _run(_ask_the_doctor(settings), as_json=as_json)
+    found = _run(_ask_running(settings, lambda client: client.look("/v1/admin/diagnosis")), as_json=as_json)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -277,14 +280,57 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_FINDINGS)
 
 
-async def _ask_the_doctor(settings: Settings) -> JsonObject:
+@cli.command()
+def latency(
+    by: Annotated[str, typer.Option(help="all, model, tier, tenant or region.")] = "all",
+    window: Annotated[str, typer.Option(help="5m, 1h or 24h.")] = "1h",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how long people wait at a running server: P50, P95 and P99, from end to end and by stage."""
+    path = f"/v1/admin/latency?{urlencode({'by': by, 'window': window})}"
+    _show(_settings(data_dir), path, latency_table, as_json=as_json)
+
+
+@cli.command()
+def slowest(
+    limit: Annotated[int, typer.Option(help="How many.")] = 10, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Show the slowest jobs of the last hour with everything that happened to them."""
+    _show(_settings(data_dir), f"/v1/admin/slowest?limit={limit}", slowest_text, as_json=as_json)
+
+
+@cli.command()
+def objectives(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show how each objective stands, what is left of its error budget and how fast it burns."""
+    _show(_settings(data_dir), "/v1/admin/objectives", objectives_table, as_json=as_json)
+
+
+@cli.command()
+def audit(
+    limit: Annotated[int, typer.Option(help="How many.")] = 20, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Show what was ordered with the operator's key, the newest first."""
+    _show(_settings(data_dir), f"/v1/admin/audit?limit={limit}", audit_table, as_json=as_json)
+
+
+def _show(settings: Settings, path: str, draw: Callable[[JsonObject], RenderableType], *, as_json: bool) -> None:
+    """Ask a running server for what its operator may see."""
+    found = _run(_ask_running(settings, lambda client: client.look(path)), as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        _console().print(draw(found), soft_wrap=True)
+
+
+async def _ask_running(settings: Settings, ask: Callable[[Client], Awaitable[JsonObject]]) -> JsonObject:
     if await asyncio.to_thread(holder, settings.data_dir) is None:
         raise Unavailable(
             f"No server runs on {settings.data_dir}, so there is nothing to examine; `heliograph serve` starts one.",
             code="no_server",
             param="data_dir",
         )
-    return await _ask_as_operator(settings, lambda client: client.diagnosis())
+    return await _ask_as_operator(settings, ask)
 
 
 @accounts_cli.callback()
@@ -607,9 +653,26 @@ def _stopping(command: Callable[..., None]) -> Callable[..., None]:
 cli.command("backup")(_stopping(backup_command))
 cli.command("restore")(_stopping(restore_command))
 accounts_cli.command("usage")(_stopping(usage_command))
+accounts_cli.command("usage-secret")(_stopping(usage_secret_command))
 cli.command("costs")(_stopping(costs_command))
 cli.command("prompt")(_stopping(prompt_command))
+cli.command("import")(_stopping(import_command))
 storage_cli.command("check")(_stopping(check_command))
+storage_cli.command("report")(_stopping(report_command))
+
+
+def _ask_about_keeping(
+    question: Callable[[Client], Awaitable[JsonObject]],
+    *,
+    data_dir: Path | None,
+    api_key: str | None,
+    is_operator: bool,
+) -> JsonObject:
+    settings = _settings(data_dir)
+    return _run(_ask_as_operator(settings, question) if is_operator else _ask(settings, api_key, question))
+
+
+add_keeping_commands(storage_cli, _ask_about_keeping)
 cli.command("simulate")(_stopping(simulate_command))
 cli.command("verify")(_stopping(verify_command))
 cli.command("plan")(_stopping(plan_command))

@@ -93,6 +93,15 @@ def usage_command(
     typer.echo(f"{count:,} charges and refunds are in {out}")
 
 
+def usage_secret_command(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where jobs, ledger and pictures are kept.", show_default=False)
+    ] = None,
+) -> None:
+    """Print the secret that signs what goes to `billing.usage_url`."""
+    typer.echo(app.usage_secret(read_settings() if data_dir is None else read_settings(data_dir=data_dir)))
+
+
 async def _export(settings: Settings, first_s: float, last_s: float, shape: UsageFormat, file: TextIO) -> int:
     store = await app.open_store(settings, claims=False)
     count = 0

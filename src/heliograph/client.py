@@ -65,6 +65,23 @@ class Client:
         page = await self._json("GET", "/v1/models")
         return cast("list[JsonObject]", page["data"])
 
+    async def delete_output(self, output_id: str) -> JsonObject:
+        """The record of a picture's deletion."""
+        return await self._json("DELETE", _output_path(output_id))
+
+    async def star_output(self, output_id: str, *, is_on: bool) -> JsonObject:
+        """How the picture is kept, with its star set or taken away."""
+        return await self._json("PUT" if is_on else "DELETE", f"{_output_path(output_id)}/star")
+
+    async def hold_output(self, output_id: str, *, is_on: bool) -> JsonObject:
+        """The same with its hold; for the operator's key only."""
+        return await self._json("PUT" if is_on else "DELETE", f"/v1/admin/outputs/{quote(output_id, safe='')}/hold")
+
+    async def deletions(self, *, limit: int) -> list[JsonObject]:
+        """The newest records of deletions."""
+        page = await self._json("GET", f"/v1/deletions?limit={limit}")
+        return cast("list[JsonObject]", page["data"])
+
     async def webhook_endpoints(self) -> list[JsonObject]:
         """The tenant's webhook endpoints."""
         page = await self._json("GET", "/v1/webhooks/endpoints")
@@ -107,9 +124,9 @@ class Client:
         """The fleet, with the operator's key."""
         return await self._json("GET", "/v1/admin/fleet")
 
-    async def diagnosis(self) -> JsonObject:
-        """What is wrong, with the operator's key."""
-        return await self._json("GET", "/v1/admin/diagnosis")
+    async def look(self, path: str) -> JsonObject:
+        """What `GET path` below `/v1/admin` tells, with the operator's key."""
+        return await self._json("GET", path)
 
     async def moderation_labels(self) -> list[JsonObject]:
         """What reviewers decided about prompts, as labelled rows; with the operator's key."""
@@ -193,6 +210,10 @@ class Client:
 
 def _model_path(model: str) -> str:
     return f"/v1/admin/models/{quote(model, safe='')}"
+
+
+def _output_path(output_id: str) -> str:
+    return f"/v1/outputs/{quote(output_id, safe='')}"
 
 
 def _job_path(job_id: str) -> str:

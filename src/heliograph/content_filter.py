@@ -2,16 +2,17 @@
 
 import asyncio
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
-from heliograph.domain.errors import HeliographError, InvalidRequest
+from heliograph.domain.errors import HeliographError, InvalidRequest, Unavailable
 from heliograph.moderation.classifier import Classifier
 from heliograph.moderation.judge import PromptFilter
 from heliograph.moderation.policy import ContentPolicy, parse_policy
 from heliograph.moderation.terms import Lexicon, Terms, known_terms
-from heliograph.moderation.weights_file import read_weights
+from heliograph.moderation.weights_file import read_weights, write_weights
 from heliograph.settings import ModerationSettings
 
 PACKAGE_DIR = Path(__file__).parent
@@ -35,6 +36,15 @@ def shipped_terms() -> Lexicon:
 def open_weights(path: Path, terms: Terms) -> Classifier:
     """The weights in a file."""
     return read_weights(path, masked=masked_words(terms))
+
+
+def keep_weights(path: Path, classifier: Classifier, *, about: Mapping[str, object]) -> None:
+    """Write weights to a file. Raises `Unavailable` where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_weights(path, classifier, about=about)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}.", param="output") from error
 
 
 def masked_words(terms: Terms) -> frozenset[str]:

@@ -13,7 +13,10 @@ import structlog
 
 from heliograph.delivery.blobs import BlobStore
 from heliograph.domain.errors import Unavailable
-from heliograph.storage.store import DropJob, Store
+from heliograph.domain.ids import JobId
+from heliograph.domain.keeping import Deletion, DeletionReason
+from heliograph.storage.keeping import EraseOutput
+from heliograph.storage.store import DropJob, Store, Write
 
 FOLDERS = 256
 PASS_S = 86_400.0 / FOLDERS
@@ -32,7 +35,7 @@ async def keep_house(store: Store, blobs: BlobStore, *, keep_jobs_s: float, cloc
     """Do so for ever. While a part is missing the work waits for the next pass."""
     while True:
         try:
-            jobs = await drop_old_jobs(store, before_s=clock() - keep_jobs_s)
+            jobs = await drop_old_jobs(store, before_s=clock() - keep_jobs_s, now_s=clock())
             folder = int(clock() / PASS_S) % FOLDERS
             files = await drop_unused_files(store, blobs, folder=folder, before_s=clock() - FILE_AGE_S_MIN)
         except Unavailable as error:
@@ -43,16 +46,26 @@ async def keep_house(store: Store, blobs: BlobStore, *, keep_jobs_s: float, cloc
         await asyncio.sleep(PASS_S)
 
 
-async def drop_old_jobs(store: Store, *, before_s: float) -> int:
-    """Delete the jobs that ended before a time, in seconds since the epoch, and return how many."""
+async def drop_old_jobs(store: Store, *, before_s: float, now_s: float) -> int:
+    """Delete the jobs that ended before a time, in seconds since the epoch, and return how many.
+
+    Each of their pictures leaves the record of its deletion; `keeper.py` sees to the files.
+    """
     count = 0
     while True:
         job_ids = await store.ended_jobs(before_s=before_s, limit=JOBS_AT_ONCE)
-        await store.commit([DropJob(job_id=job_id) for job_id in job_ids])
+        await store.commit([write for job_id in job_ids for write in await _end_of_job(store, job_id, now_s)])
         count += len(job_ids)
         if len(job_ids) < JOBS_AT_ONCE:
             return count
         await asyncio.sleep(PAUSE_S)
+
+
+async def _end_of_job(store: Store, job_id: JobId, now_s: float) -> list[Write]:
+    stored = await store.job(job_id)
+    outputs = () if stored is None else stored.outputs
+    erased = [EraseOutput(deletion=Deletion.of(each, DeletionReason.RETENTION, at_s=now_s)) for each in outputs]
+    return [*erased, DropJob(job_id=job_id)]
 
 
 async def drop_unused_files(

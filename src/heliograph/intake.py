@@ -11,14 +11,14 @@ import binascii
 import hashlib
 import hmac
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import ParamSpec, Protocol, TypeVar
 
 import structlog
 
 from heliograph.delivery.blobs import BlobStore
 from heliograph.delivery.names import blob_name, is_sealed
-from heliograph.delivery.pillow_intake import read_picture
+from heliograph.delivery.pillow_intake import read_notes, read_picture
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import InvalidRequest, NotFound, Unavailable
 from heliograph.domain.held import refuse_held
@@ -130,6 +130,17 @@ class PictureIntake:
             kept_until_s=self._clock() + self._keep_s,
             changes=tuple(changes),
         )
+
+    async def notes(self, data: bytes, *, param: str) -> Mapping[str, str]:
+        """The texts that are written into a picture. Raises `InvalidRequest` for what is none."""
+        async with self._turns:
+            notes = await self._processes.call(read_notes, data, limits=self._limits)
+        if notes is None:
+            problem = "cannot be read: it takes too long, or breaks what reads it"
+            notes = UnreadablePicture(problem=problem, code="invalid_picture")
+        if isinstance(notes, UnreadablePicture):
+            raise InvalidRequest(f"The file of {param} {notes.problem}.", param=param, code=notes.code)
+        return notes
 
     async def read(self, name: str) -> bytes:
         """The file of a stored picture. Raises `NotFound` when it is gone, `Unavailable` when it cannot be read."""

@@ -718,6 +718,7 @@ class Pipeline:
                 duration_s=picture.duration_s,
                 thumbnail_blob=thumbnail_blob,
                 thumbhash=picture.thumbhash,
+                thumbnail_bytes=len(picture.thumbnail),
                 verdict=picture.verdict,
                 alignment=picture.alignment,
                 technical=picture.technical,

@@ -41,6 +41,7 @@ from heliograph.domain.webhooks import JobWebhook
 from heliograph.intake import PictureIntake
 from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
+from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.pictures import refuse_surplus
 from heliograph.prompts.policy import PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.prepare import prepare
@@ -173,6 +174,13 @@ class Service(Protocol):
         """A picture stored for a later request of the same tenant, which names its id."""
         ...
 
+    async def imported(self, picture: bytes | None, text: str, *, model: str | None) -> Imported:
+        """The settings in a picture's file, or in `text` where there is none, fitted to the model they name.
+
+        Or to `model`, where theirs is not here.
+        """
+        ...
+
     async def verify(self, data: bytes, *, caller: Caller) -> Verification:
         """What a file says about its origin, and what of it can be believed."""
         ...
@@ -211,7 +219,7 @@ class Service(Protocol):
 
 
 class PipelineService:
-    """`Service` over a pipeline in the same process."""
+    """`Service` over a pipeline in the same process. `note_call` is told of each job while its call is answered."""
 
     def __init__(
         self,
@@ -233,10 +241,12 @@ class PipelineService:
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
         reviews: ReviewPolicy | None = None,
+        note_call: Callable[[JobId], None] | None = None,
         accounts: AccountBook | None = None,
         quote: Callable[[GenerationRequest, Tier], Quote] = free,
     ) -> None:
         self._pipeline = pipeline
+        self._note_call = note_call
         self._store = store
         self._blobs = blobs
         self._intake = intake
@@ -322,6 +332,8 @@ class PipelineService:
             on_review=verdict.decision is PolicyDecision.FLAG and self._reviews.holds_for(caller.tenant_id),
             remixed_from=submission.remixed_from,
         )
+        if self._note_call is not None:
+            self._note_call(job.job_id)
         price = self._quote(request, caller.tier).expected
         self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         writes: list[Write] = [*self._idempotency_writes(submission, job), *self._case_writes(job, verdict)]
@@ -584,6 +596,19 @@ class PipelineService:
     async def upload(self, data: bytes, *, role: PictureRole, param: str, caller: Caller) -> UploadedPicture:
         """A picture stored for a later request of the same tenant, which names its id."""
         return await self._intake.upload(data, role=role, param=param, caller=caller)
+
+    async def imported(self, picture: bytes | None, text: str, *, model: str | None) -> Imported:
+        """The settings in a picture's file, or in `text` where there is none, fitted to a model."""
+        notes = {"text": text} if picture is None else await self._intake.notes(picture, param="file")
+        asked = None if model is None else self.card_of(model)
+        return settings_in(notes, param="text" if picture is None else "file", asked=asked, find=self._usable_here)
+
+    def _usable_here(self, name: str) -> ModelCard | None:
+        """The model of another tool's name, if it can run here."""
+        try:
+            return self.runnable(model_named(name, self._catalogue))
+        except CallerError:
+            return None
 
     async def verify(self, data: bytes, *, caller: Caller) -> Verification:
         """What a file says about its origin, and what of it can be believed."""

@@ -318,6 +318,24 @@ class PictureSettings(Section):
     )
 
 
+class RetentionRuleSettings(Section):
+    """When a picture moves on, in days since it was delivered; what is left out never happens."""
+
+    delete_after_days: float | None = Field(default=None, ge=0)
+
+
+class RetentionSettings(Section):
+    """How long pictures stay; a star keeps one from being deleted, a hold from everybody."""
+
+    plans: dict[Tier, RetentionRuleSettings] = Field(
+        default_factory=dict,
+        description="By tier of the job: `delete_after_days`, counted from delivery. By default pictures stay.",
+    )
+    tenants: dict[str, RetentionRuleSettings] = Field(
+        default_factory=dict, description="The same for single tenants, instead of their plan's."
+    )
+
+
 class DeliverySettings(Section):
     """Post-processing."""
 
@@ -392,6 +410,10 @@ class BillingSettings(Section):
     )
     plan_of: dict[str, str] = Field(default_factory=dict, description="Names of plans by tenant.")
     default_plan: str | None = Field(default=None, description="Plan of tenants that are not in `plan_of`.")
+    usage_url: str | None = Field(default=None, description="Where every charge is told, as a signed webhook.")
+    usage_format: str = Field(
+        default="openmeter", pattern="^(openmeter|stripe)$", description="The shape of those events."
+    )
 
 
 class CatalogueSettings(Section):
@@ -406,6 +428,38 @@ class LogSettings(Section):
 
     level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="Least severe level shown.")
     json_lines: bool = Field(default=False, description="One JSON object per line instead of text for people.")
+
+
+class ObjectiveSettings(Section):
+    """What share of jobs has to go well, over thirty days."""
+
+    target: float = Field(gt=0, lt=1, description="Share of the jobs that have to be good, such as 0.995.")
+    within_s: float | None = Field(
+        default=None, gt=0, description="A good job is completed within so many seconds; by default in any time."
+    )
+    tier: Tier | None = Field(default=None, description="Jobs of this tier only.")
+    model: str | None = Field(default=None, description="Jobs of this model only.")
+
+
+class TelemetrySettings(Section):
+    """What is counted, and to whom it is sent."""
+
+    enabled: bool = Field(default=True, description="Count, watch and diagnose; logs are written anyhow.")
+    tenants_max: int = Field(
+        default=0, ge=0, le=1_000, description="Tenants that metrics tell apart by name; the rest is `other`."
+    )
+    objectives: dict[str, ObjectiveSettings] = Field(
+        default_factory=dict,
+        description="Objectives by name; by default 99.5% completed, and 95% of tier pro within a minute.",
+    )
+    otlp_url: str | None = Field(
+        default=None, description="OpenTelemetry collector, http://127.0.0.1:4318; by default nothing is sent."
+    )
+    otlp_headers: dict[str, SecretStr] = Field(
+        default_factory=dict, description="Headers it wants, such as `Authorization`."
+    )
+    otlp_interval_s: float = Field(default=15.0, gt=0, le=600, description="Seconds between two calls of it.")
+    trace_share: float = Field(default=1.0, ge=0, le=1, description="Share of the jobs whose traces are sent.")
 
 
 def default_data_dir() -> Path:
@@ -433,12 +487,14 @@ class Settings(BaseSettings):
     moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
+    retention: RetentionSettings = RetentionSettings()
     delivery: DeliverySettings = DeliverySettings()
     provenance: ProvenanceSettings = ProvenanceSettings()
     prices: PriceSettings = PriceSettings()
     billing: BillingSettings = BillingSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
     @override

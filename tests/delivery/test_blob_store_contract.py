@@ -157,3 +157,17 @@ async def test_only_what_was_not_put_lately_is_deleted(store: BlobStore) -> None
     assert not await store.delete(name, before_s=time.time() + 60)
     assert await store.put(DATA, suffix="png", owner=ADA) == name
     assert await store.read(name) == DATA
+
+
+async def test_what_is_erased_is_gone_however_young_unless_it_was_just_put(store: BlobStore) -> None:
+    name, other = await store.put(DATA, suffix="png", owner=ADA), await store.put(b"other", suffix="png", owner=ADA)
+    assert not await store.erase(name, unless_put_within_s=60.0)
+    assert await store.read(name) == DATA
+    assert await store.erase(name, unless_put_within_s=0.0)
+    assert await store.size(name) is None
+    with pytest.raises(NotFound):
+        await store.read(name)
+    assert await store.erase(name, unless_put_within_s=0.0), "it is not there, and that is what was asked for"
+    assert await store.read(other) == b"other"
+    assert await store.put(DATA, suffix="png", owner=ADA) == name
+    assert await store.read(name) == DATA

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from heliograph.delivery.pillow_intake import read_picture
+from heliograph.delivery.pillow_intake import read_notes, read_picture
 from heliograph.domain.intake import IntakeLimits, PictureRole, ReadPicture, UnreadablePicture
 from tests.intakes import LIMITS, a_file
 
@@ -243,3 +243,60 @@ def test_a_mask_is_white_where_it_was_transparent_or_else_white() -> None:
 def test_a_mask_that_keeps_everything_is_refused() -> None:
     for mask in (Image.new("L", (8, 8), 0), Image.new("RGB", (8, 8), "black")):
         assert refused(file_of(mask), role=PictureRole.MASK).code == "invalid_mask"
+
+
+# --- what is written into a file -------------------------------------------------------------------------------------
+
+
+def notes_of(data: bytes) -> dict[str, str]:
+    notes = read_notes(data, limits=LIMITS)
+    assert isinstance(notes, dict)
+    return notes
+
+
+def exif_of(tags: dict[int, object], comment: bytes | None = None) -> Image.Exif:
+    exif = Image.Exif()
+    for tag, value in tags.items():
+        exif[tag] = value
+    if comment is not None:
+        exif.get_ifd(0x8769)[0x9286] = comment
+    return exif
+
+
+def test_notes_are_read_from_chunks_exif_and_comments() -> None:
+    image = Image.new("RGB", (8, 8))
+    text = PngImagePlugin.PngInfo()
+    text.add_text("parameters", "a red boat ß")
+    text.add_text("prompt", "x" * 3_000, zip=True)
+    text.add_itxt("invokeai_metadata", "ein Schloß 🏰")
+    assert notes_of(file_of(image, pnginfo=text)) == {
+        "parameters": "a red boat ß", "prompt": "x" * 3_000, "invokeai_metadata": "ein Schloß 🏰",
+    }  # fmt: skip
+    for order in ("utf-16-be", "utf-16-le"):
+        comment = exif_of({}, b"UNICODE\0" + "a red boat ß".encode(order))
+        for kind in ("JPEG", "WEBP"):
+            assert notes_of(file_of(image, kind, exif=comment))["parameters"] == "a red boat ß"
+    plain = exif_of({}, b"ASCII\0\0\0a red boat")
+    assert notes_of(file_of(image, "JPEG", exif=plain))["parameters"] == "a red boat"
+    graph = exif_of({0x0110: 'prompt:{"1": {}}', 0x010F: "Workflow:{}", 0x010E: "a boat"})
+    assert notes_of(file_of(image, "WEBP", exif=graph)) == {
+        "prompt": '{"1": {}}',
+        "workflow": "{}",
+        "exif 270": "a boat",
+    }
+    assert notes_of(file_of(image, "JPEG", comment=b"a red boat"))["comment"] == "a red boat"
+    assert "a red boat" in notes_of(file_of(image.convert("P"), "GIF", comment=b"a red boat"))["comment"]
+
+
+@pytest.mark.parametrize(("data", "says"), [*BROKEN[1:], *TOO_LARGE])
+def test_notes_of_what_is_no_picture_are_refused(data: bytes, says: str) -> None:
+    read = read_notes(data, limits=LIMITS)
+    assert isinstance(read, UnreadablePicture) or not read or "damaged" in says
+
+
+@given(st.sampled_from(SAMPLES), st.data())
+def test_notes_of_a_file_changed_anywhere_are_read_or_refused(sample: bytes, data: st.DataObject) -> None:
+    changed = bytearray(sample)
+    for _ in range(data.draw(st.integers(1, 6))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    assert isinstance(read_notes(bytes(changed), limits=LIMITS), dict | UnreadablePicture)

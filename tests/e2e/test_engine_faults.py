@@ -1,8 +1,11 @@
 """Faults of every kind in real worker processes at once: each job ends right, and those beside them as if alone."""
 
+import io
 import json
+import signal
 
 import pytest
+from PIL import Image
 
 from tests.e2e.conftest import StartServer
 
@@ -46,6 +49,30 @@ def test_every_job_ends_right_whatever_its_engine_does(start_server: StartServer
         assert (job["status"], job["error"]["code"], job["cost_micros"]) == ("failed", LASTING[kind], 0), kind
     jobs = [server.finished(job_id, within_s=60) for job_id in neighbours]
     assert {(job["status"], job["attempt"]) for job in jobs} == {("completed", 1)}
-    assert len({output["sha256"] for job in jobs for output in job["outputs"]}) == 1, "the same order, the same picture"
+    pictures = [server.http.get(job["outputs"][0]["url"]).content for job in jobs]
+    pixels = {Image.open(io.BytesIO(picture)).convert("RGB").tobytes() for picture in pictures}
+    assert len(pixels) == 1, "the same order, the same picture"
     losses = [line["detail"] for line in server.lines() if line["event"] == "worker lost"]
     assert "no step for 3 s" in losses, "the hung worker was given longer than its limit"
+
+
+def test_sizes_that_vary_do_not_run_out_of_memory_twice(start_server: StartServer) -> None:
+    """A run takes 400 bytes a pixel here: four pictures of 512x512 at once are more than a worker may have."""
+    env = {**ENV, "HELIOGRAPH_FLEET__WORKERS": "1", "HELIOGRAPH_FLEET__STEP_TIMEOUT_S": "20"}
+    server = start_server(fake=json.dumps({"pixel_bytes": 400}), env=env)
+    for size in ("256x256", "384x384", "512x512"):
+        assert server.finished(server.submit(size=size, steps=1)["id"])["status"] == "completed"
+    four = server.finished(server.submit(size="512x512", steps=1, n=4)["id"])
+    assert (four["status"], four["attempt"]) == ("completed", 1), "it was known before that four at once do not fit"
+    server.signal(signal.SIGTERM)
+    server.wait()
+    server.start()
+    again = server.finished(server.submit(size="512x512", steps=1, n=4)["id"])
+    assert (again["status"], again["attempt"]) == ("completed", 1), "what was learned outlives the server"
+
+
+def test_without_anything_learned_the_first_one_costs_an_attempt(start_server: StartServer) -> None:
+    env = {**ENV, "HELIOGRAPH_FLEET__WORKERS": "1", "HELIOGRAPH_FLEET__STEP_TIMEOUT_S": "20"}
+    server = start_server(fake=json.dumps({"pixel_bytes": 400}), env=env)
+    four = server.finished(server.submit(size="512x512", steps=1, n=4)["id"])
+    assert (four["status"], four["attempt"]) == ("completed", 2)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +14,25 @@ import uvicorn
 from fastapi import FastAPI
 
 from heliograph.account_desk import AccountDesk
+from heliograph.app_telemetry import DEFAULT_OBJECTIVES
 from heliograph.billing.accounts import AccountBook
+from heliograph.delivery.memory import MemoryBlobStore
+from heliograph.delivery.retention import RetentionPolicy
+from heliograph.domain.errors import Unavailable
 from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.lifecycle import LifecycleEvent
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
+from heliograph.gateway.middleware import Answered
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_desk import WebhookDesk
-from heliograph.monitoring import Monitor
+from heliograph.insight import Insight
+from heliograph.keeper import Keeper
+from heliograph.monitoring import Latency, Monitor, Objectives
 from heliograph.outbound import OutboundPolicy
 from heliograph.prompts.policy import AllowAll, PromptPolicy
+from heliograph.quality_watch import QualityWatch
 from heliograph.settings import GatewaySettings, LimitSettings
 from heliograph.storage.memory import MemoryStore
 from heliograph.webhooks import EndpointBook, Signer
@@ -33,12 +41,48 @@ from tests.gateway.fake_service import NOW_S, FakeService
 OPERATOR_KEY = "hgo_of_this_test"
 
 
+async def _scrape() -> tuple[bytes, str]:
+    return b"jobs_total 3\n", "text/plain; version=1.0.0"
+
+
+class AuditInMemory:
+    """Entries, the oldest first; with `error` nothing can be written."""
+
+    def __init__(self) -> None:
+        self.entries: list[Mapping[str, object]] = []
+        self.error: Unavailable | None = None
+
+    async def append(self, entry: Mapping[str, object]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.entries.append(entry)
+
+    async def latest(self, count: int) -> tuple[Mapping[str, object], ...]:
+        return tuple(reversed(self.entries))[:count]
+
+
+def an_insight() -> Insight:
+    """One that has seen nothing yet."""
+
+    def clock() -> float:
+        return NOW_S
+
+    return Insight(
+        monitor=Monitor(clock),
+        latency=Latency(clock),
+        objectives=Objectives(DEFAULT_OBJECTIVES, clock=clock),
+        quality=QualityWatch(revisions={}, clock=clock),
+    )
+
+
 @dataclass(kw_only=True)
 class Gateway:
     """One application and all it stands on."""
 
     service: FakeService = field(default_factory=FakeService)
     store: MemoryStore = field(default_factory=MemoryStore)
+    kept_blobs: MemoryBlobStore = field(default_factory=MemoryBlobStore)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     book: EndpointBook = field(default_factory=EndpointBook)
     keys: KeyRing = field(default_factory=KeyRing)
     settings: GatewaySettings = field(default_factory=GatewaySettings)
@@ -50,7 +94,9 @@ class Gateway:
     credits: list[tuple[TenantId, int]] = field(default_factory=list)
     cancelled: list[JobId] = field(default_factory=list)
     published: list[LifecycleEvent] = field(default_factory=list)
-    monitor: Monitor = field(default_factory=lambda: Monitor(lambda: NOW_S))
+    insight: Insight = field(default_factory=lambda: an_insight())
+    audit: AuditInMemory = field(default_factory=lambda: AuditInMemory())
+    answered: list[Answered] = field(default_factory=list)
 
     def app(self) -> FastAPI:
         numbers = itertools.count(1)
@@ -59,7 +105,7 @@ class Gateway:
             keys=self.keys,
             settings=self.settings,
             limits=self.limits,
-            metrics=lambda: (b"jobs_total 3\n", "text/plain; version=1.0.0"),
+            metrics=_scrape,
             links=PictureLinks(
                 keys=self.keys, secret=b"a secret", ttl_s=self.settings.link_ttl_s, clock=lambda: self.now_s
             ),
@@ -73,13 +119,22 @@ class Gateway:
                 clock=lambda: self.now_s,
                 new_id=lambda: f"id{next(numbers)}",
             ),
+            keeper=Keeper(
+                store=self.store,
+                blobs=self.kept_blobs,
+                policy=self.retention,
+                problems={},
+                clock=lambda: self.now_s,
+            ),
             page_dir=self.page_dir,
             clock=lambda: self.now_s,
             new_id=lambda: str(next(numbers)),
             closing=self.closing,
             operator_key=OPERATOR_KEY,
-            monitor=self.monitor,
             review=self.review_desk(),
+            insight=self.insight,
+            audit=self.audit,
+            observe=self.answered.append,
             accounts=AccountDesk(store=self.store, book=AccountBook(), clock=lambda: self.now_s),
         )
 
@@ -92,6 +147,7 @@ class Gateway:
             policy=self.policy,
             cancel=cancel,
             publish=self.published.append,
+            show=lambda _backlog: None,
             credited=lambda tenant_id, amount: self.credits.append((tenant_id, amount)),
             clock=lambda: self.now_s,
         )

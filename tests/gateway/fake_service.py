@@ -23,6 +23,7 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, PreviewUpdate, ProgressUpdate, StatusUpdate, Update
 from heliograph.prompts import prepare
+from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.service import Priced, Readiness, Submission
 from tests.builders import a_card, a_fleet, a_gpu, a_job, a_queue, a_replica, a_status, an_output
 
@@ -187,6 +188,12 @@ class FakeService:
             size_bytes=len(data),
             kept_until_s=NOW_S + 60,
         )
+
+    async def imported(self, picture: bytes | None, text: str, *, model: str | None) -> Imported:
+        self._raise_error()
+        notes = {"text": text if picture is None else picture.decode()}
+        asked = None if model is None else self.card_of(model)
+        return settings_in(notes, param="file", asked=asked, find=lambda _name: None)
 
     async def verify(self, data: bytes, *, caller: Caller) -> Verification:
         self._raise_error()

@@ -17,6 +17,9 @@ ROUTES = [
     ("POST", "/v1/admin/resume"),
     ("PATCH", "/v1/admin/models/painter"),
     ("POST", "/v1/admin/models/painter/prewarm"),
+    ("PUT", "/v1/admin/outputs/out_1/hold"),
+    ("DELETE", "/v1/admin/outputs/out_1/hold"),
+    ("DELETE", "/v1/admin/outputs/out_1"),
 ]
 
 

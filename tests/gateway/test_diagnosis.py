@@ -12,7 +12,7 @@ async def test_the_operator_is_told_what_is_wrong() -> None:
     gateway = Gateway()
     gateway.service.readiness_now = Readiness(is_ready=False, problems={"store": "disk full"})
     fleet = FleetView(gpus=(Gpu(gpu_id=GpuId("g"), gpu_class="H100", memory_bytes=1),), replicas=())
-    gateway.monitor.look(fleet, QueueView(models={}))
+    gateway.insight.monitor.look(fleet, QueueView(models={}))
     async with gateway.client() as client:
         answer = await client.get("/v1/admin/diagnosis", headers=OPERATOR)
     assert answer.status_code == 200

@@ -185,3 +185,50 @@ async def test_a_native_job_names_its_pictures(gateway: Gateway, client: httpx.A
     assert (inputs.images[0].value, inputs.strength, inputs.prefix) == ("in_a", 0.5, "inputs.")
     answer = await client.post("/v1/jobs", json={"prompt": "a cat", "inputs": {"image": ["in_a"] * 17}})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "inputs.image")
+
+
+# --- settings ------------------------------------------------------------------------------------------------------
+
+SETTINGS = (
+    "a red boat\nNegative prompt: fog\nSteps: 500, Sampler: Euler, CFG scale: 7, Seed: 5, Size: 300x200, Model: x"
+)
+
+
+async def test_settings_are_read_from_a_file_or_a_text_and_fitted_to_a_model(client: httpx.AsyncClient) -> None:
+    sent = await client.post("/v1/import", files={"file": ("a.png", SETTINGS.encode())}, data={"model": "painter"})
+    typed = await client.post("/v1/import", json={"text": SETTINGS, "model": "painter"})
+    assert sent.status_code == typed.status_code == 200
+    assert sent.json() == typed.json()
+    body = sent.json()
+    assert (body["source"], body["model"], body["found_model"]) == ("a1111", "painter", "x")
+    assert body["settings"] == {
+        "prompt": "a red boat", "negative_prompt": "fog", "steps": 50, "guidance_scale": 7, "seed": 5,
+        "size": "320x192", "prompt_syntax": "a1111", "model": "painter",
+    }  # fmt: skip
+    assert body["left_out"] == [{"name": "Sampler", "value": "Euler"}]
+    assert {change["parameter"] for change in body["adjustments"]} == {"steps", "size"}
+    assert (await client.post("/v1/jobs", json=body["settings"])).status_code == 201
+
+
+async def test_without_a_model_the_settings_stay_as_they_are(client: httpx.AsyncClient) -> None:
+    body = (await client.post("/v1/import", json={"text": SETTINGS})).json()
+    assert body["model"] is None
+    assert (body["settings"]["steps"], body["adjustments"]) == (500, [])
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "status"),
+    [
+        ({"text": "hello"}, "file", 400),
+        ({}, "file", 400),
+        ({"text": 7}, "text", 400),
+        ({"text": SETTINGS, "model": 7}, "model", 400),
+        ({"text": SETTINGS, "model": "nobody"}, "model", 404),
+        ({"text": SETTINGS, "file": "x"}, "file", 400),
+    ],
+)
+async def test_an_import_that_cannot_be_is_refused(
+    client: httpx.AsyncClient, body: dict[str, Any], param: str, status: int
+) -> None:
+    answer = await client.post("/v1/import", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)

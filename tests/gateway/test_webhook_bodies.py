@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from heliograph.billing.usage_export import UsageFormat
 from heliograph.domain.ids import OutputId
 from heliograph.domain.job import JobState
 from heliograph.domain.webhooks import WebhookEvent
@@ -71,3 +72,15 @@ def test_a_body_is_never_long() -> None:
     body = body_of(message, replace(STORED, job=job), base_url="https://images.example", output_path=path)
     assert len(body) <= BODY_BYTES_MAX
     assert json.loads(body)["data"]["request"]["prompt"] == "ק" * 1_000
+
+
+@pytest.mark.parametrize("shape", UsageFormat)
+def test_usage_is_told_in_the_shape_of_the_billing_system(shape: UsageFormat) -> None:
+    message = replace(a_message(job="job_1", event=WebhookEvent.USAGE_RECORDED), at_s=1_790_000_000.25)
+    body = json.loads(body_of(message, STORED, base_url="https://images.example", output_path=path, usage_format=shape))
+    if shape is UsageFormat.STRIPE:
+        assert (body["identifier"], body["payload"]["value"]) == ("job_1:charge", "12")
+    else:
+        assert (body["id"], body["time"]) == ("job_1:charge", "2026-09-21T14:13:20.250Z")
+        assert body["data"]["usd"] == "0.000012"
+    assert "a cat" not in json.dumps(body)

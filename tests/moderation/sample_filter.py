@@ -5,12 +5,11 @@ import numpy as np
 from heliograph.domain.prompt_verdict import Category
 from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, Threshold
 from heliograph.moderation.disguise import Vocabulary
-from heliograph.moderation.features import features_of
-from heliograph.moderation.fit import design_of, fit_head
+from heliograph.moderation.features import ReadPrompt, features_of
+from heliograph.moderation.fit import Learner, design_of, encoded
 from heliograph.moderation.judge import PromptFilter
 from heliograph.moderation.policy import ContentPolicy
 from heliograph.moderation.terms import Lexicon, Terms
-from heliograph.moderation.weights_file import encoded
 
 TERMS = Terms(
     {
@@ -44,10 +43,11 @@ VOCABULARY = Vocabulary({**dict.fromkeys(WORDS, 3.0), "a": 6.0, "i": 6.0}, froze
 def a_classifier() -> Classifier:
     """Fitted on a dozen sentences; flags from 0.5, blocks from 0.8."""
     rows = [(text, "") for text in HARMLESS] + [(text, head) for head, texts in HARMFUL.items() for text in texts]
-    design = design_of([features_of(text.split(), TERMS) for text, _ in rows])
+    design = design_of([features_of(ReadPrompt.of(text.split(), TERMS)) for text, _ in rows])
     importance = np.ones(len(rows))
+    learner = Learner(design)
     heads = [
-        fit_head(design, np.array([bool(harm) if head == "any" else harm == head for _, harm in rows]), importance)
+        learner.fit(np.array([bool(harm) if head == "any" else harm == head for _, harm in rows]), importance)
         for head in HEADS
     ]
     codes, levels = encoded(heads)

@@ -5,8 +5,8 @@ import pytest
 
 from heliograph.domain.errors import Unavailable
 from heliograph.moderation.features import FEATURES
-from heliograph.moderation.fit import Fitted
-from heliograph.moderation.weights_file import about_weights, encoded, read_weights, write_weights
+from heliograph.moderation.fit import Fitted, encoded
+from heliograph.moderation.weights_file import about_weights, read_weights, write_weights
 from tests.moderation.sample_filter import CLASSIFIER, TERMS
 
 

@@ -4,12 +4,14 @@ from heliograph.domain.accounts import Refusal
 from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Failure, Job, JobState, Moment
+from heliograph.domain.keeping import Deletion, DeletionReason
 from heliograph.domain.moderation import Case, CaseAction, CaseDeed, CaseSubject, Finding, moved, new_case, opening
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Alignment, Decision, FileFormat, Output, Variant, Verdict
 from heliograph.domain.request import Adjustment, InputPicture, Inputs, OutputFormat
 from heliograph.domain.webhooks import JobWebhook, WebhookEndpoint, WebhookEvent, WebhookMessage, WebhookTry
 from heliograph.storage.case_writes import MoveCase, OpenCase
+from heliograph.storage.keeping import Regeneration
 from heliograph.storage.store import IdempotencyRecord, PostLedger
 from tests import builders
 
@@ -200,4 +202,24 @@ def a_message(
 def a_try(message: str = "m1", number: int = 1, *, status: int | None = 500) -> WebhookTry:
     return WebhookTry(
         message_id=MessageId(message), number=number, at_s=11.0, duration_s=0.25, status=status, error="it broke"
+    )
+
+
+def a_deletion(output: Output, *, reason: DeletionReason = DeletionReason.TENANT, at_s: float = 50.0) -> Deletion:
+    return Deletion(
+        deletion_id=f"del_{output.output_id}",
+        output_id=output.output_id,
+        job_id=output.job_id,
+        tenant_id=output.tenant_id,
+        reason=reason,
+        at_s=at_s,
+        sha256=output.sha256,
+        size_bytes=output.size_bytes,
+        files=output.blobs,
+    )
+
+
+def a_regeneration(job: Job, *, at_s: float = 60.0) -> Regeneration:
+    return Regeneration(
+        job_id=JobId("job-2"), output_id=an_output(job).output_id, model_id=job.request.model_id, at_s=at_s
     )

@@ -19,6 +19,7 @@ from heliograph.domain.job import JobState
 from heliograph.settings import Settings, StoreSettings
 from heliograph.storage.backup import BLOBS, DATABASE
 from heliograph.storage.data_dir import DataDirLock
+from heliograph.storage.keeping import EraseOutput, PutRegeneration
 from heliograph.storage.schema import migrate_sqlite
 from heliograph.storage.store import (
     MoveWebhookMessage,
@@ -38,11 +39,13 @@ from tests.builders import an_api_key
 from tests.postgres import PostgresServer
 from tests.storage.stored_samples import (
     a_case,
+    a_deletion,
     a_job,
     a_message,
     a_posting,
     a_record,
     a_refusal,
+    a_regeneration,
     a_try,
     a_variant,
     an_attempt,
@@ -60,6 +63,9 @@ EVERYTHING: tuple[Write, ...] = (
     PutAttempt(attempt=an_attempt(DONE)),
     PutOutput(output=an_output(DONE)),
     PutOutput(output=an_output(DONE, 1, alignment=None)),
+    PutOutput(output=an_output(DONE, 2)),
+    EraseOutput(deletion=a_deletion(an_output(DONE, 2))),
+    PutRegeneration(regeneration=a_regeneration(DONE)),
     PutVariant(variant=a_variant(an_output(DONE))),
     a_posting(DONE, "p1", 700),
     PutIdempotency(record=a_record(DONE)),
@@ -109,6 +115,9 @@ async def contents(store: Store) -> list[object]:
         await store.webhook_endpoints(),
         await store.webhook_messages(ADA, limit=9),
         await store.webhook_tries(MessageId("m1")),
+        await store.keepings(before_s=9e9, limit=9),
+        await store.deletions(ADA, limit=9),
+        await store.regenerations(an_output(DONE).output_id, limit=9),
         await store.cases_of_job(DONE.job_id),
         await store.case_actions(a_case().case_id),
     ]
@@ -127,9 +136,9 @@ async def test_either_store_is_restored_from_either(
     manifest = await asyncio.to_thread(app.back_up, before, tmp_path / "out", has_pictures=False)
     assert manifest.rows == {
         **dict.fromkeys(manifest.rows, 1),
-        **{"jobs": 2, "outputs": 2, "ledger_lines": 2},
+        **{"jobs": 2, "outputs": 2, "output_keeping": 2, "ledger_lines": 2},
     }
-    assert len(manifest.rows) == 13
+    assert len(manifest.rows) == 16
     assert await asyncio.to_thread(app.restore, after, tmp_path / "out") == (manifest, 0)
 
     restored = await app.open_store(after, claims=True)

@@ -9,12 +9,23 @@ import pytest
 from heliograph.domain.billing_records import NO_JOB, NO_TENANT, Account, LedgerLine
 from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, ModelId, OutputId, TenantId
 from heliograph.domain.job import Job, JobState, Moment
+from heliograph.domain.keeping import DeletionReason, Holding, Keeping, StorageTier
 from heliograph.domain.moderation import Case, CaseCount, CaseDeed, CaseState, DeedCount, opening
 from heliograph.domain.money import Micros
-from heliograph.domain.pictures import Alignment, Availability, Decision, Safety
+from heliograph.domain.pictures import Alignment, Availability, Decision, Output, Safety
+from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 from heliograph.storage import Store, StoredJob
 from heliograph.storage.case_writes import ForgetCases, SetAvailability
+from heliograph.storage.keeping import (
+    EndDeletion,
+    EraseOutput,
+    HoldOutput,
+    MoveOutput,
+    PutRegeneration,
+    Regeneration,
+    StarOutput,
+)
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.postgres import PostgresStore
 from heliograph.storage.sqlite import SqliteStore
@@ -41,6 +52,7 @@ from heliograph.storage.store import (
 from tests.builders import an_api_key
 from tests.storage.stored_samples import (
     a_case,
+    a_deletion,
     a_job,
     a_message,
     a_posting,
@@ -601,6 +613,187 @@ async def test_concurrent_commits_are_all_kept(store: Store) -> None:
         for sequence in range(1, 201):
             tasks.create_task(put(store, a_job(sequence)))
     assert sequences(await store.jobs(ADA, limit=1000)) == list(range(200, 0, -1))
+
+
+# --- how long pictures stay ------------------------------------------------------------------------------------------
+
+
+def a_picture(job: Job, index: int = 0, *, digit: str = "a", at_s: float = 5.0, size_bytes: int = 100) -> Output:
+    output = an_output(job, index)
+    blob, thumbnail_blob = f"{digit * 64}.png", f"{digit * 63}0.webp"
+    return replace(
+        output,
+        blob=blob,
+        thumbnail_blob=thumbnail_blob,
+        created_at_s=at_s,
+        size_bytes=size_bytes,
+        thumbnail_bytes=7,
+    )
+
+
+async def test_every_picture_has_a_keeping_of_its_own(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output = a_picture(job)
+    await store.commit([PutJob(job=job), PutOutput(output=output), PutOutput(output=output)])
+    keeping = Keeping(
+        output_id=output.output_id,
+        job_id=job.job_id,
+        tenant_id=ADA,
+        plan=Tier.PRO,
+        model_id=job.request.model_id,
+        created_at_s=5.0,
+        size_bytes=107,
+    )
+    assert await store.keeping(output.output_id) == keeping
+    await store.commit([StarOutput(output_id=output.output_id, at_s=8.0)])
+    await store.commit([HoldOutput(output_id=output.output_id, at_s=9.0)])
+    await store.commit([MoveOutput(output_id=output.output_id, to=StorageTier.COOL, at_s=10.0)])
+    moved = replace(keeping, storage_tier=StorageTier.COOL, moved_at_s=10.0, starred_at_s=8.0, held_at_s=9.0)
+    assert await store.keeping(output.output_id) == moved
+    await store.commit([MoveOutput(output_id=output.output_id, to=StorageTier.RECIPE, at_s=11.0)])
+    assert await store.keeping(output.output_id) == moved, "what has a star or a hold keeps its bytes"
+    for write in (StarOutput(output_id=output.output_id, at_s=None), HoldOutput(output_id=output.output_id, at_s=None)):
+        await store.commit([write])
+    assert await store.keeping(output.output_id) == replace(moved, starred_at_s=None, held_at_s=None)
+    assert await store.keeping(OutputId("no-such")) is None
+
+
+async def test_keepings_come_page_by_page_oldest_first(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    outputs = [a_picture(job, index, at_s=at_s) for index, at_s in enumerate((30.0, 10.0, 10.0, 20.0))]
+    await store.commit([PutJob(job=job), *(PutOutput(output=output) for output in outputs)])
+    first = await store.keepings(before_s=30.0, limit=2)
+    assert [each.output_id for each in first] == ["job-1-1", "job-1-2"]
+    last = first[-1]
+    rest = await store.keepings(before_s=30.0, limit=2, after=(last.created_at_s, last.output_id))
+    assert [each.output_id for each in rest] == ["job-1-3"]
+
+
+async def test_holdings_are_counted_by_tenant_place_and_age(store: Store) -> None:
+    hers, his = a_job(1, state=JobState.COMPLETED), a_job(2, tenant="bob", state=JobState.COMPLETED)
+    now_s, day_s = 1e9, 86_400.0
+    pictures = [
+        *(a_picture(hers, index, at_s=now_s - days * day_s) for index, days in enumerate((1, 8, 31, 91, 92))),
+        a_picture(his, at_s=now_s),
+    ]
+    await store.commit([PutJob(job=hers), PutJob(job=his), *(PutOutput(output=each) for each in pictures)])
+    await store.commit([StarOutput(output_id=pictures[4].output_id, at_s=1.0)])
+    found = await store.holdings(now_s=now_s)
+
+    def holding(tenant: TenantId, age: int, *, is_kept: bool = False) -> Holding:
+        return Holding(
+            tenant_id=tenant,
+            plan=Tier.PRO,
+            storage_tier=StorageTier.HOT,
+            age_days_min=age,
+            is_kept=is_kept,
+            outputs=1,
+            size_bytes=107,
+        )
+
+    ages = [holding(ADA, age) for age in (0, 7, 30, 90)]
+    assert list(found) == [*ages, holding(ADA, 90, is_kept=True), holding(BOB, 0)]
+
+
+async def test_variants_count_and_go_with_their_picture(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    erased, recipe = a_picture(job, 0, digit="a"), a_picture(job, 1, digit="b")
+    variants = [
+        replace(a_variant(output), blob=f"{digit * 64}.avif", size_bytes=1_000)
+        for output, digit in ((erased, "c"), (recipe, "d"))
+    ]
+    await store.commit([PutJob(job=job), PutOutput(output=erased), PutOutput(output=recipe)])
+    await store.commit([PutVariant(variant=variant) for variant in variants])
+    assert sum(each.size_bytes for each in await store.holdings(now_s=6.0)) == 2 * (107 + 1_000)
+    await store.commit([EraseOutput(deletion=a_deletion(erased))])
+    await store.commit([MoveOutput(output_id=recipe.output_id, to=StorageTier.RECIPE, at_s=1.0)])
+    names = [*erased.blobs, *recipe.blobs, *(variant.blob for variant in variants)]
+    assert await store.held_blobs(names) == {recipe.thumbnail_blob}
+    stored = await store.job(job.job_id)
+    assert stored is not None
+    assert stored.outputs == (recipe,)
+    assert sum(each.size_bytes for each in await store.holdings(now_s=6.0)) == 107
+
+
+async def test_an_erased_picture_leaves_a_record_until_its_files_are_gone_and_after(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    first, second = a_picture(job, 0, digit="a"), a_picture(job, 1, digit="b")
+    await store.commit([PutJob(job=job), PutOutput(output=first), PutOutput(output=second)])
+    deletion = a_deletion(first)
+    await store.commit([EraseOutput(deletion=deletion)])
+    await store.commit([EraseOutput(deletion=replace(deletion, at_s=99.0))])
+    assert await store.output(first.output_id) is None
+    assert await store.keeping(first.output_id) is None
+    assert await store.output(second.output_id) == second
+    assert await store.held_blobs([*first.blobs, *second.blobs]) == frozenset(second.blobs)
+    assert await store.deletion(deletion.deletion_id) == deletion
+    assert await store.deletions_pending(limit=9) == (deletion,)
+    await store.commit([EndDeletion(deletion_id=deletion.deletion_id, at_s=60.0)])
+    await store.commit([EndDeletion(deletion_id=deletion.deletion_id, at_s=61.0)])
+    done = replace(deletion, done_at_s=60.0)
+    assert await store.deletions_pending(limit=9) == ()
+    assert await store.deletions(ADA, limit=9) == (done,)
+    assert await store.deletions(ADA, limit=9, before_s=50.0) == ()
+    assert await store.deletions(BOB, limit=9) == ()
+    assert await store.deletion("no-such") is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason", "goes"),
+    [
+        (StarOutput, DeletionReason.TENANT, True),
+        (StarOutput, DeletionReason.RETENTION, False),
+        (HoldOutput, DeletionReason.TENANT, False),
+        (HoldOutput, DeletionReason.OPERATOR, False),
+    ],
+)
+async def test_stars_keep_from_retention_and_holds_from_everybody(
+    store: Store, mark: type[StarOutput | HoldOutput], reason: DeletionReason, goes: bool
+) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output = a_picture(job)
+    await store.commit([PutJob(job=job), PutOutput(output=output), mark(output_id=output.output_id, at_s=1.0)])
+    assert await store.ended_jobs(before_s=9e9, limit=9) == ()
+    await store.commit([EraseOutput(deletion=a_deletion(output, reason=reason))])
+    assert (await store.output(output.output_id) is None) == goes
+    assert (await store.deletion(f"del_{output.output_id}") is not None) == goes
+
+
+async def test_a_job_with_a_held_picture_is_not_dropped(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output = a_picture(job)
+    await store.commit([PutJob(job=job), PutOutput(output=output), HoldOutput(output_id=output.output_id, at_s=1.0)])
+    await store.commit([DropJob(job_id=job.job_id)])
+    assert await store.job(job.job_id) == StoredJob(job=job, outputs=(output,), cost_micros=Micros(0))
+    await store.commit([HoldOutput(output_id=output.output_id, at_s=None), DropJob(job_id=job.job_id)])
+    assert await store.job(job.job_id) is None
+    assert await store.keeping(output.output_id) is None
+
+
+async def test_a_recipe_names_its_thumbnail_and_nothing_else(store: Store) -> None:
+    job = a_job(1, state=JobState.COMPLETED)
+    output = a_picture(job)
+    await store.commit([PutJob(job=job), PutOutput(output=output)])
+    await store.commit([MoveOutput(output_id=output.output_id, to=StorageTier.RECIPE, at_s=1.0)])
+    assert await store.held_blobs(output.blobs) == {output.thumbnail_blob}
+    assert await store.named_blobs("aa") == {output.thumbnail_blob}
+    assert await store.output(output.output_id) == output
+
+
+async def test_regenerations_are_found_by_picture_and_by_model(store: Store) -> None:
+    first, second = a_job(1, state=JobState.COMPLETED), a_job(2, state=JobState.COMPLETED)
+    await put(store, first, second)
+    model_id = first.request.model_id
+    made = [
+        Regeneration(job_id=job.job_id, output_id=OutputId("job-0-0"), model_id=model_id, at_s=at_s)
+        for job, at_s in ((first, 1.0), (second, 2.0))
+    ]
+    await store.commit([PutRegeneration(regeneration=each) for each in (*made, replace(made[0], at_s=9.0))])
+    assert await store.regenerations(OutputId("job-0-0"), limit=9) == (made[1], made[0])
+    assert await store.regenerations_of_model(model_id, limit=1) == (made[1],)
+    assert await store.regenerations(OutputId("job-0-1"), limit=9) == ()
+    await store.commit([DropJob(job_id=second.job_id)])
+    assert await store.regenerations(OutputId("job-0-0"), limit=9) == (made[0],)
 
 
 # --- moderation ------------------------------------------------------------------------------------------------------

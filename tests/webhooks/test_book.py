@@ -10,7 +10,7 @@ from heliograph.domain.job import Failure, Job, JobState
 from heliograph.domain.webhooks import JOB_EVENTS, PREDICTION_EVENTS, JobWebhook, WebhookEvent
 from heliograph.webhooks import EndpointBook, as_of
 from heliograph.webhooks.book import target_of
-from tests.builders import a_job
+from tests.builders import a_job, an_attempt
 from tests.storage.stored_samples import an_endpoint
 
 EVERYTHING = (*JOB_EVENTS, *PREDICTION_EVENTS)
@@ -115,3 +115,15 @@ def test_an_event_is_told_with_the_job_as_it_was(states: tuple[str, ...]) -> Non
 def test_the_output_of_a_prediction_comes_before_its_end() -> None:
     lives = life(*SMOOTH)
     assert as_of(lives[-1], WebhookEvent.PREDICTION_OUTPUT) == lives[-2]
+
+
+def test_the_operator_hears_of_every_charge_and_of_nothing_else() -> None:
+    book = EndpointBook()
+    book.put(replace(an_endpoint("we_usage", tenant=""), events=(WebhookEvent.USAGE_RECORDED,), disabled_at_s=None))
+    *moves, done = life(*SMOOTH, webhook=None)
+    assert [message for job in moves for message in book.messages(RecordJob(job=job, cause="x"))] == []
+    charged = RecordJob(job=done, cause="completed", charged_attempt=an_attempt())
+    (message,) = book.messages(charged)
+    assert (message.event, message.target, message.tenant_id) == (WebhookEvent.USAGE_RECORDED, "we_usage", "")
+    assert book.messages(charged) == (message,), "a move that is recorded again adds nothing"
+    assert book.messages(RecordJob(job=done, cause="completed")) == ()

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from heliograph.billing.meter import gpu_cost_micros, tenant_price_micros
 from heliograph.billing.prices import PriceBook, gpu_label
 from heliograph.domain.billing_records import NO_JOB, Account, LedgerLine
-from heliograph.domain.ids import TenantId
+from heliograph.domain.ids import JobId, TenantId
 from heliograph.domain.job import Attempt, AttemptOutcome, Job, JobState
 from heliograph.domain.money import Micros
 
@@ -65,7 +65,7 @@ def charge(attempt: Attempt, job: Job, prices: PriceBook) -> tuple[LedgerLine, .
     assert attempt.outcome is AttemptOutcome.SUCCEEDED, f"job {job.job_id}: its last attempt {attempt.outcome}"
     return _posting(
         job,
-        posting_id=f"{job.job_id}:charge",
+        posting_id=charge_id(job.job_id),
         source=Account.TENANT,
         target=Account.REVENUE,
         component=CHARGE_COMPONENT,
@@ -74,6 +74,11 @@ def charge(attempt: Attempt, job: Job, prices: PriceBook) -> tuple[LedgerLine, .
         quantity=job.request.image_count,
         posts_zero=True,
     )
+
+
+def charge_id(job_id: JobId) -> str:
+    """Names the posting that charges a job."""
+    return f"{job_id}:charge"
 
 
 def refund(job: Job, charged: Micros, *, at_s: float) -> tuple[LedgerLine, ...]:

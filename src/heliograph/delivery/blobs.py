@@ -34,6 +34,13 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def erase(self, name: str, *, unless_put_within_s: float) -> bool:
+        """Delete an object however young it is, unless this process put it within so many seconds.
+
+        True once there is none of that name, also when there never was.
+        """
+        ...
+
     async def check(self) -> None:
         """Return when the medium answers. Raises `Unavailable` that says why it does not."""
         ...

@@ -72,6 +72,10 @@ class DiskBlobStore:
         """Delete an object that was last put before a time. False when there is none, or it was put again since."""
         return await self._run(lambda: self._delete(name, before_s))
 
+    async def erase(self, name: str, *, unless_put_within_s: float) -> bool:
+        """Delete an object however young, unless it was put within so many seconds. True once there is none."""
+        return await self._run(lambda: self._erase(name, unless_put_within_s))
+
     async def check(self) -> None:
         """Return when the folders are there."""
         await self._run(self._is_there)
@@ -151,6 +155,16 @@ class DiskBlobStore:
                 path.unlink()
             except FileNotFoundError:
                 return False
+        return True
+
+    def _erase(self, name: str, unless_put_within_s: float) -> bool:
+        path = self.path(name)
+        with _medium_errors(self._root):
+            with self._choosing:
+                if self._recent.has(name, now_s=time.monotonic(), within_s=unless_put_within_s):
+                    return False
+                path.unlink(missing_ok=True)
+            _fsync_folder(path.parent)
         return True
 
     def _is_recent(self, name: str, before_s: float) -> bool:

@@ -43,7 +43,15 @@ class MemoryBlobStore:
         """Delete an object that was last put before a time. False when there is none, or it was put again since."""
         if name not in self._blobs or self._put_at_s[name] >= before_s:
             return False
-        del self._blobs[name]
+        del self._blobs[name], self._put_at_s[name]
+        return True
+
+    async def erase(self, name: str, *, unless_put_within_s: float) -> bool:
+        """Delete an object however young, unless it was put within so many seconds. True once there is none."""
+        if time.time() - self._put_at_s.get(name, 0.0) < unless_put_within_s:
+            return False
+        self._blobs.pop(name, None)
+        self._put_at_s.pop(name, None)
         return True
 
     async def check(self) -> None:

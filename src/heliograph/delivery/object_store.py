@@ -206,6 +206,15 @@ class ObjectBlobStore:
             await obstore.delete_async(self._remote, _path(name))
         return True
 
+    async def erase(self, name: str, *, unless_put_within_s: float) -> bool:
+        """Delete an object however young, unless it was put within so many seconds. True once there is none."""
+        async with self._alone(name), self._medium_errors():
+            if self._recent.has(name, now_s=time.monotonic(), within_s=unless_put_within_s):
+                return False
+            with contextlib.suppress(FileNotFoundError):
+                await obstore.delete_async(self._remote, _path(name))
+        return True
+
     async def check(self) -> None:
         """Return when the server answers and takes our key; now and then also see what time it is there."""
         async with self._medium_errors():

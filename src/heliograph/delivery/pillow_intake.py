@@ -9,7 +9,8 @@ stood is nobody's business.
 import io
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,12 @@ from heliograph.domain.request import Adjustment
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF")
 """What is read. A phone's JPEG that holds a second picture (MPO) counts as its first."""
 
+NOTES_MAX = 100
+NOTE_CHARS_MAX = 2_000_000
+NOTE_FRAMES_MAX = 1_000
+_EXIF_IFD = 0x8769
+_USER_COMMENT = 0x9286
+_EXIF_TEXTS = (0x010E, 0x010F, 0x0110)
 _COMPRESS_LEVEL = 1
 """Inputs live for a day: speed counts for more than size."""
 
@@ -51,6 +58,64 @@ def read_picture(
         )
     except Exception as error:  # a hostile file makes a codec raise anything at all: the file is to blame
         return _no_picture(f"is damaged or breaks off ({type(error).__name__})")
+
+
+def read_notes(data: bytes, *, limits: IntakeLimits) -> Mapping[str, str] | UnreadablePicture:
+    """The texts that are written into a picture, by the names they have there; at most `NOTE_CHARS_MAX` of each.
+
+    PNG has them in chunks of text, JPEG and WebP in EXIF and comments, where other tools put whole graphs as well.
+    """
+    if len(data) > limits.bytes_max:
+        return UnreadablePicture(
+            problem=f"has {len(data):,} bytes, and {limits.bytes_max:,} are the most", code="picture_too_large"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            problem = _too_much(image, replace(limits, frames_max=NOTE_FRAMES_MAX))
+            if problem is not None:
+                return UnreadablePicture(problem=problem, code="picture_too_large")
+            return _notes(image)
+    except UnidentifiedImageError:
+        return _no_picture("is no picture in PNG, JPEG, WebP, AVIF or GIF")
+    except Exception as error:  # as above
+        return _no_picture(f"is damaged or breaks off ({type(error).__name__})")
+
+
+def _notes(image: Image.Image) -> dict[str, str]:
+    notes: dict[str, str] = {}
+    if image.format == "PNG":
+        image.load()  # some tools write behind the pixels
+    for name, value in image.info.items():
+        if name in ("exif", "icc_profile", "xmp", "photoshop"):
+            continue
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if isinstance(name, str) and isinstance(text, str):
+            notes[name] = str(text)
+    exif = image.getexif()
+    for tag in _EXIF_TEXTS:
+        value = exif.get(tag)
+        if isinstance(value, str) and value:
+            # ComfyUI's writers of WebP put `prompt:{…}` and `workflow:{…}` into tags of their own choice.
+            name, colon, rest = value.partition(":")
+            is_named = colon and name.lower() in ("prompt", "workflow")
+            notes[name.lower() if is_named else f"exif {tag}"] = rest if is_named else value
+    comment = exif.get_ifd(_EXIF_IFD).get(_USER_COMMENT)
+    if comment:
+        notes["parameters" if "parameters" not in notes else "comment"] = _user_comment(comment)
+    return {name: text[:NOTE_CHARS_MAX].replace("\0", "") for name, text in list(notes.items())[:NOTES_MAX]}
+
+
+def _user_comment(value: object) -> str:
+    """EXIF's comment says in eight bytes how it is written, but not in which order the bytes of UTF-16 are."""
+    if not isinstance(value, bytes):
+        return str(value)
+    code, rest = value[:8], value[8:]
+    if code == b"UNICODE\0":
+        texts = [rest.decode(order, "replace") for order in ("utf-16-be", "utf-16-le")]
+        return max(texts, key=lambda text: sum(character.isascii() for character in text[:2_000]))
+    return (rest if code in (b"ASCII\0\0\0", bytes(8)) else value).decode("utf-8", "replace")
 
 
 def _no_picture(problem: str) -> UnreadablePicture:

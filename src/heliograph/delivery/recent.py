@@ -25,6 +25,6 @@ class RecentPuts:
         while len(self._at_s) > NAMES_MAX or next(iter(self._at_s.values())) < now_s - WINDOW_S:
             self._at_s.popitem(last=False)
 
-    def has(self, name: str, *, now_s: float) -> bool:
-        """It was put within the last hour."""
-        return self._at_s.get(name, now_s - 2 * WINDOW_S) >= now_s - WINDOW_S
+    def has(self, name: str, *, now_s: float, within_s: float = WINDOW_S) -> bool:
+        """It was put within the last seconds, an hour at most."""
+        return self._at_s.get(name, now_s - 2 * WINDOW_S) >= now_s - within_s

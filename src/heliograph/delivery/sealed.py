@@ -166,6 +166,11 @@ class SealedBlobStore:
         self._headers.pop(name, None)
         return await self._inner.delete(name, before_s=before_s)
 
+    async def erase(self, name: str, *, unless_put_within_s: float) -> bool:
+        """Delete an object however young, unless it was put within so many seconds. True once there is none."""
+        self._headers.pop(name, None)
+        return await self._inner.erase(name, unless_put_within_s=unless_put_within_s)
+
     async def check(self) -> None:
         """Return when the medium answers."""
         await self._inner.check()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from heliograph.domain.errors import Overloaded
+from heliograph.domain.errors import InvalidRequest, Overloaded
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Attempt, Job
 from heliograph.domain.pictures import Output
@@ -39,7 +39,7 @@ class RefuseJob:
     """Admission said no: the submission fails with `error` and nothing is stored."""
 
     job_id: JobId
-    error: Overloaded
+    error: Overloaded | InvalidRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,16 @@ class CaseMoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlobHandled:
+    """The medium of the pictures took `duration_s` seconds for an `operation`, `put` or `read`, or to say that it
+    cannot."""
+
+    operation: str
+    duration_s: float
+    has_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SoftLimitPassed:
     """What a tenant was charged this month passed the soft limit of its plan; told once a month."""
 
@@ -127,5 +137,6 @@ LifecycleEvent = (
     | StoreCommitted
     | CaseOpened
     | CaseMoved
+    | BlobHandled
     | SoftLimitPassed
 )

@@ -142,7 +142,8 @@ class Output:
     the RGB bytes of every frame before they were encoded: equal for equal pictures, while signed files differ each
     time. `perceptual_hash` is 16 hex digits that survive resizing and recompression. Both are None for pictures of
     releases that kept none. `parameters` says what the file holds of the request. `variants` are kept apart and join
-    when an output is read; more of them may come after the job has completed.
+    when an output is read; more of them may come after the job has completed. `thumbnail_bytes` is 0 for pictures of
+    releases that did not count them.
     """
 
     output_id: OutputId
@@ -171,6 +172,7 @@ class Output:
     parameters: ParametersMode = ParametersMode.FULL
     is_signed: bool = False
     variants: tuple[Variant, ...] = ()
+    thumbnail_bytes: int = 0
 
     @property
     def blobs(self) -> tuple[str, ...]:

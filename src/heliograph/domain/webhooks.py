@@ -25,6 +25,8 @@ class WebhookEvent(StrEnum):
     PREDICTION_OUTPUT = "output"
     PREDICTION_LOGS = "logs"
     PREDICTION_COMPLETED = "completed"
+    USAGE_RECORDED = "usage.recorded"
+    """A tenant was charged; for the operator's billing system alone."""
 
     @property
     def is_of_prediction(self) -> bool:
@@ -32,7 +34,7 @@ class WebhookEvent(StrEnum):
         return "." not in self.value
 
 
-JOB_EVENTS = tuple(event for event in WebhookEvent if not event.is_of_prediction)
+JOB_EVENTS = tuple(event for event in WebhookEvent if event.value.startswith("job."))
 PREDICTION_EVENTS = tuple(event for event in WebhookEvent if event.is_of_prediction)
 
 

@@ -1,7 +1,7 @@
 """The HTTP API as one ASGI application, built from what `heliograph.app` hands over."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -18,16 +18,20 @@ from starlette.types import Lifespan
 import heliograph
 from heliograph.account_desk import AccountDesk
 from heliograph.domain.errors import HeliographError, InvalidRequest
-from heliograph.gateway import openapi_provenance
+from heliograph.gateway import openapi_keeping, openapi_provenance
 from heliograph.gateway.accounts import accounts_router
 from heliograph.gateway.admin import admin_router
-from heliograph.gateway.context import Context
+from heliograph.gateway.audit import Audited, audit_router
+from heliograph.gateway.context import Audit, Context
 from heliograph.gateway.diagnosis import diagnosis_router
 from heliograph.gateway.errors import ProtocolError
+from heliograph.gateway.importing import import_router
 from heliograph.gateway.inputs import inputs_router
+from heliograph.gateway.insight import insight_router
 from heliograph.gateway.jobs import jobs_router
+from heliograph.gateway.keeping import keeping_router
 from heliograph.gateway.keys import KeyRing
-from heliograph.gateway.middleware import BodyLimit, Envelope, OpenDoorGuard, problem_response
+from heliograph.gateway.middleware import Answered, BodyLimit, Envelope, OpenDoorGuard, problem_response
 from heliograph.gateway.moderation import appeals_router, moderation_router
 from heliograph.gateway.openai_images import openai_images_router
 from heliograph.gateway.openapi import describe
@@ -42,7 +46,8 @@ from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.gateway.webhooks import webhooks_router
-from heliograph.monitoring import Monitor
+from heliograph.insight import Insight
+from heliograph.keeper import Keeper
 from heliograph.service import Service
 from heliograph.settings import GatewaySettings, LimitSettings
 
@@ -65,26 +70,29 @@ def create_app(
     keys: KeyRing,
     settings: GatewaySettings,
     limits: LimitSettings,
-    metrics: Callable[[], tuple[bytes, str]],
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]],
     links: PictureLinks,
     desk: WebhookDesk,
+    keeper: Keeper,
     page_dir: Path | None,
     clock: Callable[[], float],
     new_id: Callable[[], str],
     closing: asyncio.Event,
     operator_key: str,
-    monitor: Monitor,
     review: ReviewDesk,
+    insight: Insight,
+    audit: Audit,
     accounts: AccountDesk,
+    observe: Callable[[Answered], None] | None = None,
     public_url: str | None = None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
-    that never come twice. `operator_key` opens what only the operator may do, `monitor` knows what is wrong,
-    `review` what people look at, `accounts` what tenants may order.
-    `page_dir` holds the built page; `public_url` is what the outside calls this server.
+    that never come twice. `operator_key` opens what only the operator may do; `insight` knows how things are, `audit`
+    what was ordered, `accounts` what tenants may order, `review` what people look at, and `observe` is told of each
+    answer. `page_dir` holds the built page; `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -109,17 +117,20 @@ def create_app(
         closing=closing,
         public_url=public_url,
         operator_key=operator_key,
-        monitor=monitor,
         review=review,
+        insight=insight,
+        audit=audit,
         accounts=accounts,
     )
     for router in (
         jobs_router(context),
         outputs_router(context),
+        keeping_router(context, keeper),
         provenance_router(context),
         openai_images_router(context),
         videos_router(context),
         inputs_router(context),
+        import_router(context),
         webhooks_router(context),
         replicate_router(context),
         operations_router(context),
@@ -127,16 +138,19 @@ def create_app(
         diagnosis_router(context),
         moderation_router(context),
         appeals_router(context),
+        insight_router(context),
+        audit_router(context),
         accounts_router(context),
     ):
         app.include_router(router)
     add_page(app, page_dir)
     app.add_route("/docs", _docs, include_in_schema=False)
-    app.openapi = partial(describe, app, openapi_provenance.SCHEMAS)
+    app.openapi = partial(describe, app, openapi_keeping.SCHEMAS | openapi_provenance.SCHEMAS)
     app.add_exception_handler(HeliographError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
     # Added last is outermost.
+    app.add_middleware(Audited, audit=audit, clock=clock)
     app.add_middleware(
         BodyLimit,
         bytes_max=settings.body_bytes_max,
@@ -145,7 +159,7 @@ def create_app(
     )
     app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)
-    app.add_middleware(Envelope, new_id=new_id)
+    app.add_middleware(Envelope, new_id=new_id, clock=clock, observe=observe)
     return app
 
 

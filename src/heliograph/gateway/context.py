@@ -1,9 +1,10 @@
 """What every route needs, made once by `create_app`."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.requests import Request
 
@@ -15,9 +16,21 @@ from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_desk import WebhookDesk
-from heliograph.monitoring import Monitor
+from heliograph.insight import Insight
 from heliograph.service import Service
 from heliograph.settings import GatewaySettings
+
+
+class Audit(Protocol):
+    """Where it is written down what operators ordered."""
+
+    async def append(self, entry: Mapping[str, object]) -> None:
+        """Return once the entry is durable. Raises `Unavailable`."""
+        ...
+
+    async def latest(self, count: int) -> tuple[Mapping[str, object], ...]:
+        """The last entries, the newest first. Raises `Unavailable`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +45,15 @@ class Context:
     desk: WebhookDesk
     keys: KeyRing
     settings: GatewaySettings
-    metrics: Callable[[], tuple[bytes, str]]
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     links: PictureLinks
     clock: Callable[[], float]
     closing: asyncio.Event
     public_url: str | None
     operator_key: str
-    monitor: Monitor
     review: ReviewDesk
+    insight: Insight
+    audit: Audit
     accounts: AccountDesk
 
     def caller(self, request: Request) -> Caller:

@@ -17,7 +17,7 @@ def diagnosis_router(context: Context) -> APIRouter:
     @router.get("/diagnosis", **openapi.DIAGNOSIS)
     async def diagnosis(request: Request) -> Response:
         check_operator_key(request.headers.get("authorization"), context.operator_key)
-        found = context.monitor.diagnosis(context.service.readiness().problems)
+        found = context.insight.monitor.diagnosis(context.service.readiness().problems)
         return Response(to_json(diagnosis_json(found)), media_type="application/json")
 
     return router

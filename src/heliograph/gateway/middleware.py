@@ -7,6 +7,7 @@ import asyncio
 import re
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
@@ -14,11 +15,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from heliograph.domain.errors import Overloaded
+from heliograph.domain.errors import HeliographError, Overloaded
 from heliograph.gateway.binding import refuse_stranger
 from heliograph.gateway.errors import MEDIA_TYPE, ProtocolError, problem
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.wire import to_json
+from heliograph.tracing import Call, current_call, parent_of
 
 _log = structlog.get_logger("heliograph.gateway")
 
@@ -30,6 +32,18 @@ _UPLOADS = re.compile(r"/v1/(?:inputs|import|images/edits|videos|provenance/veri
 DRAIN_BYTES_MAX = 64 * 1024**2
 """How much of a refused body is read and thrown away, so that a client still sending it gets to see the refusal."""
 DRAIN_S_MAX = 5.0
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """One call: the pattern its path matched, its status, and the code of the problem it was answered with."""
+
+    route: str
+    method: str
+    status: int
+    duration_s: float
+    code: str | None
 
 
 def request_id_of(scope: Scope) -> str:
@@ -40,6 +54,7 @@ def request_id_of(scope: Scope) -> str:
 def problem_response(error: Exception, scope: Scope) -> Response:
     """The answer for a request that failed with `error`."""
     answer = problem(error, instance=scope["path"], request_id=request_id_of(scope))
+    scope["heliograph.problem"] = error.code if isinstance(error, HeliographError) else "server_fault"
     return Response(
         to_json(answer.body), status_code=answer.status, headers=dict(answer.headers), media_type=MEDIA_TYPE
     )
@@ -51,9 +66,18 @@ class Envelope:
     Answers that say nothing else about caching are `no-store`: a cached job status would be a lie.
     """
 
-    def __init__(self, app: ASGIApp, *, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        new_id: Callable[[], str],
+        clock: Callable[[], float],
+        observe: Callable[[Answered], None] | None,
+    ) -> None:
         self._app = app
         self._new_id = new_id
+        self._clock = clock
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,11 +88,16 @@ class Envelope:
         request_id = incoming if _SANE_REQUEST_ID.fullmatch(incoming) else f"req_{self._new_id()}"
         scope["heliograph.request_id"] = request_id
         has_started = False
+        begun_s = self._clock()
+        call = Call(request_id=request_id, parent=parent_of(Headers(scope=scope).get("traceparent", "")))
+        token = current_call.set(call)
 
         async def send_enveloped(message: Message) -> None:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
+                if self._observe is not None:
+                    self._observe(_answered(scope, message["status"], self._clock() - begun_s))
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers.setdefault("x-content-type-options", "nosniff")
@@ -93,6 +122,19 @@ class Envelope:
             if has_started:
                 raise  # half an answer is out; the server must cut the connection
             await problem_response(error, scope)(scope, receive, send_enveloped)
+        finally:
+            current_call.reset(token)
+
+
+def _answered(scope: Scope, status: int, duration_s: float) -> Answered:
+    route = scope.get("route")
+    return Answered(
+        route=getattr(route, "path", None) or "other",
+        method=scope["method"] if scope["method"] in _METHODS else "OTHER",
+        status=status,
+        duration_s=duration_s,
+        code=scope.get("heliograph.problem"),
+    )
 
 
 class OpenDoorGuard:

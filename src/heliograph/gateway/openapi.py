@@ -44,10 +44,15 @@ from heliograph.gateway.openapi_accounts import (
     PRICE_SCHEMA,
 )
 from heliograph.gateway.openapi_diagnosis import DIAGNOSIS_EXAMPLE, DIAGNOSIS_SCHEMA
+from heliograph.gateway.openapi_insight import ANSWERED
 from heliograph.gateway.openapi_moderation import MODERATION_DETAILS
 from heliograph.gateway.openapi_pictures import (
     EDITS_FORM,
     EDITS_JSON,
+    IMPORT_FORM,
+    IMPORT_JSON,
+    IMPORTED_EXAMPLE,
+    IMPORTED_SCHEMA,
     INPUTS_SCHEMA,
     MADE_FROM_SCHEMA,
     UPLOAD_FORM,
@@ -180,13 +185,13 @@ def _body(schema: str, example: object) -> _Schema:
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def _form_body(schema: str, example: object, *, json_schema: str | None = None) -> _Schema:
+def _form_body(schema: str, example: object, *, json_schema: str | None = None, json_example: object = None) -> _Schema:
     """A body that is a form, or where that is allowed JSON."""
     content = {"multipart/form-data": {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}}
     if json_schema is not None:
         content["application/json"] = {
             "schema": {"$ref": f"#/components/schemas/{json_schema}"},
-            "example": {"prompt": "the same at night", "images": [{"image_url": "https://example.com/boat.jpg"}]},
+            "example": json_example,
         }
     return {"requestBody": {"required": True, "content": content}}
 
@@ -571,6 +576,19 @@ DIAGNOSIS: _Route = {
     },
 }
 
+INSIGHT: dict[str, _Route] = {
+    name: {
+        "summary": each.summary,
+        "description": f"{each.description} With the operator's key only.",
+        "responses": {
+            200: _json(each.schema_name, each.example, each.summary + "."),
+            **_errors(each.path, "unauthenticated", "operator_only", *each.errors),
+        },
+        "openapi_extra": {"parameters": list(each.parameters)},
+    }
+    for name, each in ANSWERED.items()
+}
+
 ACCOUNT: _Route = {
     "summary": "Your plan, and what is left of it",
     "responses": {
@@ -704,6 +722,32 @@ UPLOAD: _Route = {
     "openapi_extra": _form_body("InputForm", {"file": "(bytes)", "purpose": "image"}),
 }
 
+IMPORT: _Route = {
+    "summary": "Read the settings out of a picture",
+    "description": "What A1111, ComfyUI, InvokeAI, SwarmUI or Heliograph wrote into a file or onto the clipboard, in "
+    "the words of a job. Nothing is stored and nothing made.",
+    "responses": {
+        200: _json("Imported", IMPORTED_EXAMPLE, "The settings, fitted to a model where one is here."),
+        **_errors(
+            "/v1/import",
+            "invalid",
+            "no_model",
+            "unauthenticated",
+            "too_slow",
+            "too_large",
+            "not_json",
+            "overloaded",
+            "unavailable",
+        ),
+    },
+    "openapi_extra": _form_body(
+        "ImportForm",
+        {"file": "(bytes)"},
+        json_schema="ImportRequest",
+        json_example={"text": "a red boat\nSteps: 8, CFG scale: 3.5, Seed: 7, Size: 128x128"},
+    ),
+}
+
 EDITS: _Route = {
     "summary": "Make pictures from pictures, as OpenAI clients ask for them",
     "description": "Without a mask the whole picture is made anew, as near to it as `strength` says; with one, only "
@@ -722,7 +766,12 @@ EDITS: _Route = {
         **_errors("/v1/images/edits", *_SUBMIT_ERRORS, "failed", "overrun"),
     },
     "openapi_extra": {
-        **_form_body("EditForm", {"prompt": "the same at night", "image": "(bytes)"}, json_schema="EditRequest"),
+        **_form_body(
+            "EditForm",
+            {"prompt": "the same at night", "image": "(bytes)"},
+            json_schema="EditRequest",
+            json_example={"prompt": "the same at night", "images": [{"image_url": "https://example.com/boat.jpg"}]},
+        ),
         "parameters": [_IDEMPOTENCY_KEY],
     },
 }
@@ -1476,6 +1525,10 @@ _SCHEMAS: _Schema = {
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
     **REVIEW_SCHEMAS,
+    "ImportForm": IMPORT_FORM,
+    "ImportRequest": IMPORT_JSON,
+    "Imported": IMPORTED_SCHEMA,
+    **{each.schema_name: each.schema for each in ANSWERED.values()},
     "InputForm": UPLOAD_FORM,
     "Input": _like(UPLOADED_EXAMPLE),
     "EditForm": EDITS_FORM,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from heliograph.domain.intake import PictureRole
+from heliograph.prompts.importing import Tool
 
 _TEXT = {"type": "string"}
 _FILE = {"type": "string", "format": "binary"}
@@ -115,4 +116,69 @@ EDITS_JSON: dict[str, Any] = {
         "model": _TEXT,
     },
     "description": "And every other field of `/v1/images/generations`, `strength` and `input_fidelity`.",
+}
+
+IMPORT_FORM: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "file": _FILE | {"description": "The picture."},
+        "text": _TEXT | {"description": "Or the text that a tool put on the clipboard."},
+        "model": _TEXT | {"description": "Fit the settings to this model where the one they name is not here."},
+    },
+}
+
+IMPORT_JSON: dict[str, Any] = {
+    "type": "object",
+    "required": ["text"],
+    "additionalProperties": False,
+    "properties": {"text": _TEXT, "model": _TEXT | {"type": ["string", "null"]}},
+}
+
+IMPORTED_EXAMPLE: dict[str, Any] = {
+    "object": "import",
+    "source": "a1111",
+    "model": "helio-base",
+    "found_model": "dreamshaper_8",
+    "settings": {
+        "prompt": "a red boat on the sea, sunset",
+        "negative_prompt": "blurry",
+        "size": "160x96",
+        "steps": 25,
+        "guidance_scale": 7,
+        "seed": 1234,
+        "prompt_syntax": "a1111",
+        "model": "helio-base",
+    },
+    "left_out": [{"name": "Sampler", "value": "DPM++ 2M Karras"}],
+    "adjustments": [
+        {
+            "parameter": "size",
+            "requested": "768x512",
+            "used": "160x96",
+            "reason": "The closest size of helio-base.",
+        }
+    ],
+}
+
+IMPORTED_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": list(IMPORTED_EXAMPLE),
+    "properties": {
+        "object": {"const": "import"},
+        "source": {"enum": [tool.value for tool in Tool]},
+        "model": {"type": ["string", "null"], "description": "The model they were fitted to."},
+        "found_model": {"type": ["string", "null"], "description": "As the tool called it."},
+        "settings": {"type": "object", "description": "Fields of `POST /v1/jobs`."},
+        "left_out": {
+            "type": "array",
+            "description": "Settings that no job has a field for.",
+            "items": {
+                "type": "object",
+                "required": ["name", "value"],
+                "properties": {"name": _TEXT, "value": _TEXT},
+            },
+        },
+        "adjustments": {"type": "array", "items": {"type": "object"}},
+    },
 }

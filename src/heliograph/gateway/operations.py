@@ -49,7 +49,7 @@ def operations_router(context: Context) -> APIRouter:
         # The Host header, too: a page in this machine's browser may have pointed a name of its own at this address.
         if not (is_loopback(peer) and is_loopback(request.url.hostname or "")):
             raise PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel.")
-        body, content_type = context.metrics()
+        body, content_type = await context.metrics()
         return Response(body, headers={"Content-Type": content_type})
 
     return router

@@ -47,6 +47,8 @@ def outputs_router(context: Context) -> APIRouter:
         caller = _reader(context, request, OutputId(output_id), is_thumbnail, expires_at_s=expires, signature=signature)
         output = await context.service.output(OutputId(output_id), caller=caller)
         cache_control = _cache_control(context, caller, expires_at_s=expires)
+        if not is_thumbnail and request.method == "GET":
+            context.insight.quality.downloaded(output.output_id)
         return await file_answer(context, request, output, variant=variant, cache_control=cache_control)
 
     router.get("/{output_id}", **openapi.OUTPUT)(get_output)

@@ -82,7 +82,7 @@ class ReviewDesk:
     way takes effect when its pictures are there.
 
     `cancel` calls a job off, `publish` tells the metrics, `credited` the accounts what a
-    tenant was given back.
+    tenant was given back, `show` the metrics what waits.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class ReviewDesk:
         cancel: Callable[[JobId], Awaitable[None]],
         publish: Callable[[LifecycleEvent], None],
         credited: Callable[[TenantId, Micros], object],
+        show: Callable[["Backlog"], None],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -100,11 +101,10 @@ class ReviewDesk:
         self._cancel = cancel
         self._publish = publish
         self._credited = credited
+        self._show = show
         self._clock = clock
         self._deciding = asyncio.Lock()
         self._late: set[asyncio.Task[None]] = set()
-        self.backlog = Backlog()
-        """As it was a few seconds ago, for the metrics."""
 
     # --- for reviewers -----------------------------------------------------------------------------------------------
 
@@ -146,11 +146,12 @@ class ReviewDesk:
 
     async def count(self) -> Backlog:
         """What waits now."""
-        self.backlog = Backlog(
+        backlog = Backlog(
             waiting=await self._store.case_counts(),
             deeds=await self._store.deed_counts(since_s=self._clock() - LOAD_S),
         )
-        return self.backlog
+        self._show(backlog)
+        return backlog
 
     # --- for users ---------------------------------------------------------------------------------------------------
 

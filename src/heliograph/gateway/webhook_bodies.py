@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from heliograph.billing.ledger import CHARGE_COMPONENT, charge_id
+from heliograph.billing.usage_export import UsageFormat, openmeter_event, stripe_event
+from heliograph.domain.billing_records import Account, LedgerLine
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.money import Micros
 from heliograph.domain.views import JobStatus, JobView, Phase
@@ -22,11 +25,20 @@ _PHASE_OF = {
 }
 
 
-def body_of(message: WebhookMessage, stored: StoredJob, *, base_url: str, output_path: OutputUrl) -> bytes:
+def body_of(
+    message: WebhookMessage,
+    stored: StoredJob,
+    *,
+    base_url: str,
+    output_path: OutputUrl,
+    usage_format: UsageFormat = UsageFormat.OPENMETER,
+) -> bytes:
     """The body of one delivery; addresses in it are absolute and fresh.
 
     Where it would be longer than 20,000 bytes the prompts are cut to 1,000 characters.
     """
+    if message.event is WebhookEvent.USAGE_RECORDED:
+        return to_json(_usage(message, stored, usage_format))
     body = _body(message, stored, base_url, output_path)
     if len(body) <= BODY_BYTES_MAX:
         return body
@@ -38,6 +50,27 @@ def body_of(message: WebhookMessage, stored: StoredJob, *, base_url: str, output
         negative_prompt=request.negative_prompt[:_PROMPT_CHARS_CUT],
     )
     return _body(message, replace(stored, job=replace(stored.job, request=request)), base_url, output_path)
+
+
+def _usage(message: WebhookMessage, stored: StoredJob, usage_format: UsageFormat) -> dict[str, object]:
+    """The job's charge, as the export of usage has it."""
+    job = stored.job
+    line = LedgerLine(
+        posting_id=charge_id(job.job_id),
+        line=1,
+        job_id=job.job_id,
+        tenant_id=job.tenant_id,
+        account=Account.REVENUE,
+        component=CHARGE_COMPONENT,
+        amount_micros=stored.cost_micros,
+        at_s=message.at_s,
+        model_id=job.request.model_id,
+        tier=job.tier,
+        quantity=job.request.image_count,
+    )
+    if usage_format is UsageFormat.STRIPE:
+        return stripe_event(line)
+    return openmeter_event(line, at=iso(message.at_s))
 
 
 def _body(message: WebhookMessage, stored: StoredJob, base_url: str, output_path: OutputUrl) -> bytes:

@@ -87,6 +87,7 @@ class FakeOptions:
     """How fast the engine is and what goes wrong. Times in seconds; `step_s` is per step, whatever the batch.
 
     `noise`: stills are noise, another for each seed, which no format can shrink. `prompted`: prompts may order faults.
+    `pixel_bytes`: memory a run takes for each pixel that is worked on at once, all frames and pictures counted.
     """
 
     load_s: float = 0.0
@@ -95,6 +96,7 @@ class FakeOptions:
     can_resume: bool = True
     slow_s: float = 1.0
     prompted: bool = False
+    pixel_bytes: int = 0
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -131,6 +133,7 @@ class FakeEngine:
         """The gradient, fading in from grey in the previews; in a clip it wanders."""
         identity = fingerprint(order, revision=_REVISION)
         given = read_pictures(order)
+        taken = _taken(order, self._options.pixel_bytes)
         done, directions = 0, np.array(order.seeds, np.float32) * _GOLDEN_ANGLE
         if resume is not None:
             shapes = {_DIRECTIONS: directions.shape}
@@ -148,6 +151,7 @@ class FakeEngine:
         pictures = _noise(order) if self._options.noise else _pictures(order, directions)
         if given is not None:
             pictures = _from_pictures(pictures, given, order)
+        del taken
         is_blank = FaultKind.BLANK in self._suffer("end", order)
         yield EngineImages(pixels=np.zeros_like(pictures) if is_blank else pictures)
 
@@ -194,6 +198,12 @@ def _happen(kind: FaultKind, prompt: str, *, slow_s: float) -> None:
             raise RuntimeError(f"cannot draw {prompt!r}")
         case FaultKind.BLANK:
             pass
+
+
+def _taken(order: RunOrder, pixel_bytes: int) -> NDArray[np.uint8]:
+    """Memory as a model would take it; raises MemoryError where that is more than there is."""
+    pictures = 1 if order.spares_memory else len(order.seeds)
+    return np.ones(order.width_px * order.height_px * order.frames * pictures * pixel_bytes, np.uint8)
 
 
 def _pictures(order: RunOrder, directions: NDArray[np.float32]) -> NDArray[np.uint8]:

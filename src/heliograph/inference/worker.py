@@ -67,6 +67,7 @@ from heliograph.worker_wire import (
 )
 
 PREVIEW_JPEG_QUALITY = 75
+PEAK_RISE_MIN = 1.02
 
 _PR_SET_PDEATHSIG = 1
 
@@ -121,6 +122,7 @@ class Worker:
         """Carry the order out, reporting steps; returns how it ended."""
         self._send(RunStarted(job_id=order.job_id, attempt=order.attempt))
         started_s = time.monotonic()
+        held_bytes = self._device.held_bytes()
         self._device.begin_run()
         try:
             resume = Checkpoint.from_bytes(checkpoint) if checkpoint else None
@@ -134,7 +136,7 @@ class Worker:
                 attempt=order.attempt,
                 run_s=run_s,
                 images=images,
-                peak_bytes=self._device.peak_bytes(),
+                peak_bytes=self._risen_to(held_bytes),
             )
         except Exception as error:  # top of the worker: whatever went wrong, the scheduler is told
             kind, message = kind_of(error), _text_of(error)
@@ -143,6 +145,11 @@ class Worker:
             gc.collect()
             self._device.recover()
         return RunFailed(job_id=order.job_id, attempt=order.attempt, kind=kind, message=message)
+
+    def _risen_to(self, held_bytes: int) -> int | None:
+        """The peak of the run; None where it stayed within what was held before, which says nothing of this run."""
+        peak_bytes = self._device.peak_bytes()
+        return None if peak_bytes is None or peak_bytes < held_bytes * PEAK_RISE_MIN else peak_bytes
 
     def _generate(
         self, engine: Engine, order: RunOrder, resume: Checkpoint | None

@@ -57,6 +57,10 @@ _LEET: Mapping[str, str] = {
 _STARS = frozenset("*#_%")
 _UNIT = re.compile(r"\d+(?:k|d|p|s|x|mm|cm|m|km|th|st|nd|rd|px|fps|am|pm|hd|k\w?|x\d+|c|f|f\d+|ml|kg|g|hz|iso|bit)?")
 _WORD = re.compile(r"[^\W_](?:[\w'@$!|+€£*#%]*[\w@$!|+€£*#%])?|[@$*#](?:[\w@$!|+€£*#%]*[\w])")
+_SIGN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
+_SIGN_OR_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]|[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+")
+"""Chinese, Japanese and Korean are read sign by sign: their words are not kept apart by spaces."""
+
 _REPEATED = re.compile(r"(.)\1\1+")
 _APART = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .\-_,·•/\\|]{1,2}){2,}[^\W\d_](?![^\W_])")
 _VOWELS = frozenset("aeiou")
@@ -143,6 +147,13 @@ class Vocabulary:
         return 14.0 - count if count is not None else 10.0 + 6.0 * len(word)
 
 
+def spelled(term: str) -> tuple[str, ...]:
+    """The words of a term as `words_of` would give them, without any disguise undone."""
+    return tuple(
+        part for word in term.split() for part in (_SIGN_OR_WORD.findall(word) if _SIGN.search(word) else [word])
+    )
+
+
 def words_of(text: str, vocabulary: Vocabulary) -> tuple[Word, ...]:
     """The words of `text` as a person would read them, in order."""
     folded, places = _folded(text)
@@ -170,6 +181,9 @@ class _Reader:
     def read(self, start: int, end: int) -> None:
         """Words that stand as words from `start` to `end`."""
         for match in _WORD.finditer(self._folded, start, end):
+            if self._places is not None and _SIGN.search(match[0]) is not None:
+                self._read_signs(match)
+                continue
             word = self._plain(match[0][:WORD_MAX])
             if word:
                 self._add(word, match.start(), match.end())
@@ -181,6 +195,11 @@ class _Reader:
         for word in self._vocabulary.apart("".join(run.string[place] for place in at)):
             self._add(word, at[taken], at[taken + len(word) - 1] + 1)
             taken += len(word)
+
+    def _read_signs(self, match: re.Match[str]) -> None:
+        """A run of a script without spaces: its signs one by one, and what stands between them as words."""
+        for part in _SIGN_OR_WORD.finditer(self._folded, match.start(), match.end()):
+            self._add(part[0][:WORD_MAX], part.start(), part.end())
 
     def _plain(self, word: str) -> str:
         if word in self._vocabulary or word.isdigit() or _UNIT.fullmatch(word) is not None:

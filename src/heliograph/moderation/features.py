@@ -9,8 +9,9 @@ divided by the root of how many there are, so that long prompts and short ones c
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +34,13 @@ WORDS_MAX = 1_200
 PAIRS_MAX = 24
 """Most later mentions that one is paired with."""
 
+CLASS_COUNT_MAX = 3
+"""Mentions of one class that are told from one another; more are many."""
+
 LEXICAL_NORM = 6.0
 MEANING_NORM = 4.0
-LEXICAL_COUNT_MIN = 3
-MEANING_COUNT_MIN = 4
+LEXICAL_COUNT_MIN = 40
+MEANING_COUNT_MIN = 6
 """A prompt with fewer is weighed as if it had so many: one word alone should not decide."""
 
 _CHAR_BASE = np.uint64(1_099_511_628_211)
@@ -65,7 +69,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedFeature:
-    """One feature as it is told to people: its place, and the first and last word it came from."""
+    """One feature as it is told to people: its place, what it is, and the first and last word it came from."""
 
     place: int
     name: str
@@ -73,30 +77,42 @@ class NamedFeature:
     last: int
 
 
-def features_of(words: Sequence[str], terms: Terms) -> Features:
-    """The features of a prompt's words."""
-    weighed = words[:WORDS_MAX]
-    word_names: dict[str, tuple[int, int]] = {}
-    meaning_names: dict[str, tuple[int, int]] = {}
-    _add_word_names(weighed, word_names)
-    _add_meaning_names(weighed, terms.mentions(weighed), meaning_names)
-    hashed = np.fromiter((_hash(name) for name in word_names), dtype=np.int64, count=len(word_names))
-    lexical = np.concatenate((np.unique(hashed), np.unique(_spellings(weighed)) + SPELLINGS_AT))
-    meanings = np.fromiter((_hash(name) for name in meaning_names), dtype=np.int64, count=len(meaning_names))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPrompt:
+    """The words of a prompt that are weighed, and what is mentioned in them."""
+
+    words: Sequence[str]
+    mentions: Sequence[Mention]
+
+    @staticmethod
+    def of(words: Sequence[str], terms: Terms) -> "ReadPrompt":
+        """What is there to be weighed."""
+        weighed = words[:WORDS_MAX]
+        return ReadPrompt(words=weighed, mentions=terms.mentions(weighed))
+
+
+def features_of(prompt: ReadPrompt) -> Features:
+    """The features of a prompt."""
+    hashed = np.fromiter(_word_places(prompt.words), dtype=np.int64)
+    lexical = np.concatenate((np.unique(hashed), np.unique(_spellings(prompt.words)) + SPELLINGS_AT))
+    meanings = np.fromiter(_meanings(prompt), dtype=np.int64)
     return Features(lexical=lexical, meanings=np.unique(meanings) + MEANINGS_AT)
 
 
-def named_features(words: Sequence[str], terms: Terms) -> list[NamedFeature]:
+def named_features(prompt: ReadPrompt) -> list[NamedFeature]:
     """The features that have a name (words and meanings, not spellings), for an explanation."""
-    weighed = words[:WORDS_MAX]
-    names: dict[str, tuple[int, int]] = {}
-    _add_word_names(weighed, names)
-    found = [NamedFeature(place=_hash(name), name=name, first=at[0], last=at[1]) for name, at in names.items()]
-    meanings: dict[str, tuple[int, int]] = {}
-    _add_meaning_names(weighed, terms.mentions(weighed), meanings)
+    found: list[NamedFeature] = []
+    seen: set[str] = set()
+    previous = "^"
+    for at, word in enumerate(prompt.words):
+        for name, first in ((f"w {word}", at), (f"b {previous} {word}", max(0, at - 1))):
+            if name not in seen:
+                seen.add(name)
+                found.append(NamedFeature(place=_hash(name), name=name, first=first, last=at))
+        previous = word
     found += [
-        NamedFeature(place=_hash(name) + MEANINGS_AT, name=name, first=at[0], last=at[1])
-        for name, at in meanings.items()
+        NamedFeature(place=place + MEANINGS_AT, name=name(), first=first, last=last)
+        for place, (name, first, last) in _meanings(prompt).items()
     ]
     return found
 
@@ -105,33 +121,54 @@ def _hash(name: str) -> int:
     return zlib.crc32(name.encode()) % TABLE
 
 
-def _add_word_names(words: Sequence[str], names: dict[str, tuple[int, int]]) -> None:
+@lru_cache(maxsize=8192)
+def _hash_of_classes(kind: str, one: str, other: str) -> int:
+    return _hash(f"{kind} {one} {other}")
+
+
+def _word_places(words: Sequence[str]) -> Iterator[int]:
     previous = "^"
-    for at, word in enumerate(words):
-        names.setdefault("w " + word, (at, at))
-        names.setdefault(f"b {previous} {word}", (max(0, at - 1), at))
+    for word in words:
+        yield _hash(f"w {word}")
+        yield _hash(f"b {previous} {word}")
         previous = word
 
 
-def _add_meaning_names(words: Sequence[str], mentions: Sequence[Mention], names: dict[str, tuple[int, int]]) -> None:
+_Told = tuple[Callable[[], str], int, int]
+"""How to name a feature, and its first and last word."""
+
+
+def _meanings(prompt: ReadPrompt) -> dict[int, _Told]:
+    """The place of each meaning, with its first occurrence."""
+    words, mentions = prompt.words, prompt.mentions
+    found: dict[int, _Told] = {}
     counts: dict[str, int] = {}
+    last_word = len(words) - 1
+
+    def add(kind: str, one: str, other: str, first: int, last: int, place: int) -> None:
+        if place not in found:
+            found[place] = (lambda: f"{kind} {one} {other}", first, last)
+
     for mention in mentions:
-        count = counts[mention.term_class] = counts.get(mention.term_class, 0) + 1
-        if count <= 3:
-            names.setdefault(f"c {mention.term_class} {count}", (mention.first, mention.last))
-        if mention.last + 1 < len(words):
-            names.setdefault(f"n {mention.term_class} {words[mention.last + 1]}", (mention.first, mention.last + 1))
-        if mention.first > 0:
-            names.setdefault(f"p {words[mention.first - 1]} {mention.term_class}", (mention.first - 1, mention.last))
+        name, first, last = mention.term_class, mention.first, mention.last
+        count = counts[name] = counts.get(name, 0) + 1
+        if count <= CLASS_COUNT_MAX:
+            add("c", name, str(count), first, last, _hash_of_classes("c", name, str(count)))
+        if last < last_word:
+            add("n", name, words[last + 1], first, last + 1, _hash(f"n {name} {words[last + 1]}"))
+        if first > 0:
+            add("p", words[first - 1], name, first - 1, last, _hash(f"p {words[first - 1]} {name}"))
     for at, mention in enumerate(mentions):
         for other in mentions[at + 1 : at + 1 + PAIRS_MAX]:
             if other.first - mention.last > WINDOW:
                 break
-            names.setdefault(f"m {mention.term_class} {other.term_class}", (mention.first, other.last))
+            place = _hash_of_classes("m", mention.term_class, other.term_class)
+            add("m", mention.term_class, other.term_class, mention.first, other.last, place)
     present = sorted(counts)
     for at, name in enumerate(present):
-        for other in present[at + 1 :]:
-            names.setdefault(f"t {name} {other}", (0, len(words) - 1))
+        for other_name in present[at + 1 :]:
+            add("t", name, other_name, 0, last_word, _hash_of_classes("t", name, other_name))
+    return found
 
 
 def _spellings(words: Sequence[str]) -> Places:

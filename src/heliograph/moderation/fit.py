@@ -17,6 +17,9 @@ MEMORY = 8
 """Steps that L-BFGS remembers."""
 
 ROUNDS_MAX = 150
+MIDDLE = 128
+"""The code of a weight of zero."""
+
 TOLERANCE = 3e-4
 """The largest entry of the gradient, relative to that at the start, at which a fit ends."""
 
@@ -67,68 +70,119 @@ class Fitted:
 
     def logits(self, design: Design) -> Doubles:
         """(rows,): the logit of each prompt."""
-        return _Product(design).forward(self.weights) + self.bias
+        product = _Product(design, design.places.astype(np.int64), FEATURES)
+        return product.forward(self.weights) + self.bias
 
 
-def fit_head(
-    design: Design,
-    is_harm: NDArray[np.bool_],
-    importance: Doubles,
-    *,
-    strength: float = 1.0,
-    prior: Fitted | None = None,
-) -> Fitted:
-    """The head that tells the rows of `is_harm` from the others.
+class Learner:
+    """Fits heads to the same rows, one after the other: what is the same for all of them is worked out once.
 
-    `importance`: (rows,) what each row counts; one of 0 counts for nothing. `strength` is what the data count against
-    staying near `prior` (or zero): higher follows the rows more closely.
+    Only places that occur in the rows are moved; all others stay as the prior has them.
     """
-    kept = np.flatnonzero(importance > 0)
-    product = _Product(design.of(kept))
-    signs = np.where(is_harm[kept], 1.0, -1.0)
-    importance = importance[kept] * strength
-    base = np.zeros(len(kept)) if prior is None else product.forward(prior.weights) + prior.bias
 
-    def loss(point: Doubles) -> tuple[float, Doubles]:
-        weights = point[:-1]
-        margins = signs * (base + product.forward(weights) + point[-1])
-        value = float(importance @ np.logaddexp(0.0, -margins) + 0.5 * weights @ weights)
-        slopes = -importance * signs / (1.0 + np.exp(np.minimum(margins, 500.0)))
-        gradient = np.append(product.backward(slopes) + weights, slopes.sum())
-        return value, gradient
+    def __init__(self, design: Design) -> None:
+        self._design = design
+        self._present, columns = np.unique(design.places, return_inverse=True)
+        self._product = _Product(design, columns.astype(np.int64), len(self._present))
 
-    best = _lbfgs(loss, np.zeros(FEATURES + 1))
-    weights, bias = best[:-1], float(best[-1])
-    if prior is not None:
-        weights, bias = weights + prior.weights, bias + prior.bias
-    return Fitted(weights=weights, bias=bias)
+    def fit(
+        self, is_harm: NDArray[np.bool_], importance: Doubles, *, strength: float = 1.0, prior: Fitted | None = None
+    ) -> Fitted:
+        """The head that tells the rows of `is_harm` from the others.
+
+        `importance`: (rows,) what each row counts; one of 0 counts for nothing. `strength` is what the data count
+        against staying near `prior` (or zero): higher follows the rows more closely.
+        """
+        product = self._product
+        signs = np.where(is_harm, 1.0, -1.0)
+        importance = importance * strength
+        base = np.zeros(self._design.rows)
+        if prior is not None:
+            base = product.forward(prior.weights[self._present]) + prior.bias
+
+        def loss(point: Doubles) -> tuple[float, Doubles]:
+            weights = point[:-1]
+            margins = signs * (base + product.forward(weights) + point[-1])
+            value = float(importance @ np.logaddexp(0.0, -margins) + 0.5 * weights @ weights)
+            slopes = -importance * signs / (1.0 + np.exp(np.minimum(margins, 500.0)))
+            return value, np.append(product.backward(slopes) + weights, slopes.sum())
+
+        best = _lbfgs(loss, np.zeros(len(self._present) + 1))
+        weights = np.zeros(FEATURES) if prior is None else prior.weights.copy()
+        weights[self._present] += best[:-1]
+        return Fitted(weights=weights, bias=float(best[-1]) + (0.0 if prior is None else prior.bias))
+
+
+def encoded(heads: Sequence[Fitted]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Codes (`FEATURES`, heads) and levels (heads, 256) of fitted weights."""
+    steps = (np.arange(256) - MIDDLE) / 127.0
+    codes = np.empty((FEATURES, len(heads)), dtype=np.uint8)
+    levels = np.empty((len(heads), 256), dtype=np.float32)
+    for at, head in enumerate(heads):
+        largest = float(np.abs(head.weights).max()) or 1.0
+        roots = np.sign(head.weights) * np.sqrt(np.abs(head.weights) / largest)
+        codes[:, at] = np.rint(roots * 127.0).astype(np.int64) + MIDDLE
+        levels[at] = np.sign(steps) * steps**2 * largest
+    return codes, levels
 
 
 class _Product:
-    """The matrix applied to weights, and its transpose to rows."""
+    """The matrix applied to weights, and its transpose to rows; both are a gather and sums of stretches."""
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, design: Design, columns: NDArray[np.int64], width: int) -> None:
+        self._rows, self._width = design.rows, width
+        counts = np.diff(design.starts)
+        row_of = np.repeat(np.arange(design.rows), counts)
         is_meaning = design.places >= MEANINGS_AT
-        row_of = np.repeat(np.arange(design.rows, dtype=np.int32), np.diff(design.starts))
-        self._rows = design.rows
-        self._parts = [
-            (design.places[chosen], row_of[chosen], design.values[:, kind].astype(np.float64))
-            for kind, chosen in enumerate((~is_meaning, is_meaning))
-        ]
+        self._parts: list[_Part] = []
+        for kind, chosen in enumerate((~is_meaning, is_meaning)):
+            column, row = columns[chosen], row_of[chosen]
+            by_column = np.argsort(column, kind="stable")
+            self._parts.append(
+                _Part(
+                    column=column,
+                    rows=_Stretches(row),
+                    row=row[by_column],
+                    columns=_Stretches(column[by_column]),
+                    values=design.values[:, kind].astype(np.float64),
+                )
+            )
 
     def forward(self, weights: Doubles) -> Doubles:
         """(rows,)."""
         total = np.zeros(self._rows)
-        for places, row_of, values in self._parts:
-            total += np.bincount(row_of, weights=weights[places], minlength=self._rows) * values
+        for part in self._parts:
+            total[part.rows.names] += part.rows.sums(weights[part.column]) * part.values[part.rows.names]
         return total
 
     def backward(self, rows: Doubles) -> Doubles:
-        """(`FEATURES`,)."""
-        total = np.zeros(FEATURES)
-        for places, row_of, values in self._parts:
-            total += np.bincount(places, weights=(rows * values)[row_of], minlength=FEATURES)
+        """(width,)."""
+        total = np.zeros(self._width)
+        for part in self._parts:
+            total[part.columns.names] += part.columns.sums((rows * part.values)[part.row])
         return total
+
+
+class _Stretches:
+    """Neighbours with the same name, and sums over them."""
+
+    def __init__(self, sorted_names: NDArray[np.int64]) -> None:
+        self.names, self._starts = np.unique(sorted_names, return_index=True)
+
+    def sums(self, values: Doubles) -> Doubles:
+        """One sum for each name."""
+        return np.add.reduceat(values, self._starts) if len(values) else values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """The entries of one kind: `column` of each in the order of `rows`, and `row` of each in the order of `columns`."""
+
+    column: NDArray[np.int64]
+    rows: _Stretches
+    row: NDArray[np.int64]
+    columns: _Stretches
+    values: Doubles
 
 
 def _lbfgs(loss: Callable[[Doubles], tuple[float, Doubles]], point: Doubles) -> Doubles:

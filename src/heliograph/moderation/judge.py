@@ -8,8 +8,6 @@ and not learnt:
 - Somebody below 18 in a sexual prompt. No example of it exists in any training data and none should; it is the meeting
   of a word or an age with what the rest of the prompt says. Whatever was matched is not told, logged or kept.
 - A public figure in a prompt that is close to any harm.
-
-Long prompts are also scored in parts, so that what is forbidden cannot hide among a thousand harmless words.
 """
 
 import math
@@ -19,9 +17,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from heliograph.domain.prompt_verdict import Category, PolicyDecision, PolicyVerdict, Span
-from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, Floats, Threshold
+from heliograph.moderation.classifier import HEADS, LEARNT, SHARE_OF_ANY, Classifier, Floats, Threshold
 from heliograph.moderation.disguise import Vocabulary, Word, words_of
-from heliograph.moderation.features import MEANINGS_AT, features_of, named_features
+from heliograph.moderation.features import MEANINGS_AT, Features, ReadPrompt, features_of, named_features
 from heliograph.moderation.policy import PUBLIC_FIGURES_DEFAULT, ContentPolicy
 from heliograph.moderation.terms import Lexicon
 
@@ -84,12 +82,14 @@ class PromptFilter:
         words = [word.text for word in kept]
         avoided = self._avoided(negative_prompt)
         judged = [*words, *_NAKED] if "negative.clothes" in avoided else words
-        margins = self._margins(judged)
+        weighed = ReadPrompt.of(judged, self._terms)
+        features = features_of(weighed)
+        margins = self._classifier.margins(features)
         scores = self._classifier.scores_of(margins)
         added = self._added.found(read)
         for name, _, _ in added:
             scores[Category(name)] = 1.0
-        classes = {mention.term_class for mention in self._terms.mentions(judged)}
+        classes = {mention.term_class for mention in weighed.mentions}
         if self._is_of_minors(judged, classes, avoided, scores[Category.SEXUAL]):
             return PolicyVerdict(
                 decision=PolicyDecision.BLOCK,
@@ -108,7 +108,7 @@ class PromptFilter:
                 evidence = (f"a term of this installation: {span.text}",)
                 break
         else:
-            span, evidence = self._explained(prompt, kept, judged, margins, category)
+            span, evidence = self._explained(prompt, kept, weighed, features, margins, category)
         return PolicyVerdict(
             decision=decision, category=category, score=scores[category], scores=scores, span=span, evidence=evidence
         )
@@ -116,9 +116,6 @@ class PromptFilter:
     def urgency(self, scores: Mapping[Category, float]) -> float:
         """A number to order prompts by, the worst last: how far, in log-odds, a score is above where flags begin."""
         return max(_log_odds(score) - _log_odds(self._usual[category].flag) for category, score in scores.items())
-
-    def _margins(self, words: Sequence[str]) -> Floats:
-        return self._classifier.margins(features_of(words, self._terms))
 
     def _avoided(self, negative_prompt: str) -> frozenset[str]:
         """The classes that a negative prompt names."""
@@ -132,27 +129,34 @@ class PromptFilter:
         return names_minor and sexual >= (MINORS_HARD_MIN if classes & HARD else MINORS_SEXUAL_MIN)
 
     def _explained(
-        self, prompt: str, kept: Sequence[Word], judged: Sequence[str], margins: Floats, category: Category
+        self,
+        prompt: str,
+        kept: Sequence[Word],
+        weighed: ReadPrompt,
+        features: Features,
+        margins: Floats,
+        category: Category,
     ) -> tuple[Span | None, tuple[str, ...]]:
         """The part of the prompt that weighs most, and what weighs most in it."""
-        learnt = category if category in LEARNT else LEARNT[int(margins[:-1].argmax())]
-        own = LEARNT.index(learnt)
-        head = own if margins[own] >= margins[-1] else len(HEADS) - 1
-        features = named_features(judged, self._terms)
-        if not features:
+        named = named_features(weighed)
+        if not named:
             return None, ()
-        whole = features_of(judged, self._terms)
-        places = np.array([each.place for each in features])
-        value = np.where(places >= MEANINGS_AT, whole.meaning_value, whole.lexical_value)
-        weights = self._classifier.weights(places)[:, head] * value
-        shares = np.zeros(len(judged))
-        for feature, weight in zip(features, weights.tolist(), strict=True):
+        learnt = category if category in LEARNT else LEARNT[int(margins[:-1].argmax())]
+        own, every = LEARNT.index(learnt), len(HEADS) - 1
+        sharing = (0.0, 1.0) if margins[own] < margins[-1] else (1.0, SHARE_OF_ANY)
+        places = np.array([each.place for each in named])
+        value = np.where(places >= MEANINGS_AT, features.meaning_value, features.lexical_value)
+        heads = self._classifier.weights(places)[:, (own, every)]
+        weights: list[float] = (heads @ np.array(sharing) * value).tolist()
+        shares = [0.0] * len(weighed.words)
+        for feature, weight in zip(named, weights, strict=True):
             stretch = feature.last - feature.first + 1
             if stretch <= NEARBY:
-                shares[feature.first : feature.last + 1] += weight / stretch
-        first, last = heaviest_stretch(shares[: len(kept)].tolist(), most=SPAN_WORDS_MAX)
-        heaviest = sorted(zip(weights.tolist(), range(len(features)), strict=True), reverse=True)[: EVIDENCE_MAX * 4]
-        evidence = [_told(features[at].name) for weight, at in heaviest if weight > 0]
+                for at in range(feature.first, feature.last + 1):
+                    shares[at] += weight / stretch
+        first, last = heaviest_stretch(shares[: len(kept)], most=SPAN_WORDS_MAX)
+        heaviest = sorted(zip(weights, range(len(named)), strict=True), reverse=True)[: EVIDENCE_MAX * 4]
+        evidence = [_told(named[at].name) for weight, at in heaviest if weight > 0]
         span = None if first > last else _span(prompt, kept, first, last)
         return span, tuple(dict.fromkeys(evidence))[:EVIDENCE_MAX]
 

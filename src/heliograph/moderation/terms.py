@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from heliograph.domain.errors import InvalidRequest
-from heliograph.moderation.disguise import Word
+from heliograph.moderation.disguise import Word, spelled
 
 PREFIX_MIN = 3
 """Shortest beginning that may stand for all its endings."""
@@ -30,16 +30,20 @@ class Terms:
         self.names = tuple(sorted(classes))
         self._words: dict[str, list[str]] = {}
         self._beginnings: dict[str, list[str]] = {}
-        self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        self._phrases: dict[tuple[str, str], list[tuple[tuple[str, ...], str]]] = {}
+        """By their first two words; of a second one that is a beginning, by the first word alone."""
+        self._opens: set[str] = set()
         self._known: dict[str, tuple[str, ...]] = {}
         for name in self.names:
             for term in classes[name]:
                 self._add(name, term)
 
     def _add(self, name: str, term: str) -> None:
-        words = tuple(term.split())
+        words = spelled(term)
         if len(words) > 1:
-            self._phrases.setdefault(words[0], []).append((words, name))
+            second = "" if words[1].endswith("*") else words[1]
+            self._phrases.setdefault((words[0], second), []).append((words, name))
+            self._opens.add(words[0])
         elif term.endswith("*"):
             if len(term) <= PREFIX_MIN:
                 raise InvalidRequest(
@@ -84,14 +88,22 @@ class Terms:
         """Every mention in a prompt, in order of its first word."""
         found: list[Mention] = []
         for at, word in enumerate(words):
-            found += [Mention(term_class=name, first=at, last=at) for name in self.classes_of(word)]
-            for phrase, name in self._phrases.get(word, ()):
+            for name in self.classes_of(word):
+                found.append(Mention(term_class=name, first=at, last=at))  # noqa: PERF401
+            if word in self._opens and at + 1 < len(words):
+                found += self._phrases_at(words, at)
+        return tuple(found)
+
+    def _phrases_at(self, words: Sequence[str], at: int) -> list[Mention]:
+        found: list[Mention] = []
+        for second in (words[at + 1], ""):
+            for phrase, name in self._phrases.get((words[at], second), ()):
                 last = at + len(phrase) - 1
                 if last < len(words) and all(
                     _fits(words[at + offset], phrase[offset]) for offset in range(1, len(phrase))
                 ):
                     found.append(Mention(term_class=name, first=at, last=last))
-        return tuple(found)
+        return found
 
 
 def _fits(word: str, term: str) -> bool:

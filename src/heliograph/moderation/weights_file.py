@@ -6,39 +6,20 @@ finer near zero; `about` is a JSON object that says what they were made from.
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from heliograph.domain.errors import Unavailable
 from heliograph.moderation.classifier import HEADS, LEARNT, Classifier, Threshold
 from heliograph.moderation.disguise import Vocabulary
-from heliograph.moderation.features import FEATURES
-from heliograph.moderation.fit import Fitted
 
 FORMAT = 1
-MIDDLE = 128
-"""The code of a weight of zero."""
-
 LOG_COUNT_STEP = 0.05
 BYTES_MAX = 64 * 1024**2
 """Larger files are none of ours."""
-
-
-def encoded(heads: Sequence[Fitted]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Codes (`FEATURES`, heads) and levels (heads, 256) of fitted weights."""
-    steps = (np.arange(256) - MIDDLE) / 127.0
-    codes = np.empty((FEATURES, len(heads)), dtype=np.uint8)
-    levels = np.empty((len(heads), 256), dtype=np.float32)
-    for at, head in enumerate(heads):
-        largest = float(np.abs(head.weights).max()) or 1.0
-        roots = np.sign(head.weights) * np.sqrt(np.abs(head.weights) / largest)
-        codes[:, at] = np.rint(roots * 127.0).astype(np.int64) + MIDDLE
-        levels[at] = np.sign(steps) * steps**2 * largest
-    return codes, levels
 
 
 def write_weights(path: Path, classifier: Classifier, *, about: Mapping[str, object]) -> None:

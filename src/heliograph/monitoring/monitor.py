@@ -7,10 +7,22 @@ from heliograph.domain.lifecycle import LifecycleEvent
 from heliograph.domain.orders import Halt
 from heliograph.domain.views import FleetView, QueueView
 from heliograph.monitoring.diagnosis import Cause, DiagnosisPolicy, Finding, describe_calm, diagnose
+from heliograph.monitoring.evidence import Evidence
 from heliograph.monitoring.recent import Recent
 
 FORGOTTEN_S = 900.0
 """A finding that was not made for so long is a new one when it is made again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReading:
+    """One GPU as its driver tells. `utilisation` from 0 to 1; what the driver does not tell is None."""
+
+    name: str
+    utilisation: float | None
+    memory_used_bytes: int
+    memory_total_bytes: int
+    temperature_c: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +45,8 @@ class Monitor:
         self._clock = clock
         self._policy = policy or DiagnosisPolicy()
         self._recent = Recent(clock)
+        self.gpus: tuple[GpuReading, ...] = ()
+        """The latest readings of this machine's GPUs; nothing where no driver tells."""
         self._since: dict[tuple[Cause, str | None], tuple[float, float]] = {}
 
     def __call__(self, event: LifecycleEvent) -> None:
@@ -42,6 +56,10 @@ class Monitor:
     def look(self, fleet: FleetView, queue: QueueView, halts: tuple[Halt, ...] = ()) -> None:
         """Take note of how things are now."""
         self._recent.look(fleet, queue, halts)
+
+    def seen(self) -> Evidence | None:
+        """What was counted and seen of late; None before the first look."""
+        return self._recent.evidence()
 
     def diagnosis(self, problems: Mapping[str, str] | None = None) -> Diagnosis:
         """What is wrong now; `problems` are parts that fail, with the reason."""

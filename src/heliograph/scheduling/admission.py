@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from heliograph.domain.errors import Overloaded
+from heliograph.domain.errors import InvalidRequest, Overloaded
 from heliograph.domain.job import Job
+from heliograph.domain.request import GenerationRequest
 from heliograph.scheduling.census import Count
 from heliograph.scheduling.policy import SchedulerPolicy
 
@@ -49,6 +50,17 @@ def refusal(
     if job.deadline_at_s is None and wait_s_max is None:
         return None
     return _too_late(job, forecast(), wait_s_max=wait_s_max, now_s=now_s)
+
+
+def too_large(request: GenerationRequest) -> InvalidRequest:
+    """The refusal of a request that no GPU here has the memory for."""
+    what = "size" if request.frames == 1 else "frames"
+    smaller = "a smaller size" if request.frames == 1 else "fewer frames or a smaller size"
+    return InvalidRequest(
+        f"{what}: {request.model_id} ran out of memory again and again with pictures like this one; choose {smaller}.",
+        code="too_large_for_memory",
+        param=what,
+    )
 
 
 def _too_late(job: Job, forecast: Forecast, *, wait_s_max: float | None, now_s: float) -> Overloaded | None:

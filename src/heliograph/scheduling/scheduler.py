@@ -68,7 +68,7 @@ from heliograph.domain.job import ON_WORKER, Attempt, AttemptOutcome, Failure, J
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Halt, Orders
 from heliograph.domain.pictures import Decision
-from heliograph.domain.request import SEED_MAX, Inputs
+from heliograph.domain.request import SEED_MAX, GenerationRequest, Inputs
 from heliograph.domain.run import RunInputs, RunOrder
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import (
@@ -82,11 +82,12 @@ from heliograph.domain.views import (
     ReplicaState,
     ReplicaView,
 )
-from heliograph.scheduling.admission import Forecast, refusal
+from heliograph.scheduling.admission import Forecast, refusal, too_large
 from heliograph.scheduling.census import Count, held_back
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
 from heliograph.scheduling.fairness import Held, Place
 from heliograph.scheduling.health import Health
+from heliograph.scheduling.memory import RunMemory
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine, choose_among
 from heliograph.scheduling.policy import SchedulerPolicy
 from heliograph.scheduling.preemption import Pausable, makes_way, rest_s_min
@@ -155,6 +156,7 @@ class _Worker:
     is_overdue: bool = False
     pauses_for: JobId | None = None
     more_gpu_ids: tuple[GpuId, ...] = ()
+    held_bytes: int = 0
     view: ReplicaView | None = None
 
     @property
@@ -189,7 +191,9 @@ class _Worker:
 class Scheduler:
     """Owns every open job and every worker. One task calls it; nobody else may."""
 
-    def __init__(self, *, gpus: Iterable[Gpu], policy: SchedulerPolicy, profiles: Profiles) -> None:
+    def __init__(
+        self, *, gpus: Iterable[Gpu], policy: SchedulerPolicy, profiles: Profiles, memory: RunMemory | None = None
+    ) -> None:
         self._gpus: dict[GpuId, Gpu] = {gpu.gpu_id: gpu for gpu in gpus}
         self._bereft: dict[GpuId, tuple[ModelId, float]] = {}
         self._policy = policy
@@ -221,6 +225,7 @@ class Scheduler:
         self._trust = Trust()
         self._health = Health()
         self._stalls = Stalls()
+        self._memory = RunMemory() if memory is None else memory
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -293,6 +298,8 @@ class Scheduler:
     def _admit(self, job: Job, now_s: float) -> list[Command]:
         if job.job_id in self._open:
             return []
+        if self._is_hopeless(job.request, now_s):
+            return [RefuseJob(job_id=job.job_id, error=too_large(job.request))]
         overload = refusal(
             job,
             pending=self._pending,
@@ -419,7 +426,8 @@ class Scheduler:
         if worker is None or worker.state is not ReplicaState.LOADING:
             return []
         worker.enter(ReplicaState.READY, now_s)
-        worker.loaded_at_s, worker.can_resume = now_s, event.can_resume
+        worker.loaded_at_s, worker.can_resume, worker.held_bytes = now_s, event.can_resume, event.memory_bytes
+        self._memory.loaded(worker.model_id, worker.gpu.gpu_class, event.memory_bytes)
         self._profiles.observe_load(worker.model_id, event.load_s)
         self._load_failures[worker.model_id] = 0
         halt = self._halt_of(worker)
@@ -466,7 +474,7 @@ class Scheduler:
         cause = "worker_lost"
         if event.reason is LossReason.OUT_OF_MEMORY:
             cause = "out_of_memory"
-            self._spare_memory(entry, worker)
+            self._spare_memory(entry, worker, now_s)
         return self._retry_or_fail(entry, cause, _LOSS_IN_WORDS[event.reason], now_s, ended)
 
     def _bereave(self, worker: _Worker, now_s: float) -> None:
@@ -588,6 +596,14 @@ class Scheduler:
         self._health.succeeded(worker.worker_id, worker.gpu_ids)
         silence_s = max(entry.silence_s, now_s - entry.step_at_s)
         self._stalls.observe(entry.job.request, worker.gpu.gpu_class, silence_s)
+        if not worker.more_gpu_ids:
+            self._memory.observe(
+                entry.job.request,
+                worker.gpu.gpu_class,
+                peak_bytes=event.peak_bytes,
+                free_bytes=self._free_bytes(worker),
+                spares=entry.job.spares_memory,
+            )
         if not entry.first_step:
             self._profiles.observe_run(entry.job.request, event.run_s, worker.gpu.gpu_class)
         ended = self._ended_attempt(entry, worker, AttemptOutcome.SUCCEEDED, now_s)
@@ -619,13 +635,22 @@ class Scheduler:
         if event.kind is EngineErrorKind.BAD_CHECKPOINT and entry.first_step:
             return [*self._requeue(entry, cause, now_s, ended, delay_s=0.0), *freed]
         if event.kind is EngineErrorKind.OUT_OF_MEMORY:
-            self._spare_memory(entry, worker)
+            self._spare_memory(entry, worker, now_s)
         if event.kind is EngineErrorKind.NAN:
             entry.job = replace(entry.job, reseeds=entry.job.reseeds + 1)
         return [*self._retry_or_fail(entry, cause, event.message, now_s, ended), *freed]
 
-    def _spare_memory(self, entry: _Open, worker: _Worker) -> None:
+    def _spare_memory(self, entry: _Open, worker: _Worker, now_s: float) -> None:
         """The next attempts do with less memory, and on a larger GPU where a worker of their model is there."""
+        if not worker.more_gpu_ids:
+            self._memory.ran_out(
+                entry.job.request,
+                worker.gpu.gpu_class,
+                job_id=entry.job.job_id,
+                free_bytes=self._free_bytes(worker),
+                spares=entry.job.spares_memory,
+                now_s=now_s,
+            )
         entry.job = replace(entry.job, spares_memory=True)
         entry.memory_floor_bytes = max(entry.memory_floor_bytes, worker.gpu.memory_bytes)
 
@@ -817,6 +842,7 @@ class Scheduler:
         self._delayed = [(min(at_s, latest_s), sequence, job_id) for at_s, sequence, job_id in self._delayed]
         heapq.heapify(self._delayed)
         self._health.clock_set_back(now_s=now_s)
+        self._memory.clock_set_back(now_s=now_s)
         failed_at_s = self._load_failed_at_s
         self._load_failed_at_s = {model_id: min(at_s, now_s) for model_id, at_s in failed_at_s.items()}
 
@@ -879,7 +905,7 @@ class Scheduler:
             held = self._held(is_spot=worker.gpu.market is Market.SPOT)
             if not held or not held.holds(self._place_of(entry)):
                 line.pass_by()
-                return self._dispatch(entry, self._roomier(entry, worker, workers), now_s)
+                return self._dispatch(entry, self._roomier(entry, worker, workers, now_s), now_s)
         return []
 
     def _may_not_dispatch(self, model_id: ModelId) -> bool:
@@ -941,7 +967,7 @@ class Scheduler:
             job_id = line.choose(free_in_s=lambda: self._free_in([model_id], now_s), now_s=now_s, held=held)
             if job_id is not None:
                 place, entry = line.serve(job_id, now_s=now_s), self._open[job_id]
-                chosen = self._roomier(entry, worker, ready)
+                chosen = self._roomier(entry, worker, ready, now_s)
                 self._charge_elsewhere(place, chosen, now_s)
                 commands += self._dispatch(entry, chosen, now_s)
         return commands
@@ -985,7 +1011,7 @@ class Scheduler:
                 other.passed_over()
         entry, mate = self._open[job_id], by_line[id(line)][1]
         ready = (each for each in self._of_model.get(mate.model_id, ()) if each.state is ReplicaState.READY)
-        chosen = self._roomier(entry, mate, ready)
+        chosen = self._roomier(entry, mate, ready, now_s)
         self._charge_elsewhere(place, chosen, now_s)
         return self._dispatch(entry, chosen, now_s)
 
@@ -1000,16 +1026,42 @@ class Scheduler:
                     free_in_s[gpu_id] = max((self._free_in_s(mate, 0.0, now_s) for mate in mates), default=0.0)
         return list(free_in_s.values())
 
-    def _roomier(self, entry: _Open, worker: _Worker, others: Iterable[_Worker]) -> _Worker:
-        """Another idle worker on a larger GPU, for a job that ran out of memory on one like this."""
-        if worker.gpu.memory_bytes > entry.memory_floor_bytes:
+    def _roomier(self, entry: _Open, worker: _Worker, others: Iterable[_Worker], now_s: float) -> _Worker:
+        """Another idle worker on a GPU with more room, for a job that ran out on one like this, or is expected to."""
+        if self._has_room(entry, worker, now_s):
             return worker
         for other in others:
             is_free = self._has_time(other)
             is_barred = other.gpu.market is Market.SPOT and entry.job.tier in self._off_spot
-            if is_free and not is_barred and other.gpu.memory_bytes > entry.memory_floor_bytes:
+            if is_free and not is_barred and self._has_room(entry, other, now_s):
                 return other
         return worker
+
+    def _has_room(self, entry: _Open, worker: _Worker, now_s: float) -> bool:
+        """As far as anybody knows, the job's run fits beside what its GPU holds."""
+        is_large = worker.gpu.memory_bytes > entry.memory_floor_bytes
+        return is_large and self._is_expected_to_fit(entry.job, worker, now_s)
+
+    def _is_expected_to_fit(self, job: Job, worker: _Worker, now_s: float) -> bool:
+        if worker.more_gpu_ids:
+            return True
+        free_bytes = self._free_bytes(worker)
+        return self._memory.fits(
+            job.request, worker.gpu.gpu_class, free_bytes=free_bytes, spares=job.spares_memory, now_s=now_s
+        )
+
+    def _free_bytes(self, worker: _Worker) -> int:
+        """What the worker may take of its GPU: all that the others there do not hold."""
+        there = self._on_gpu.get(worker.gpu.gpu_id, ())
+        return worker.gpu.memory_bytes - sum(mate.held_bytes for mate in there if mate is not worker)
+
+    def _is_hopeless(self, request: GenerationRequest, now_s: float) -> bool:
+        """No GPU here has enough memory for such a run, as lately was tried."""
+        kinds = {(gpu.gpu_class, gpu.memory_bytes) for gpu in self._gpus.values()}
+        return bool(kinds) and all(
+            self._memory.is_hopeless(request, gpu_class, memory_bytes=memory_bytes, now_s=now_s)
+            for gpu_class, memory_bytes in kinds
+        )
 
     def _has_time(self, worker: _Worker) -> bool:
         """The worker could begin a run now."""
@@ -1036,6 +1088,8 @@ class Scheduler:
         return [command for _, model_id in sorted(lines) for command in self._fill(model_id, now_s)]
 
     def _dispatch(self, entry: _Open, worker: _Worker, now_s: float) -> list[Command]:
+        if not entry.job.spares_memory and not self._is_expected_to_fit(entry.job, worker, now_s):
+            entry.job = replace(entry.job, spares_memory=True)
         job = entry.job.moved(JobState.DISPATCHED, now_s=now_s, attempt=entry.job.attempt + 1)
         self._pending.change(job, -1)
         entry.job, entry.worker_id, entry.dispatched_at_s = job, worker.worker_id, now_s

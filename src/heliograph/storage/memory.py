@@ -13,13 +13,25 @@ from typing import TypeVar, assert_never
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
-from heliograph.domain.ids import CaseId, EndpointId, JobId, KeyId, MessageId, OutputId, TenantId
+from heliograph.domain.ids import CaseId, EndpointId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.keeping import Deletion, DeletionReason, Holding, Keeping, StorageTier
 from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output
+from heliograph.domain.tiers import Tier
 from heliograph.domain.webhooks import MessageState, WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage.case_writes import CaseWrite, ForgetCases, MoveCase, OpenCase, SetAvailability
+from heliograph.storage.keeping import (
+    EndDeletion,
+    EraseOutput,
+    HoldOutput,
+    KeepingWrite,
+    MoveOutput,
+    PutRegeneration,
+    Regeneration,
+    StarOutput,
+)
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
     ALIKE_BITS,
@@ -60,6 +72,9 @@ class MemoryStore:
         self._attempts: dict[JobId, dict[int, Attempt]] = {}
         self._outputs: dict[OutputId, Output] = {}
         self._outputs_of: dict[JobId, tuple[Output, ...]] = {}
+        self._keepings: dict[OutputId, Keeping] = {}
+        self._deletions: dict[str, Deletion] = {}
+        self._regenerations: dict[JobId, Regeneration] = {}
         self._ledger_of: dict[JobId, tuple[LedgerLine, ...]] = {}
         self._postings: dict[str, tuple[LedgerLine, ...]] = {}
         self._idempotency: dict[tuple[TenantId, str, str], IdempotencyRecord] = {}
@@ -109,6 +124,7 @@ class MemoryStore:
                 if output.output_id not in self._outputs:
                     self._set(self._outputs, output.output_id, output)
                     self._set(self._outputs_of, output.job_id, (*self._outputs_of.get(output.job_id, ()), output))
+                    self._set(self._keepings, output.output_id, _new_keeping(output, self._jobs[output.job_id]))
             case PutVariant(variant=variant):
                 output = self._outputs.get(variant.output_id)
                 names = {each.name for each in output.variants} if output is not None else set[str]()
@@ -135,7 +151,7 @@ class MemoryStore:
                         self._drop(self._refusals, refusal_id)
             case DropJob(job_id=job_id):
                 job = self._jobs.get(job_id)
-                if job is not None and job.state.is_terminal:
+                if job is not None and job.state.is_terminal and not self._has_hold(job_id):
                     self._drop_job(job)
             case TakeBack(job_id=job_id, records=records):
                 for record in records:
@@ -146,6 +162,8 @@ class MemoryStore:
                 if job is not None and not job.state.is_terminal:
                     self._drop_cases(lambda case: case.job_id == job_id)
                     self._drop_job(job)
+            case StarOutput() | HoldOutput() | MoveOutput() | EraseOutput() | EndDeletion() | PutRegeneration():
+                self._apply_keeping(write)
             case OpenCase() | MoveCase() | SetAvailability() | ForgetCases():
                 self._apply_case(write)
             case _:
@@ -183,6 +201,43 @@ class MemoryStore:
         for case in [case for case in self._cases.values() if is_unwanted(case)]:
             self._drop(self._cases, case.case_id)
             self._drop(self._case_actions, case.case_id)
+
+    def _apply_keeping(self, write: KeepingWrite) -> None:
+        match write:
+            case StarOutput(output_id=output_id, at_s=at_s):
+                if output_id in self._keepings:
+                    self._set(self._keepings, output_id, replace(self._keepings[output_id], starred_at_s=at_s))
+            case HoldOutput(output_id=output_id, at_s=at_s):
+                if output_id in self._keepings:
+                    self._set(self._keepings, output_id, replace(self._keepings[output_id], held_at_s=at_s))
+            case MoveOutput(output_id=output_id, to=to, at_s=at_s):
+                keeping = self._keepings.get(output_id)
+                if keeping is not None and not (to is StorageTier.RECIPE and keeping.is_kept):
+                    self._set(self._keepings, output_id, replace(keeping, storage_tier=to, moved_at_s=at_s))
+                    if to is StorageTier.RECIPE:
+                        self._replace_output(replace(self._outputs[output_id], variants=()))
+            case EraseOutput(deletion=deletion):
+                keeping, output = self._keepings.get(deletion.output_id), self._outputs.get(deletion.output_id)
+                if keeping is None or output is None or keeping.held_at_s is not None:
+                    return
+                if keeping.starred_at_s is None or deletion.reason is not DeletionReason.RETENTION:
+                    self._set(self._deletions, deletion.deletion_id, replace(deletion, done_at_s=None))
+                    self._drop(self._keepings, deletion.output_id)
+                    self._drop(self._outputs, deletion.output_id)
+                    left = tuple(each for each in self._outputs_of[output.job_id] if each is not output)
+                    self._set(self._outputs_of, output.job_id, left)
+            case EndDeletion(deletion_id=deletion_id, at_s=at_s):
+                deletion = self._deletions.get(deletion_id)
+                if deletion is not None and deletion.done_at_s is None:
+                    self._set(self._deletions, deletion_id, replace(deletion, done_at_s=at_s))
+            case PutRegeneration(regeneration=regeneration):
+                if regeneration.job_id not in self._regenerations:
+                    self._set(self._regenerations, regeneration.job_id, regeneration)
+            case _:
+                assert_never(write)
+
+    def _has_hold(self, job_id: JobId) -> bool:
+        return any(each.job_id == job_id and each.held_at_s is not None for each in self._keepings.values())
 
     def _apply_webhook(self, write: WebhookWrite) -> None:
         match write:
@@ -242,6 +297,9 @@ class MemoryStore:
         self._drop_messages(lambda message: message.job_id == job.job_id)
         for output in self._outputs_of.get(job.job_id, ()):
             self._drop(self._outputs, output.output_id)
+            self._drop(self._keepings, output.output_id)
+        if job.job_id in self._regenerations:
+            self._drop(self._regenerations, job.job_id)
         if job.job_id in self._outputs_of:
             self._drop(self._outputs_of, job.job_id)
         if job.job_id in self._attempts:
@@ -297,18 +355,26 @@ class MemoryStore:
 
     async def ended_jobs(self, *, before_s: float, limit: int) -> tuple[JobId, ...]:
         """See `Store.ended_jobs`. Looks at every job there is."""
+        kept = {each.job_id for each in self._keepings.values() if each.is_kept}
         ended = [(job.finished_at_s, job.sequence, job.job_id) for job in self._jobs.values() if job.finished_at_s]
-        return tuple(job_id for at_s, _, job_id in sorted(ended) if at_s < before_s)[:limit]
+        return tuple(job_id for at_s, _, job_id in sorted(ended) if at_s < before_s and job_id not in kept)[:limit]
 
     async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
         """See `Store.held_blobs`."""
-        held = {name for output in self._outputs.values() for name in output.blobs}
-        return frozenset(names) & held
+        return frozenset(names) & self._named()
 
     async def named_blobs(self, digits: str) -> frozenset[str]:
         """See `Store.named_blobs`."""
-        held = {name for output in self._outputs.values() for name in output.blobs}
-        return frozenset(name for name in held if name.startswith(digits))
+        return frozenset(name for name in self._named() if name.startswith(digits))
+
+    def _named(self) -> frozenset[str]:
+        """Of a picture that is only a recipe there is the thumbnail and nothing else."""
+        recipes = {name for name, each in self._keepings.items() if each.storage_tier is StorageTier.RECIPE}
+        return frozenset(
+            name
+            for output in self._outputs.values()
+            for name in ((output.thumbnail_blob,) if output.output_id in recipes else output.blobs)
+        )
 
     async def last_sequence(self) -> int:
         """See `Store.last_sequence`."""
@@ -317,6 +383,69 @@ class MemoryStore:
     async def output(self, output_id: OutputId) -> Output | None:
         """See `Store.output`."""
         return self._outputs.get(output_id)
+
+    async def keeping(self, output_id: OutputId) -> Keeping | None:
+        """See `Store.keeping`."""
+        return self._keepings.get(output_id)
+
+    async def keepings(
+        self, *, before_s: float, limit: int, after: tuple[float, OutputId] | None = None
+    ) -> tuple[Keeping, ...]:
+        """See `Store.keepings`. Looks at every picture there is."""
+        older = [each for each in self._keepings.values() if each.created_at_s < before_s]
+        ordered = sorted(older, key=lambda each: (each.created_at_s, each.output_id))
+        return tuple(each for each in ordered if after is None or (each.created_at_s, each.output_id) > after)[:limit]
+
+    async def holdings(self, *, now_s: float) -> tuple[Holding, ...]:
+        """See `Store.holdings`."""
+        groups: dict[tuple[TenantId, Tier, StorageTier, int, bool], list[Keeping]] = {}
+        for each in self._keepings.values():
+            age_days = max((days for days in (7, 30, 90) if each.created_at_s <= now_s - days * 86_400.0), default=0)
+            group = (each.tenant_id, each.plan, each.storage_tier, age_days, each.is_kept)
+            groups.setdefault(group, []).append(each)
+        return tuple(
+            Holding(
+                tenant_id=tenant_id,
+                plan=plan,
+                storage_tier=storage_tier,
+                age_days_min=age_days,
+                is_kept=is_kept,
+                outputs=len(found),
+                size_bytes=sum(each.size_bytes + self._variant_bytes(each.output_id) for each in found),
+            )
+            for (tenant_id, plan, storage_tier, age_days, is_kept), found in sorted(groups.items())
+        )
+
+    def _variant_bytes(self, output_id: OutputId) -> int:
+        return sum(variant.size_bytes for variant in self._outputs[output_id].variants)
+
+    async def deletion(self, deletion_id: str) -> Deletion | None:
+        """See `Store.deletion`."""
+        return self._deletions.get(deletion_id)
+
+    async def deletions(
+        self, tenant_id: TenantId, *, limit: int, before_s: float | None = None
+    ) -> tuple[Deletion, ...]:
+        """See `Store.deletions`."""
+        own = [
+            each
+            for each in self._deletions.values()
+            if each.tenant_id == tenant_id and (before_s is None or each.at_s < before_s)
+        ]
+        return tuple(sorted(own, key=lambda each: (-each.at_s, each.deletion_id))[:limit])
+
+    async def deletions_pending(self, *, limit: int) -> tuple[Deletion, ...]:
+        """See `Store.deletions_pending`."""
+        pending = [each for each in self._deletions.values() if each.done_at_s is None]
+        return tuple(sorted(pending, key=lambda each: (each.at_s, each.deletion_id))[:limit])
+
+    async def regenerations(self, output_id: OutputId, *, limit: int) -> tuple[Regeneration, ...]:
+        """See `Store.regenerations`."""
+        return _newest([each for each in self._regenerations.values() if each.output_id == output_id], limit)
+
+    async def regenerations_of_model(self, model_id: ModelId, *, limit: int) -> tuple[Regeneration, ...]:
+        """See `Store.regenerations_of_model`."""
+        return _newest([each for each in self._regenerations.values() if each.model_id == model_id], limit)
 
     async def output_of_blob(self, names: Sequence[str]) -> Output | None:
         """See `Store.output_of_blob`. Looks at every picture there is."""
@@ -466,6 +595,22 @@ class MemoryStore:
 
     async def close(self) -> None:
         """See `Store.close`."""
+
+
+def _new_keeping(output: Output, job: Job) -> Keeping:
+    return Keeping(
+        output_id=output.output_id,
+        job_id=job.job_id,
+        tenant_id=job.tenant_id,
+        plan=job.tier,
+        model_id=job.request.model_id,
+        created_at_s=output.created_at_s,
+        size_bytes=output.size_bytes + output.thumbnail_bytes,
+    )
+
+
+def _newest(regenerations: Sequence[Regeneration], limit: int) -> tuple[Regeneration, ...]:
+    return tuple(sorted(regenerations, key=lambda each: -each.at_s)[:limit])
 
 
 def _total_of(lines: Sequence[LedgerLine]) -> LedgerTotal:

@@ -42,8 +42,8 @@ ON CONFLICT (output_id) DO NOTHING
 
 
 PUT_VARIANT = """
-INSERT INTO output_variants (output_id, name, job_id, blob, created_at_s, data)
-SELECT :output_id, :name, :job_id, :blob, CAST(:created_at_s AS DOUBLE PRECISION), :data
+INSERT INTO output_variants (output_id, name, job_id, blob, created_at_s, size_bytes, data)
+SELECT :output_id, :name, :job_id, :blob, CAST(:created_at_s AS DOUBLE PRECISION), CAST(:size_bytes AS BIGINT), :data
 WHERE EXISTS (SELECT 1 FROM outputs WHERE output_id = :output_id)
 ON CONFLICT (output_id, name) DO NOTHING
 """
@@ -273,31 +273,39 @@ FORGET_WEBHOOK_MESSAGES = "DELETE FROM webhook_messages WHERE at_s < :before_s"
 DROP_TRIES_OF_JOB = """
 DELETE FROM webhook_tries WHERE message_id IN (
     SELECT message_id FROM webhook_messages WHERE job_id IN
-        (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+        (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 )
 """
 
 DROP_MESSAGES_OF_JOB = """
 DELETE FROM webhook_messages WHERE job_id IN
-    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 """
 
 DROP_ATTEMPTS_OF_JOB = """
 DELETE FROM attempts WHERE job_id IN
-    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 """
 
 DROP_OUTPUTS_OF_JOB = """
 DELETE FROM outputs WHERE job_id IN
-    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 """
 
 DROP_VARIANTS_OF_JOB = """
 DELETE FROM output_variants WHERE job_id IN
-    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL)
+    (SELECT job_id FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL))
 """
 
-DROP_JOB = "DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL"
+DROP_JOB = """
+DELETE FROM jobs WHERE job_id = :job_id AND finished_at_s IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM output_keeping WHERE job_id = :job_id AND held_at_s IS NOT NULL)
+"""
 """The last of them: while the job is there, the others know that it has ended."""
 
 TAKE_BACK_MESSAGES = """
@@ -312,16 +320,26 @@ DELETE FROM idempotency_keys WHERE tenant_id = :tenant_id AND route = :route AND
 """
 
 ENDED_JOBS = """
-SELECT job_id FROM jobs WHERE finished_at_s < :before_s ORDER BY finished_at_s LIMIT :limit
+SELECT job_id FROM jobs
+WHERE finished_at_s < :before_s AND NOT EXISTS (
+    SELECT 1 FROM output_keeping
+    WHERE output_keeping.job_id = jobs.job_id AND (starred_at_s IS NOT NULL OR held_at_s IS NOT NULL)
+)
+ORDER BY finished_at_s LIMIT :limit
 """
 
 HOLDS_BLOB = """
-SELECT 1 AS is_held FROM outputs WHERE blob = :name OR thumbnail_blob = :name
+SELECT 1 AS is_held FROM outputs WHERE thumbnail_blob = :name OR (blob = :name
+    AND NOT EXISTS (SELECT 1 FROM output_keeping
+                    WHERE output_keeping.output_id = outputs.output_id AND storage_tier = 'recipe'))
 UNION ALL SELECT 1 FROM output_variants WHERE blob = :name LIMIT 1
 """
+"""A picture that is only a recipe has no file but its thumbnail."""
 
 NAMED_BLOBS = """
 SELECT blob AS name FROM outputs WHERE blob >= :low AND blob < :high
+    AND NOT EXISTS (SELECT 1 FROM output_keeping
+                    WHERE output_keeping.output_id = outputs.output_id AND storage_tier = 'recipe')
 UNION SELECT thumbnail_blob AS name FROM outputs WHERE thumbnail_blob >= :low AND thumbnail_blob < :high
 UNION SELECT blob AS name FROM output_variants WHERE blob >= :low AND blob < :high
 """

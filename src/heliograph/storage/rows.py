@@ -297,6 +297,7 @@ def row_of_output(output: Output) -> Parameters:
         "duration_s": output.duration_s,
         "thumbhash": output.thumbhash,
         "verdict": _data_of_verdict(output.verdict),
+        **({} if output.thumbnail_bytes == 0 else {"thumbnail_bytes": output.thumbnail_bytes}),
         "parameters": output.parameters,
         **({"signed": True} if output.is_signed else {}),
         **({} if output.pixels_sha256 is None else {"pixels_sha256": output.pixels_sha256}),
@@ -325,7 +326,6 @@ def row_of_variant(variant: Variant) -> Parameters:
         "format": variant.file_format,
         "width_px": variant.width_px,
         "height_px": variant.height_px,
-        "size_bytes": variant.size_bytes,
     }
     return {
         "output_id": variant.output_id,
@@ -333,6 +333,7 @@ def row_of_variant(variant: Variant) -> Parameters:
         "name": variant.name,
         "blob": variant.blob,
         "created_at_s": variant.created_at_s,
+        "size_bytes": variant.size_bytes,
         "data": _encode(data),
     }
 
@@ -348,7 +349,7 @@ def variant_of_row(row: Row) -> Variant:
         file_format=FileFormat(data["format"]),
         width_px=data["width_px"],
         height_px=data["height_px"],
-        size_bytes=data["size_bytes"],
+        size_bytes=row["size_bytes"],
         created_at_s=row["created_at_s"],
     )
 
@@ -382,6 +383,7 @@ def output_of_row(row: Row) -> Output:
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
         technical=None if "technical" not in data else Technical(**data["technical"]),
+        thumbnail_bytes=data.get("thumbnail_bytes", 0),
         pixels_sha256=data.get("pixels_sha256"),
         perceptual_hash=row["perceptual_hash"],
         parameters=ParametersMode(data.get("parameters", "full")),

@@ -13,19 +13,23 @@ from typing import Protocol, TypeVar
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.errors import Unavailable
-from heliograph.domain.ids import CaseId, JobId, MessageId, OutputId, TenantId
+from heliograph.domain.ids import CaseId, JobId, MessageId, ModelId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.keeping import Deletion, Holding, Keeping
 from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output, Variant
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
-from heliograph.storage import case_rows, queries, rows
+from heliograph.storage import case_rows, keeping_queries, keeping_rows, queries, rows
 from heliograph.storage.group_commit import GroupCommitWriter, Transactions
+from heliograph.storage.keeping import Regeneration
 from heliograph.storage.store import ALIKE_MAX, IdempotencyRecord, StoredJob, Write
 
 _Result = TypeVar("_Result")
 
 _AFTER_EVERY_SEQUENCE = 2**63 - 1
+_AFTER_EVERY_TIME_S = 1e300
+DAY_S = 86_400.0
 
 _OPEN_JOBS_AT_ONCE = 10_000
 """However many there are, no query runs for long and no more than these are in memory twice."""
@@ -181,6 +185,68 @@ class SqlStore:
         values = {f"near_{band}_{i}": each for band, some in enumerate(near) for i, each in enumerate(some)}
         query = queries.outputs_alike(len(near), len(near[0]))
         return await self._all(query, rows.output_of_row, tenant_id=tenant_id, limit=ALIKE_MAX, **values)
+
+    async def keeping(self, output_id: OutputId) -> Keeping | None:
+        """See `Store.keeping`."""
+        found = await self._all(keeping_queries.KEEPING, keeping_rows.keeping_of_row, output_id=output_id)
+        return found[0] if found else None
+
+    async def keepings(
+        self, *, before_s: float, limit: int, after: tuple[float, OutputId] | None = None
+    ) -> tuple[Keeping, ...]:
+        """See `Store.keepings`."""
+        after_s, after_id = after or (-_AFTER_EVERY_TIME_S, "")
+        return await self._all(
+            keeping_queries.KEEPINGS,
+            keeping_rows.keeping_of_row,
+            before_s=before_s,
+            after_s=after_s,
+            after_id=after_id,
+            limit=limit,
+        )
+
+    async def holdings(self, *, now_s: float) -> tuple[Holding, ...]:
+        """See `Store.holdings`."""
+        return await self._all(
+            keeping_queries.HOLDINGS,
+            keeping_rows.holding_of_row,
+            week_ago_s=now_s - 7 * DAY_S,
+            month_ago_s=now_s - 30 * DAY_S,
+            quarter_ago_s=now_s - 90 * DAY_S,
+        )
+
+    async def deletion(self, deletion_id: str) -> Deletion | None:
+        """See `Store.deletion`."""
+        found = await self._all(keeping_queries.DELETION, keeping_rows.deletion_of_row, deletion_id=deletion_id)
+        return found[0] if found else None
+
+    async def deletions(
+        self, tenant_id: TenantId, *, limit: int, before_s: float | None = None
+    ) -> tuple[Deletion, ...]:
+        """See `Store.deletions`."""
+        return await self._all(
+            keeping_queries.DELETIONS_OF_TENANT,
+            keeping_rows.deletion_of_row,
+            tenant_id=tenant_id,
+            limit=limit,
+            before_s=_AFTER_EVERY_TIME_S if before_s is None else before_s,
+        )
+
+    async def deletions_pending(self, *, limit: int) -> tuple[Deletion, ...]:
+        """See `Store.deletions_pending`."""
+        return await self._all(keeping_queries.DELETIONS_PENDING, keeping_rows.deletion_of_row, limit=limit)
+
+    async def regenerations(self, output_id: OutputId, *, limit: int) -> tuple[Regeneration, ...]:
+        """See `Store.regenerations`."""
+        return await self._all(
+            keeping_queries.REGENERATIONS, keeping_rows.regeneration_of_row, output_id=output_id, limit=limit
+        )
+
+    async def regenerations_of_model(self, model_id: ModelId, *, limit: int) -> tuple[Regeneration, ...]:
+        """See `Store.regenerations_of_model`."""
+        return await self._all(
+            keeping_queries.REGENERATIONS_OF_MODEL, keeping_rows.regeneration_of_row, model_id=model_id, limit=limit
+        )
 
     async def attempts(self, job_id: JobId) -> tuple[Attempt, ...]:
         """See `Store.attempts`."""

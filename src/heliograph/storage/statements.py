@@ -8,8 +8,17 @@ from typing import assert_never
 
 from heliograph.domain.ids import JobId
 from heliograph.domain.webhooks import MessageState
-from heliograph.storage import case_rows, queries, rows
+from heliograph.storage import case_rows, keeping_queries, keeping_rows, queries, rows
 from heliograph.storage.case_writes import CaseWrite, ForgetCases, MoveCase, OpenCase, SetAvailability
+from heliograph.storage.keeping import (
+    EndDeletion,
+    EraseOutput,
+    HoldOutput,
+    KeepingWrite,
+    MoveOutput,
+    PutRegeneration,
+    StarOutput,
+)
 from heliograph.storage.postings import postings
 from heliograph.storage.store import (
     DropJob,
@@ -46,7 +55,10 @@ def statements_of(write: Write) -> list[Statement]:
         case PutAttempt(attempt=attempt):
             return [(queries.PUT_ATTEMPT, rows.row_of_attempt(attempt))]
         case PutOutput(output=output):
-            return [(queries.PUT_OUTPUT, rows.row_of_output(output))]
+            return [
+                (queries.PUT_OUTPUT, rows.row_of_output(output)),
+                (keeping_queries.PUT_KEEPING, keeping_rows.row_of_new_keeping(output)),
+            ]
         case PutVariant(variant=variant):
             return [(queries.PUT_VARIANT, rows.row_of_variant(variant))]
         case PostLedger(lines=lines):
@@ -71,6 +83,8 @@ def statements_of(write: Write) -> list[Statement]:
                 (queries.DROP_ATTEMPTS_OF_JOB, named),
                 (queries.DROP_VARIANTS_OF_JOB, named),
                 (queries.DROP_OUTPUTS_OF_JOB, named),
+                (keeping_queries.DROP_KEEPINGS_OF_JOB, named),
+                (keeping_queries.DROP_REGENERATION, named),
                 (queries.DROP_JOB, named),
             ]
         case TakeBack(job_id=job_id, records=records):
@@ -85,8 +99,35 @@ def statements_of(write: Write) -> list[Statement]:
             ]
         case OpenCase() | MoveCase() | SetAvailability() | ForgetCases():
             return _case_statements(write)
+        case StarOutput() | HoldOutput() | MoveOutput() | EraseOutput() | EndDeletion() | PutRegeneration():
+            return _keeping_statements(write)
         case _:
             return _webhook_statements(write)
+
+
+def _keeping_statements(write: KeepingWrite) -> list[Statement]:
+    match write:
+        case StarOutput(output_id=output_id, at_s=at_s):
+            return [(keeping_queries.STAR_OUTPUT, {"output_id": output_id, "at_s": at_s})]
+        case HoldOutput(output_id=output_id, at_s=at_s):
+            return [(keeping_queries.HOLD_OUTPUT, {"output_id": output_id, "at_s": at_s})]
+        case MoveOutput(output_id=output_id, to=to, at_s=at_s):
+            moved: rows.Parameters = {"output_id": output_id, "storage_tier": to.value, "at_s": at_s}
+            return [(keeping_queries.MOVE_OUTPUT, moved), (keeping_queries.DROP_VARIANTS_OF_RECIPE, moved)]
+        case EraseOutput(deletion=deletion):
+            named: rows.Parameters = {"output_id": deletion.output_id, "deletion_id": deletion.deletion_id}
+            return [
+                (keeping_queries.PUT_DELETION, keeping_rows.row_of_deletion(deletion)),
+                (keeping_queries.ERASE_VARIANTS, named),
+                (keeping_queries.ERASE_KEEPING, named),
+                (keeping_queries.ERASE_OUTPUT, named),
+            ]
+        case EndDeletion(deletion_id=deletion_id, at_s=at_s):
+            return [(keeping_queries.END_DELETION, {"deletion_id": deletion_id, "at_s": at_s})]
+        case PutRegeneration(regeneration=regeneration):
+            return [(keeping_queries.PUT_REGENERATION, keeping_rows.row_of_regeneration(regeneration))]
+        case _:
+            assert_never(write)
 
 
 def _key_of(record: IdempotencyRecord, job_id: JobId) -> rows.Parameters:

@@ -9,13 +9,15 @@ from typing import Protocol
 
 from heliograph.domain.accounts import ApiKey, Refusal
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
-from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, OutputId, TenantId
+from heliograph.domain.ids import CaseId, EndpointId, JobId, MessageId, ModelId, OutputId, TenantId
 from heliograph.domain.job import Attempt, Job
+from heliograph.domain.keeping import Deletion, Holding, Keeping
 from heliograph.domain.moderation import Case, CaseAction, CaseCount, CaseState, DeedCount
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import Output, Variant
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookMessage, WebhookTry
 from heliograph.storage.case_writes import CaseWrite
+from heliograph.storage.keeping import KeepingWrite, Regeneration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class PutAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutOutput:
+    """Insert a delivered picture, and how long it stays; a second write of the same id changes nothing."""
+
     """Insert a delivered picture without its variants; a second write of the same id changes nothing."""
 
     output: Output
@@ -98,7 +102,8 @@ class Forget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropJob:
-    """Delete an ended job with its attempts, outputs and webhook messages; an open one stays as it is.
+    """Delete an ended job with its attempts, outputs and webhook messages; an open one stays as it is, and so does one
+    with a picture that has a hold.
 
     Its ledger lines stay for ever: accounts outlive the jobs they are about.
     """
@@ -185,6 +190,7 @@ Write = (
     | TakeBack
     | CaseWrite
     | WebhookWrite
+    | KeepingWrite
 )
 
 
@@ -233,7 +239,9 @@ class Store(Protocol):
         ...
 
     async def ended_jobs(self, *, before_s: float, limit: int) -> tuple[JobId, ...]:
-        """At most `limit` of the jobs that ended before a time, in seconds since the epoch, longest ended first."""
+        """At most `limit` of the jobs that ended before a time, in seconds since the epoch, longest ended first; none
+        with a picture that has a star or a hold.
+        """
         ...
 
     async def held_blobs(self, names: Sequence[str]) -> frozenset[str]:
@@ -250,6 +258,44 @@ class Store(Protocol):
 
     async def output(self, output_id: OutputId) -> Output | None:
         """One delivered picture, or None."""
+        ...
+
+    async def keeping(self, output_id: OutputId) -> Keeping | None:
+        """How long one picture stays and where it lies, or None."""
+        ...
+
+    async def keepings(
+        self, *, before_s: float, limit: int, after: tuple[float, OutputId] | None = None
+    ) -> tuple[Keeping, ...]:
+        """At most `limit` of the pictures delivered before a time, oldest first; only those that come after the time
+        and the id `after`."""
+        ...
+
+    async def holdings(self, *, now_s: float) -> tuple[Holding, ...]:
+        """Every picture there is, counted by tenant, plan, place, age (0, 7, 30 or 90 days) and whether it must stay.
+        Looks at every picture."""
+        ...
+
+    async def deletion(self, deletion_id: str) -> Deletion | None:
+        """The record of one deletion, or None."""
+        ...
+
+    async def deletions(
+        self, tenant_id: TenantId, *, limit: int, before_s: float | None = None
+    ) -> tuple[Deletion, ...]:
+        """A tenant's deletions, newest first: at most `limit` from before a time."""
+        ...
+
+    async def deletions_pending(self, *, limit: int) -> tuple[Deletion, ...]:
+        """At most `limit` of the deletions of which something may still be there, oldest first."""
+        ...
+
+    async def regenerations(self, output_id: OutputId, *, limit: int) -> tuple[Regeneration, ...]:
+        """The jobs that made a picture again, newest first, at most `limit`."""
+        ...
+
+    async def regenerations_of_model(self, model_id: ModelId, *, limit: int) -> tuple[Regeneration, ...]:
+        """The jobs that made pictures of a model again, newest first, at most `limit`."""
         ...
 
     async def output_of_blob(self, names: Sequence[str]) -> Output | None:

@@ -6,7 +6,9 @@ that is recorded again adds nothing, and the event keeps its id over every repet
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
+from heliograph.domain.billing_records import NO_TENANT
 from heliograph.domain.commands import RecordJob
 from heliograph.domain.ids import EndpointId, MessageId, TenantId
 from heliograph.domain.job import Job, JobState
@@ -48,14 +50,24 @@ class EndpointBook:
         return self._by_tenant.get(tenant_id, {}).get(EndpointId(endpoint_id))
 
     def messages(self, record: RecordJob) -> tuple[WebhookMessage, ...]:
-        """What has to be told because of this move, in the order in which it is to be heard."""
+        """What has to be told because of this move, in the order in which it is to be heard.
+
+        Endpoints of no tenant are the operator's: they hear of every charge, and of nothing else.
+        """
         job = record.job
         own = self._by_tenant.get(job.tenant_id)
-        if own is None and job.webhook is None:
+        operators = self._by_tenant.get(NO_TENANT) if record.charged_attempt is not None else None
+        if own is None and job.webhook is None and operators is None:
             return ()
         events = events_of(job)
         at_s = job.timeline[-1].at_s
-        made: list[WebhookMessage] = []
+        made: list[WebhookMessage] = [
+            replace(
+                _message(job, WebhookEvent.USAGE_RECORDED, target=endpoint.endpoint_id, at_s=at_s), tenant_id=NO_TENANT
+            )
+            for endpoint in (operators or {}).values()
+            if endpoint.disabled_at_s is None
+        ]
         for endpoint in own.values() if own is not None else ():
             if endpoint.disabled_at_s is None:
                 made += [
