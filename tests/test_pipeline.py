@@ -12,7 +12,7 @@ import pytest
 from heliograph.billing import ledger
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.memory import MemoryBlobStore
-from heliograph.delivery.provenance import Stamp
+from heliograph.delivery.provenance import Stamp, StampPolicy
 from heliograph.delivery.verification import Inspection
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
@@ -60,6 +60,7 @@ from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, PutJob, PutRefusal, PutWebhookMessage, Write
+from heliograph.variant_desk import VariantDesk, VariantPolicy
 from heliograph.webhooks import EndpointBook
 from tests.builders import (
     MODEL,
@@ -76,6 +77,7 @@ from tests.builders import (
 )
 from tests.intakes import an_intake
 from tests.scripted_fleet import ScriptedFleet
+from tests.variant_makers import InThisProcess
 
 ALICE = Caller(tenant_id=TenantId("alice"), tier=Tier.STANDARD)
 BOB = Caller(tenant_id=TenantId("bob"), tier=Tier.PRO)
@@ -123,6 +125,14 @@ async def look(data: bytes) -> Inspection:
     return Inspection(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), mime_type="image/png")
 
 
+def a_desk(store: MemoryStore, blobs: MemoryBlobStore) -> VariantDesk:
+    """Makes no file of its own accord."""
+    policy = VariantPolicy(backlog_max=0)
+    return VariantDesk(
+        store=store, blobs=blobs, maker=InThisProcess(), stamps=StampPolicy(), policy=policy, clock=lambda: 0.0
+    )
+
+
 class Finisher:
     """Finishes pictures at once; `verdicts` are given out first, one per picture."""
 
@@ -145,7 +155,10 @@ class Finisher:
         alignment_judge: str | None = None,
         safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
+        if spent is not None:
+            spent(1_500)
         self.judges.append(alignment_judge)
         self.limits.append(safety)
         self.stamps.append(stamp)
@@ -230,6 +243,7 @@ class World:
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
             inspect=look,
+            files=a_desk(self.store, self.blobs),
             random_int=lambda _bound: 5,
             new_id=lambda: f"{next(ids):06d}",
             reviews=reviews,

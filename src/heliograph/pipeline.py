@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, assert_never
 
 import structlog
@@ -26,7 +27,7 @@ from heliograph.billing.prices import PriceBook
 from heliograph.delivery.blobs import BlobStore
 from heliograph.delivery.provenance import Stamp, StampPolicy
 from heliograph.domain.accounts import Refusal
-from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.domain.billing_records import Account, Component, LedgerLine
 from heliograph.domain.commands import (
     AbortRun,
     Command,
@@ -109,6 +110,7 @@ from heliograph.storage.store import (
     TakeBack,
     Write,
 )
+from heliograph.variant_making import Pixels
 
 INBOX_MAX = 4_096
 TURN_MAX = 512
@@ -142,6 +144,7 @@ class PostProcessor(Protocol):
         alignment_judge: str | None = None,
         safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
         ...
@@ -197,8 +200,13 @@ class Pipeline:
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
     account for what no attempt costs. `orders` are an operator's from earlier; `keep_orders` makes new ones durable.
+<<<<<<< HEAD
     `stamps` says what is written into files, `safety` how pictures are judged (None: they are not), `reviews` whose
     wait for a person; decided cases are deleted after `keep_cases_s` seconds.
+=======
+    `stamps` says what is written into files. `on_delivered` is told of every picture whose files are stored, with its
+    pixels, or its file where that holds them all.
+>>>>>>> main
     """
 
     def __init__(
@@ -227,6 +235,7 @@ class Pipeline:
         reviews: ReviewPolicy | None = None,
         keep_cases_s: float | None = None,
         stamps: StampPolicy | None = None,
+        on_delivered: Callable[[Job, Output, Pixels | bytes], None] | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.feed = feed
@@ -249,6 +258,7 @@ class Pipeline:
         self._reviews = reviews or ReviewPolicy()
         self._keep_cases_s = keep_cases_s
         self._stamps = stamps or StampPolicy()
+        self._on_delivered = on_delivered
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
         self._disowned: dict[JobId, None] = {}
@@ -645,8 +655,13 @@ class Pipeline:
                         job.request,
                         reseeds=job.reseeds,
                         alignment_judge=alignment_judge,
+<<<<<<< HEAD
                         safety=self._safety and self._safety.limits_for(job.tenant_id),
                         stamp=stamp,
+=======
+                        stamp=stamp,
+                        spent=partial(meter_post_processing, self._meters, job),
+>>>>>>> main
                     )
                     for image in images
                 )
@@ -673,6 +688,9 @@ class Pipeline:
         stored = tuple(output for output in outputs if output is not None)
         if len(stored) < len(outputs):
             return None
+        if self._on_delivered is not None:
+            for image, picture, output in zip(images, pictures, stored, strict=True):
+                self._on_delivered(job, output, _pixels_of(image, picture))
         return OutputsStored(job_id=job_id, attempt=attempt, outputs=stored)
 
     def _note_unsafe(self, job: Job, found: Sequence[Safety]) -> None:
@@ -910,6 +928,26 @@ def _taken_back(turn: _Turn) -> list[Write]:
         records = tuple(write.record for write in letter.writes if isinstance(write, PutIdempotency))
         taken_back.append(TakeBack(job_id=job_id, records=records))
     return taken_back
+
+
+def meter_post_processing(meters: Meters | None, job: Job, cpu_us: int) -> None:
+    """So many microseconds of a core went into finishing pictures of the job."""
+    if meters is not None:
+        model_id, tier = job.request.model_id, job.tier
+        meters.usage.add(Component.POSTPROCESS_CPU, cpu_us, tenant_id=job.tenant_id, model_id=model_id, tier=tier)
+
+
+def _pixels_of(image: RawImage, picture: FinishedPicture) -> Pixels | bytes:
+    """What further files of a delivered picture are best made of."""
+    is_enlarged = (picture.width_px, picture.height_px) != (image.width_px, image.height_px)
+    if is_enlarged and picture.enlarged is None:
+        return picture.data
+    return Pixels(
+        rgb=picture.enlarged or image.rgb,
+        width_px=picture.width_px,
+        height_px=picture.height_px,
+        frames=picture.frames,
+    )
 
 
 def _newest(writes: Sequence[Write]) -> list[Write]:

@@ -13,6 +13,7 @@ from typing import Protocol
 from heliograph.billing.accounts import AccountBook
 from heliograph.billing.quote import Quote, free
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.ladder import Answer, Wish
 from heliograph.delivery.verification import Verification
 from heliograph.domain.accounts import Caller, Refusal
 from heliograph.domain.errors import (
@@ -52,8 +53,13 @@ from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
+<<<<<<< HEAD
 from heliograph.storage.case_writes import OpenCase
 from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob, Write
+=======
+from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob
+from heliograph.variant_desk import VariantDesk
+>>>>>>> main
 
 CONTACT_SHEETS_AT_ONCE = 2
 DEADLINE_S_MAX = 7 * 86_400.0
@@ -154,6 +160,10 @@ class Service(Protocol):
         """A delivered picture's record; `caller` is None when a signed link stands in for a key."""
         ...
 
+    async def file_of(self, output: Output, wish: Wish, *, is_link: bool) -> Answer:
+        """Which file of a picture answers; one that is missing is made. `is_link`: a link asks, not a key."""
+        ...
+
     async def read_blob(self, name: str, *, start: int, length: int | None) -> bytes:
         """Bytes of a delivered picture or thumbnail."""
         ...
@@ -238,6 +248,7 @@ class PipelineService:
         last_sequence: int,
         idempotency_ttl_s: float,
         inspect: Inspect,
+        files: VariantDesk,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
         reviews: ReviewPolicy | None = None,
@@ -261,6 +272,7 @@ class PipelineService:
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
         self._inspect = inspect
+        self._files = files
         self._random_int = random_int
         self._new_id = new_id
         self._reviews = reviews or ReviewPolicy()
@@ -570,6 +582,10 @@ class PipelineService:
         if output is None or (caller is not None and output.tenant_id != caller.tenant_id):
             raise NotFound(f"There is no output {output_id}.", param="output_id", code="output_not_found")
         return output
+
+    async def file_of(self, output: Output, wish: Wish, *, is_link: bool) -> Answer:
+        """Which file of a picture answers; one that is missing is made. `is_link`: a link asks, not a key."""
+        return await self._files.file_of(output, wish, is_link=is_link)
 
     async def read_blob(self, name: str, *, start: int, length: int | None) -> bytes:
         """Bytes of a delivered picture or thumbnail."""

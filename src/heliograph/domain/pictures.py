@@ -76,11 +76,13 @@ class FileFormat(StrEnum):
     WEBP = "webp"
     AVIF = "avif"
     GIF = "gif"
+    MP4 = "mp4"
+    WEBM = "webm"
 
     @property
     def mime_type(self) -> str:
         """For example `image/png`."""
-        return f"image/{self.value}"
+        return f"{'video' if self in (FileFormat.MP4, FileFormat.WEBM) else 'image'}/{self.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -274,6 +274,8 @@ _JOB_EXAMPLE: _Schema = {
             "availability": "delivered",
             "alignment": 0.93,
             "missing": ["red"],
+            "variants": [],
+            "srcset": f"/v1/outputs/{_OUTPUT_ID}?format=auto&w=128 128w",
         }
     ],
     "error": None,
@@ -442,18 +444,29 @@ EVENTS: _Route = {
 
 _PICTURE = {
     media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
-    for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4", "video/webm")
+    for media_type in (
+        *("image/png", "image/jpeg", "image/webp", "image/avif", "image/gif"),
+        *("video/mp4", "video/webm"),
+    )
 }
 
 OUTPUT: _Route = {
     "summary": "Fetch a picture or clip",
-    "description": "With a key, or by the signed link in the job. Honours `Range`, `If-Range` and `If-None-Match`.",
+    "description": "With a key, or by the signed link in the job. Honours `Range`, `If-Range` and `If-None-Match`. "
+    "`format` and `w` (least width) ask for another file of the same picture; `format=auto` goes by `Accept`.",
     "responses": {
         200: {"description": "The picture.", "content": _PICTURE},
         206: {"description": "The part asked for.", "content": _PICTURE},
         304: {"description": "The client's copy is still good."},
         **_errors(
-            f"/v1/outputs/{_OUTPUT_ID}", "invalid", "unauthenticated", "denied", "missing", "beyond", "unavailable"
+            f"/v1/outputs/{_OUTPUT_ID}",
+            "invalid",
+            "unauthenticated",
+            "denied",
+            "missing",
+            "beyond",
+            "overloaded",
+            "unavailable",
         ),
     },
 }

@@ -2,11 +2,17 @@
 
 import json
 from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
 
+from heliograph.delivery.ladder import POSTER, PREVIEW, SHARED, widths
 from heliograph.domain.ids import OutputId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
+<<<<<<< HEAD
 from heliograph.domain.pictures import Availability, Output
+=======
+from heliograph.domain.pictures import Output, Variant
+>>>>>>> main
 from heliograph.domain.request import Adjustment, GenerationRequest, Inputs
 from heliograph.domain.views import Interval, JobStatus, ModelStatus
 
@@ -153,9 +159,46 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
         **fit_json(output),
         "technical": technical_json(output),
+<<<<<<< HEAD
         "safety": safety_json(output),
+=======
+        "variants": [
+            _variant_json(output, variant, output_url) for variant in output.variants if variant.name != SHARED
+        ],
+>>>>>>> main
     }
-    return picture if output.frames == 1 else picture | {"frames": output.frames, "duration_s": output.duration_s}
+    address = output_url(output.output_id, False)
+    if output.frames == 1:
+        return picture | {"srcset": ", ".join(f"{_with(address, format='auto', w=w)} {w}w" for w in widths(output))}
+    return picture | {
+        "frames": output.frames,
+        "duration_s": output.duration_s,
+        "poster_url": _with(address, variant=POSTER),
+        "preview_url": _with(address, variant=PREVIEW),
+    }
+
+
+def _variant_json(output: Output, variant: Variant, output_url: OutputUrl) -> dict[str, object]:
+    address = output_url(output.output_id, False)
+    if variant.name in (POSTER, PREVIEW):
+        url = _with(address, variant=variant.name)
+    elif variant.width_px == output.width_px:
+        url = _with(address, format=variant.file_format.value)
+    else:
+        url = _with(address, format=variant.file_format.value, w=variant.width_px)
+    return {
+        "name": variant.name,
+        "url": url,
+        "format": variant.file_format.value,
+        "width": variant.width_px,
+        "height": variant.height_px,
+        "bytes": variant.size_bytes,
+    }
+
+
+def _with(address: str, **query: object) -> str:
+    """The address with more in its query."""
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
 
 
 def fit_json(output: Output) -> dict[str, object]:
