@@ -290,15 +290,11 @@ async def installation(
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
-<<<<<<< HEAD
             safety=safety,
             reviews=reviews,
             keep_cases_s=settings.moderation.keep_cases_s,
-            stamps=stamp_policy(settings.provenance),
-=======
             stamps=stamps,
             on_delivered=files.offer if may_run_jobs else None,
->>>>>>> main
         )
         intake = PictureIntake(
             processes=post,

@@ -200,13 +200,9 @@ class Pipeline:
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
     account for what no attempt costs. `orders` are an operator's from earlier; `keep_orders` makes new ones durable.
-<<<<<<< HEAD
     `stamps` says what is written into files, `safety` how pictures are judged (None: they are not), `reviews` whose
-    wait for a person; decided cases are deleted after `keep_cases_s` seconds.
-=======
-    `stamps` says what is written into files. `on_delivered` is told of every picture whose files are stored, with its
-    pixels, or its file where that holds them all.
->>>>>>> main
+    wait for a person; decided cases are deleted after `keep_cases_s` seconds. `on_delivered` is told of every picture
+    whose files are stored, with its pixels, or its file where that holds them all.
     """
 
     def __init__(
@@ -655,13 +651,9 @@ class Pipeline:
                         job.request,
                         reseeds=job.reseeds,
                         alignment_judge=alignment_judge,
-<<<<<<< HEAD
                         safety=self._safety and self._safety.limits_for(job.tenant_id),
                         stamp=stamp,
-=======
-                        stamp=stamp,
                         spent=partial(meter_post_processing, self._meters, job),
->>>>>>> main
                     )
                     for image in images
                 )

@@ -53,13 +53,9 @@ from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
-<<<<<<< HEAD
 from heliograph.storage.case_writes import OpenCase
 from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob, Write
-=======
-from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob
 from heliograph.variant_desk import VariantDesk
->>>>>>> main
 
 CONTACT_SHEETS_AT_ONCE = 2
 DEADLINE_S_MAX = 7 * 86_400.0

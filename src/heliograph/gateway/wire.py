@@ -8,11 +8,7 @@ from heliograph.delivery.ladder import POSTER, PREVIEW, SHARED, widths
 from heliograph.domain.ids import OutputId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
-<<<<<<< HEAD
-from heliograph.domain.pictures import Availability, Output
-=======
-from heliograph.domain.pictures import Output, Variant
->>>>>>> main
+from heliograph.domain.pictures import Availability, Output, Variant
 from heliograph.domain.request import Adjustment, GenerationRequest, Inputs
 from heliograph.domain.views import Interval, JobStatus, ModelStatus
 
@@ -155,21 +151,21 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "width": output.width_px,
         "height": output.height_px,
         "seed": output.seed,
-        "thumbhash": output.thumbhash,
+        "thumbhash": output.thumbhash if is_delivered else "",
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
         **fit_json(output),
         "technical": technical_json(output),
-<<<<<<< HEAD
         "safety": safety_json(output),
-=======
         "variants": [
-            _variant_json(output, variant, output_url) for variant in output.variants if variant.name != SHARED
+            _variant_json(output, variant, output_url)
+            for variant in output.variants
+            if is_delivered and variant.name != SHARED
         ],
->>>>>>> main
     }
     address = output_url(output.output_id, False)
     if output.frames == 1:
-        return picture | {"srcset": ", ".join(f"{_with(address, format='auto', w=w)} {w}w" for w in widths(output))}
+        sizes = widths(output) if is_delivered else ()
+        return picture | {"srcset": ", ".join(f"{_with(address, format='auto', w=w)} {w}w" for w in sizes)}
     return picture | {
         "frames": output.frames,
         "duration_s": output.duration_s,
