@@ -91,6 +91,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "insight", "monitoring", "nvml", "observability", "pipeline"}),
     "cli_doctor": frozenset({"client"}),
+    "cli_reproduce": frozenset({"client", "domain"}),
+    "comparison": frozenset({"delivery", "domain", "quality"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
@@ -142,6 +144,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_moderation",
             "cli_import",
             "cli_prompt",
+            "cli_reproduce",
             "cli_simulate",
             "cli_storage",
             "cli_verify",
@@ -237,6 +240,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
+    # The same, for two files to compare.
+    "comparison": frozenset({"delivery.pillow_clips", "delivery.pyav"}),
     "variant_making": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.nsfw", "inference.upscaler"}
@@ -376,6 +381,7 @@ LATE_IMPORTS = frozenset(
     {
         "app",
         "app_telemetry",
+        "comparison",
         "inference.clip_files",
         "inference.worker",
         "picture_store",

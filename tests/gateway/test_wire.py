@@ -83,6 +83,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "missing": ["windmill"],
                 "technical": None,
                 "safety": None,
+                "made_with": None,
                 "variants": [],
                 "srcset": "/out_1?format=auto&w=256 256w",
             }

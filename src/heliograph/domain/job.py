@@ -81,8 +81,8 @@ class Job:
     None: it begins at the first step. `setback` is why an attempt failed last, `spares_memory` that one ran out of
     memory and the next ones do with less. `sequence` is the order of submission and breaks every tie. `timeline` has
     one moment per state entered, oldest first. `webhook` hears of this job only. `on_review`: its prompt was flagged,
-    and its pictures wait for a person. `remixed_from` is the job whose request this one repeats with another prompt.
-    Times are seconds since the epoch.
+    and its pictures wait for a person. `remixed_from` is the job whose request this one repeats with another prompt,
+    `reproduces` the one that it makes again to compare. Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -107,6 +107,7 @@ class Job:
     webhook: JobWebhook | None = None
     on_review: bool = False
     remixed_from: JobId | None = None
+    reproduces: JobId | None = None
 
     @property
     def finished_at_s(self) -> float | None:
@@ -178,6 +179,7 @@ class Job:
             webhook=self.webhook,
             on_review=self.on_review,
             remixed_from=self.remixed_from,
+            reproduces=self.reproduces,
         )
 
 
