@@ -69,7 +69,7 @@ def test_a_move_keeps_whatever_it_does_not_change() -> None:
     )
     setback = Failure(code="worker_lost", message="The worker crashed.")
     job = replace(job, checkpoint="kept", steps_done=5, setback=setback, spares_memory=True, on_review=True)
-    job = replace(job, remixed_from=JobId("first"))
+    job = replace(job, remixed_from=JobId("first"), reproduces=JobId("first"))
     job = job.moved(JobState.DISPATCHED, now_s=1.0, attempt=4)
     others = {field.name for field in fields(Job)} - {"state", "timeline"}
     as_made = {name for name, default in DEFAULTS.items() if getattr(job, name) == default}
