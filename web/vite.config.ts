@@ -14,7 +14,7 @@ export default defineConfig({
     // No data: addresses: a Content-Security-Policy of 'self' is enough for everything the build writes.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: ['index.html', 'operations.html'] },
+    rollupOptions: { input: ['index.html', 'operations.html', 'review.html'] },
   },
   server: {
     proxy: { '/v1': api, '/healthz': api },

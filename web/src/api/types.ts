@@ -44,8 +44,9 @@ export interface Adjustment {
 export interface Output {
   id: string
   index: number
-  url: string
-  thumbnail_url: string
+  /** Null while a person looks at the picture first, or decided against it. */
+  url: string | null
+  thumbnail_url: string | null
   bytes: number
   format: OutputFormat
   width: number
