@@ -75,6 +75,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "housekeeping": frozenset({"domain", "delivery", "storage"}),
     "inventory": frozenset({"domain", "delivery", "housekeeping", "storage"}),
     "keeper": frozenset({"domain", "delivery", "storage"}),
+    "edge": frozenset({"delivery", "domain", "gateway", "outbound", "settings"}),
     "retention_settings": frozenset({"domain", "delivery", "settings"}),
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
@@ -91,6 +92,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "insight", "monitoring", "nvml", "observability", "pipeline"}),
     "cli_doctor": frozenset({"client"}),
+    "cli_reproduce": frozenset({"client", "domain"}),
+    "comparison": frozenset({"delivery", "domain", "quality"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
@@ -98,8 +101,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "app_telemetry",
             "audit_log",
             "account_desk",
+            "comparison",
             "content_filter",
             "domain",
+            "edge",
             "gateway",
             "housekeeping",
             "intake",
@@ -142,6 +147,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_moderation",
             "cli_import",
             "cli_prompt",
+            "cli_reproduce",
             "cli_simulate",
             "cli_storage",
             "cli_verify",
@@ -236,6 +242,8 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
+    # The same, for two files to compare.
+    "comparison": frozenset({"delivery.pillow_clips", "delivery.pyav"}),
     "variant_making": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
@@ -247,14 +255,25 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "alembic": frozenset({"storage"}),
     "av": frozenset({"delivery.pyav", "inference.clip_files"}),
     "c2pa": frozenset({"delivery.c2pa"}),
-    "cryptography": frozenset({"delivery.c2pa", "delivery.certificates", "delivery.sealed"}),
+    "cryptography": frozenset(
+        {"delivery.c2pa", "delivery.certificates", "delivery.edge_signatures", "delivery.sealed"}
+    ),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "isal": frozenset({"delivery.png"}),
     "numpy": frozenset(
-        {"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools", "variant_making"}
+        {
+            "comparison",
+            "delivery",
+            "inference",
+            "moderation",
+            "quality",
+            "postprocess",
+            "postprocess_tools",
+            "variant_making",
+        }
     ),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
@@ -286,6 +305,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "cli_fleet",
             "cli_keeping",
             "cli_moderation",
+            "cli_reproduce",
             "cli_simulate",
             "cli_storage",
             "cli_accounts",
@@ -374,6 +394,7 @@ LATE_IMPORTS = frozenset(
     {
         "app",
         "app_telemetry",
+        "comparison",
         "inference.clip_files",
         "inference.worker",
         "picture_store",
@@ -400,6 +421,8 @@ DOES_BY_TRADE = (
             "insight",
             "intake",
             "cli_keeping",
+            "cli_reproduce",
+            "edge",
             "keeper",
             "inventory",
             "otlp",

@@ -41,6 +41,7 @@ from heliograph.billing.quote import Quote, quote
 from heliograph.billing.storage_economics import StorageReport, storage_report
 from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
+from heliograph.comparison import files_alike
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.delivery.pillow_intake import read_notes
 from heliograph.delivery.quality_search import QualityTarget
@@ -55,6 +56,7 @@ from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookEvent, WebhookMessage
+from heliograph.edge import OPERATORS_OWN, edge_of, edge_purge
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, ReadInput
@@ -87,6 +89,7 @@ from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
 from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_policy
 from heliograph.quality.gates import DamagedPictures, GatePolicy
+from heliograph.quality.likeness import Likeness
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
@@ -94,7 +97,7 @@ from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.routing.references import model_named
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.memory_file import MemoryFile
-from heliograph.service import PipelineService, PromptReader
+from heliograph.service import Compare, PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage import backup, sqlite_copy
 from heliograph.storage.backup import Manifest
@@ -314,6 +317,7 @@ async def installation(
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
             formats=_formats(),
             draw_contact_sheet=_contact_sheet,
+            compare=_comparing(aside),
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             inspect=aside.inspect,
@@ -342,12 +346,15 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        outbound_of_operator = OutboundHttp(OPERATORS_OWN, user_agent=f"Heliograph/{__version__}")
+        stack.push_async_callback(outbound_of_operator.close)
         keeper = Keeper(
             store=store,
             blobs=blobs,
             policy=retention_policy(settings.retention),
             problems=pipeline.problems,
             clock=clock,
+            purge=edge_purge(settings.links, outbound_of_operator),
         )
         if may_run_jobs and not is_private:
             await stack.enter_async_context(_background(keeper.run()))
@@ -362,6 +369,8 @@ async def installation(
             secret=secret_file(data_dir / "link.key", loss="links that were handed out stop working then"),
             ttl_s=settings.gateway.link_ttl_s,
             clock=clock,
+            edge=edge_of(settings.links),
+            presign=pictures.presign if settings.links.presigned else None,
         )
         desk = WebhookDesk(
             store=store,
@@ -820,6 +829,18 @@ def _engines(settings: Settings) -> frozenset[EngineKind]:
 def _formats() -> frozenset[OutputFormat]:
     """What can be delivered: films need an extra."""
     return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+def _comparing(pool: PostProcessPool) -> Compare:
+    """Files are decoded and compared in a process of the pool."""
+
+    async def compare(first: bytes, again: bytes, output_format: OutputFormat) -> tuple[Likeness, float]:
+        found = await pool.call(files_alike, first, again, output_format)
+        if found is None:
+            raise Unavailable("Two files could not be compared; try again.", code="comparison_failed")
+        return found
+
+    return compare
 
 
 _FRAMES_OF_SHEET_MAX = 4_096

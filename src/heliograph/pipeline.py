@@ -25,7 +25,7 @@ from heliograph.billing.ledger import charge, record_cost
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.blobs import BlobStore
-from heliograph.delivery.provenance import Stamp, StampPolicy
+from heliograph.delivery.provenance import SOFTWARE, Stamp, StampPolicy
 from heliograph.domain.accounts import Refusal
 from heliograph.domain.billing_records import Account, Component, LedgerLine
 from heliograph.domain.commands import (
@@ -77,11 +77,13 @@ from heliograph.domain.lifecycle import (
     RequestRefused,
     StoreCommitted,
 )
+from heliograph.domain.making import EngineFacts, Making
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt, Orders, Scope
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
+from heliograph.domain.run import RunOrder
 from heliograph.domain.views import FleetStatus, Gpu, JobStatus, JobView, Phase
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.demand import Demand
@@ -249,6 +251,9 @@ class Pipeline:
         self._states: dict[JobId, JobState] = {}
         self._images: dict[tuple[JobId, int], tuple[RawImage, ...]] = {}
         self._models_of_workers: dict[WorkerId, ModelId] = {}
+        self._classes_of_workers: dict[WorkerId, str] = {}
+        self._facts_of_workers: dict[WorkerId, EngineFacts] = {}
+        self._makings: dict[JobId, Making] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._parked: set[JobId] = set()
         self._is_draining = False
@@ -581,6 +586,7 @@ class Pipeline:
             case RefuseJob():
                 pass  # its submitter was told before anything became durable
             case Dispatch(worker_id=worker_id, order=order):
+                self._note_making(worker_id, order)
                 await self._fleet.run(worker_id, order)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 await self._fleet.abort(worker_id, job_id, attempt)
@@ -598,6 +604,7 @@ class Pipeline:
                 )
                 self._handled(started, self.now_s())
                 self._models_of_workers[worker_id] = model_id
+                self._classes_of_workers[worker_id] = self._gpus[gpu_id].gpu_class
                 self._publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
                 await self._fleet.start(worker_id, self._gpus[gpu_id], self._cards[model_id])
             case StopReplica(worker_id=worker_id):
@@ -703,6 +710,7 @@ class Pipeline:
                 perceptual_hash=picture.perceptual_hash,
                 parameters=picture.parameters,
                 is_signed=picture.is_signed,
+                making=self._makings.get(job.job_id),
                 created_at_s=self.now_s(),
             )
         return None
@@ -724,10 +732,20 @@ class Pipeline:
                 self._demand.note(request.model_id, asker, now_s, images=request.image_count)
             case ImagesReady(job_id=job_id, attempt=attempt, images=images):
                 self._images[(job_id, attempt)] = images
+            case WorkerReady(worker_id=worker_id, facts=EngineFacts() as facts):
+                self._facts_of_workers[worker_id] = facts
             case ClockTicked():
                 self._is_flush_due = True
             case _:
                 pass
+
+    def _note_making(self, worker_id: WorkerId, order: RunOrder) -> None:
+        """Keep what the pictures of a run are made with, until its job has ended."""
+        facts, gpu_class = self._facts_of_workers.get(worker_id), self._classes_of_workers.get(worker_id)
+        self._makings.pop(order.job_id, None)
+        if facts is not None and gpu_class is not None and order.job_id in self._states:
+            batch = len(order.seeds)
+            self._makings[order.job_id] = Making(facts=facts, software=SOFTWARE, gpu_class=gpu_class, batch=batch)
 
     def _tell_if_late(self, event: Event) -> None:
         """Tell the operator of news that the scheduler will ignore, because its attempt is over."""
@@ -764,6 +782,8 @@ class Pipeline:
                     self._publish(loaded)
             case WorkerLost(worker_id=worker_id, reason=reason, detail=detail):
                 self._memory_of_workers.pop(worker_id, None)
+                self._facts_of_workers.pop(worker_id, None)
+                self._classes_of_workers.pop(worker_id, None)
                 model_id = self._models_of_workers.pop(worker_id, None)
                 if model_id is not None:
                     self._publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
@@ -783,6 +803,7 @@ class Pipeline:
         previous = self._states.get(job.job_id)
         if job.state.is_terminal:
             self._states.pop(job.job_id, None)
+            self._makings.pop(job.job_id, None)
         else:
             self._states[job.job_id] = job.state
         cost_micros = _charged(record, self._prices)

@@ -5,7 +5,7 @@ here: a job or picture of another tenant is `NotFound`, exactly like one that ne
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -29,7 +29,7 @@ from heliograph.domain.errors import (
 )
 from heliograph.domain.ids import JobId, ModelId, OutputId
 from heliograph.domain.intake import GivenInputs, PictureRole, TakenInputs, UploadedPicture
-from heliograph.domain.job import Job
+from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
@@ -47,6 +47,8 @@ from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
 from heliograph.provenance_desk import Inspect, verified
+from heliograph.quality.likeness import Likeness
+from heliograph.quality.reproduction import PictureAgain, Reproduction, reproduction, same_pixels
 from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
@@ -110,6 +112,10 @@ class Readiness:
     problems: Mapping[str, str]
 
 
+Compare = Callable[[bytes, bytes, OutputFormat], Awaitable[tuple[Likeness, float]]]
+"""How alike two delivered files look, and their distance from 0 to 1."""
+
+
 class Service(Protocol):
     """Raises the errors of `domain.errors`."""
 
@@ -163,6 +169,14 @@ class Service(Protocol):
 
     async def blob_size(self, name: str) -> int:
         """Number of bytes of a delivered picture or thumbnail."""
+        ...
+
+    async def reproduce(self, job_id: JobId, *, caller: Caller) -> JobStatus:
+        """A new job that makes the pictures of a completed one again."""
+        ...
+
+    async def reproduction(self, job_id: JobId, *, caller: Caller) -> Reproduction:
+        """What came of a job that `reproduce` made. Raises `Conflict` before it has completed."""
         ...
 
     async def contact_sheet(self, output: Output) -> bytes:
@@ -238,6 +252,7 @@ class PipelineService:
         readers: Mapping[ModelId, PromptReader],
         formats: frozenset[OutputFormat],
         draw_contact_sheet: Callable[[bytes, OutputFormat], bytes],
+        compare: Compare,
         last_sequence: int,
         idempotency_ttl_s: float,
         inspect: Inspect,
@@ -260,6 +275,7 @@ class PipelineService:
         self._readers = readers
         self._formats = formats
         self._draw_contact_sheet = draw_contact_sheet
+        self._compare = compare
         self._drawing = asyncio.Semaphore(CONTACT_SHEETS_AT_ONCE)
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
@@ -334,12 +350,17 @@ class PipelineService:
             webhook=submission.webhook,
             remixed_from=submission.remixed_from,
         )
+        return await self._take(job, self._idempotency_writes(submission, job), wants, caller)
+
+    async def _take(self, job: Job, writes: tuple[PutIdempotency, ...], wants: Wants, caller: Caller) -> JobStatus:
+        """Hold the job's price and submit it."""
+        request, now_s = job.request, job.created_at_s
         if self._note_call is not None:
             self._note_call(job.job_id)
         price = self._quote(request, caller.tier).expected
         self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         try:
-            await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
+            await self._pipeline.submit(job, writes=writes)
         except HeliographError as error:
             self._accounts.release(job.job_id, job.tenant_id)
             if isinstance(error, Overloaded) and error.code in ANOTHER_MODEL_HELPS:
@@ -397,9 +418,7 @@ class PipelineService:
                 param="output_format",
                 code="unsupported_parameter",
             )
-        verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
-        if verdict.decision is PolicyDecision.BLOCK:
-            raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
+        self._check_policy(request, caller)
         asked_for = chosen.stands_in_for or chosen.alias
         if asked_for is None:
             return request
@@ -408,6 +427,11 @@ class PipelineService:
             reason = "the model is not there in time, and the request allows another"
         other = Adjustment(parameter="model", requested=asked_for, used=card.model_id, reason=reason)
         return replace(request, adjustments=(other, *request.adjustments))
+
+    def _check_policy(self, request: GenerationRequest, caller: Caller) -> None:
+        verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
+        if verdict.decision is PolicyDecision.BLOCK:
+            raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
 
     def _wants(self, submission: Submission, caller: Caller, deadline_s: float | None) -> Wants:
         """What the request asks for besides a model."""
@@ -569,6 +593,52 @@ class PipelineService:
         if size is None:
             raise NotFound("The file of this output is gone.", param="output_id", code="output_gone")
         return size
+
+    async def reproduce(self, job_id: JobId, *, caller: Caller) -> JobStatus:
+        """A new job that makes the pictures of a completed one again."""
+        first = (await self.status(job_id, caller=caller)).view.job
+        if first.state is not JobState.COMPLETED:
+            raise Conflict(f"Job {job_id} has no pictures to make again: it is {first.state}.", code="not_completed")
+        request = first.request
+        self.runnable(request.model_id)
+        self._check_policy(request, caller)
+        self._sequence += 1
+        job = Job(
+            job_id=JobId(f"job_{self._new_id()}"),
+            tenant_id=caller.tenant_id,
+            end_user=first.end_user,
+            tier=caller.tier,
+            request=request,
+            reseeds=first.reseeds,
+            sequence=self._sequence,
+            created_at_s=self._pipeline.now_s(),
+            deadline_at_s=None,
+            reproduces=first.job_id,
+        )
+        return await self._take(job, (), self._wants(Submission(raw=RawRequest()), caller, None), caller)
+
+    async def reproduction(self, job_id: JobId, *, caller: Caller) -> Reproduction:
+        """What came of a job that `reproduce` made. Raises `Conflict` before it has completed."""
+        again = await self.status(job_id, caller=caller)
+        job = again.view.job
+        if job.reproduces is None or job.state is not JobState.COMPLETED:
+            raise Conflict(
+                f"Job {job_id} is {job.state}: there is nothing to compare yet."
+                if job.reproduces is not None
+                else f"Job {job_id} makes nothing again; POST /v1/jobs/{job_id}/reproduce makes a job that does.",
+                code="no_reproduction",
+            )
+        first = await self.status(job.reproduces, caller=caller)
+        pairs = list(zip(first.outputs, again.outputs, strict=True))
+        pictures = [await self._beside(one, other) for one, other in pairs]
+        return reproduction(pairs[0][0].making, pairs[0][1].making, pictures)
+
+    async def _beside(self, first: Output, again: Output) -> PictureAgain:
+        if same_pixels(first.pixels_sha256, again.pixels_sha256):
+            return PictureAgain(index=first.index, verdict=Likeness.IDENTICAL, distance=0.0)
+        files = [await self.read_blob(output.blob, start=0, length=None) for output in (first, again)]
+        verdict, distance = await self._compare(files[0], files[1], first.output_format)
+        return PictureAgain(index=first.index, verdict=verdict, distance=distance)
 
     async def contact_sheet(self, output: Output) -> bytes:
         """A JPEG of a clip's frames, small, side by side."""

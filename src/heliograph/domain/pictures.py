@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from heliograph.domain.ids import JobId, OutputId, TenantId
+from heliograph.domain.making import Making
 from heliograph.domain.request import OutputFormat
 
 
@@ -170,6 +171,7 @@ class Output:
     parameters: ParametersMode = ParametersMode.FULL
     is_signed: bool = False
     variants: tuple[Variant, ...] = ()
+    making: Making | None = None
     thumbnail_bytes: int = 0
 
     @property

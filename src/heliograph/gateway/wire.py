@@ -153,6 +153,7 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
         **fit_json(output),
         "technical": technical_json(output),
+        "made_with": making_json(output),
         "variants": [
             _variant_json(output, variant, output_url) for variant in output.variants if variant.name != SHARED
         ],
@@ -206,6 +207,11 @@ def technical_json(output: Output) -> dict[str, object] | None:
     if technical is None:
         return None
     return {"score": round(technical.score, 3), "limit": round(technical.limit, 3), "kind": technical.kind}
+
+
+def making_json(output: Output) -> dict[str, str] | None:
+    """What an output was made with; null for those of releases that did not keep it."""
+    return None if output.making is None else output.making.components()
 
 
 def started_at_s(job: Job) -> float | None:
