@@ -46,6 +46,7 @@ from heliograph.domain.events import (
     RunStarted,
     StepDone,
     SubmissionAbandoned,
+    WeightsProgressed,
     WorkerLost,
     WorkerReady,
 )
@@ -81,6 +82,7 @@ from heliograph.domain.views import (
     ReplicaView,
 )
 from heliograph.domain.webhooks import JobWebhook
+from heliograph.domain.weights import Fetching
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.fairness import Place
 
@@ -519,6 +521,13 @@ def replica_requested(
 
 def replica_stop_requested(worker: str = "w0", *, reason: str = "test") -> ReplicaStopRequested:
     return ReplicaStopRequested(worker_id=WorkerId(worker), reason=reason)
+
+
+def weights_progressed(
+    worker: str = "w0", done_bytes: int = 1, *, of: int = 2, left_s: float | None = None
+) -> WeightsProgressed:
+    fetching = Fetching(done_bytes=done_bytes, total_bytes=of, left_s=left_s)
+    return WeightsProgressed(worker_id=WorkerId(worker), fetching=fetching)
 
 
 def worker_ready(

@@ -168,7 +168,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 """Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
 
-CALLS_OUT = frozenset({"inference.comfyui", "inference.remote", "inference.remote_calls"})
+CALLS_OUT = frozenset({"fleet.weights_cache", "inference.comfyui", "inference.remote", "inference.remote_calls"})
 """They call servers that the operator names, and nobody calls anything but through `outbound`'s guard."""
 
 TECHNOLOGY_FILES = frozenset(
@@ -188,6 +188,7 @@ TECHNOLOGY_FILES = frozenset(
         "fleet.checkpoint_folder",
         "fleet.local",
         "fleet.orders_file",
+        "fleet.weights_cache",
         "inference.diffusers",
         "inference.diffusers_course",
         "inference.diffusers_device",
@@ -209,6 +210,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.upscaler",
         "inference.worker",
         "moderation.weights_file",
+        "outbound.download",
         "outbound.http",
         "outbound.websocket",
         "scheduling.memory_file",
@@ -260,7 +262,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
-    "httpx": frozenset({"client", "outbound.http"}),
+    "httpx": frozenset({"client", "outbound.download", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "isal": frozenset({"delivery.png"}),
     "numpy": frozenset(
@@ -516,7 +518,7 @@ def test_imports_point_one_way(module: str) -> None:
 def test_technologies_are_picked_in_one_place(module: str) -> None:
     own = part_of(module)
     allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
-    allowed |= {"outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
+    allowed |= {"outbound.download", "outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
     foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
     assert foreign <= allowed
 

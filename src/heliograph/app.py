@@ -63,6 +63,7 @@ from heliograph.fleet.driver import EmitEvent, ReadInput
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
+from heliograph.fleet.weights_cache import WeightsCache
 from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
 from heliograph.gateway.keys import KeyRing
@@ -302,6 +303,7 @@ async def installation(
             limits=_intake_limits(settings),
             fetch_timeout_s=settings.intake.fetch_timeout_s,
             keep_s=settings.intake.keep_s,
+            tenant_bytes_max=settings.intake.tenant_bytes_max,
             secret=secret_file(data_dir / "upload.key", loss="the ids of uploads stop working then"),
             clock=clock,
         )
@@ -814,6 +816,11 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, read_input: ReadIn
         limits=limits,
         checkpoints=checkpoints,
         read_input=read_input,
+        weights=WeightsCache(
+            fleet.weights_dir or settings.data_dir / "weights",
+            user_agent=f"Heliograph/{__version__}",
+            on_damage=lambda path: structlog.get_logger().warning("weights are damaged", file=path),
+        ),
     )
 
 

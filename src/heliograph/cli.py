@@ -347,6 +347,13 @@ def _show(settings: Settings, path: str, draw: Callable[[JsonObject], Renderable
         _console().print(draw(found), soft_wrap=True)
 
 
+@fleet_cli.command("key")
+def fleet_key(data_dir: DataDir = None) -> None:
+    """Print the operator's key, which opens the operations page and everything below /v1/admin."""
+    settings = _settings(data_dir)
+    typer.echo(app.operator_key(app.made_data_dir(settings.data_dir)))
+
+
 async def _ask_running(settings: Settings, ask: Callable[[Client], Awaitable[JsonObject]]) -> JsonObject:
     if await asyncio.to_thread(holder, settings.data_dir) is None:
         raise Unavailable(

@@ -105,6 +105,9 @@ class IntakeSettings(Section):
     stored_pixels_max: int = Field(
         default=4 * 1024**2, gt=0, description="A picture with more pixels is scaled down to so many."
     )
+    tenant_bytes_max: int = Field(
+        default=4 * 1024**3, gt=0, description="Bytes of pictures a tenant may bring in within `keep_s` seconds."
+    )
     fetch_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest the fetching of one may take.")
     keep_s: float = Field(
         default=86_400.0, ge=3_600, description="How long a picture that no open job needs is kept for the next one."
@@ -183,6 +186,9 @@ class FleetSettings(Section):
     )
     checkpoint_bytes_max: int = Field(
         default=1024**3, ge=0, description="Bytes of all kept runs together; beyond it no more are kept."
+    )
+    weights_dir: Path | None = Field(
+        default=None, description="Where fetched weights are kept; by default `weights/` in the data directory."
     )
     preview_every: int = Field(default=1, ge=0, description="Steps between previews; 0 turns them off.")
     testing_models: bool = Field(default=False, description="Offer the fake engine's models, for tests.")

@@ -88,6 +88,8 @@ async def test_the_description_has_an_example_of_every_answer(client: httpx.Asyn
         "/v1/jobs/{job_id}",
         "/v1/jobs/{job_id}/cancel",
         "/v1/jobs/{job_id}/events",
+        "/v1/jobs/{job_id}/reproduce",
+        "/v1/jobs/{job_id}/reproduction",
         "/v1/outputs/{output_id}",
         "/v1/outputs/{output_id}/keeping",
         "/v1/outputs/{output_id}/star",
