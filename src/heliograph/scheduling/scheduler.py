@@ -783,6 +783,10 @@ class Scheduler:
         if event.verdict.decision is Decision.REGENERATE and entry.job.reseeds < self._policy.reseeds_max:
             entry.job = replace(entry.job.starting_afresh(), reseeds=entry.job.reseeds + 1)
             return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
+        if event.verdict.safety is not None:
+            message = "The safety check takes the picture for sexual content; another seed or prompt may do. POST "
+            message += f"/v1/jobs/{event.job_id}/appeal says that it was fine."
+            return self._end(entry, JobState.FAILED, "picture_blocked", message, now_s)
         message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
         return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
 
