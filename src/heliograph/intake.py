@@ -24,6 +24,7 @@ from heliograph.delivery.names import blob_name, is_sealed
 from heliograph.delivery.pillow_intake import read_notes, read_picture
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import InvalidRequest, NotFound, Overloaded, Unavailable
+from heliograph.domain.held import refuse_held
 from heliograph.domain.ids import OutputId, TenantId
 from heliograph.domain.intake import (
     GivenInputs,
@@ -276,6 +277,7 @@ class PictureIntake:
         output = await self._store.output(OutputId(given.value))
         if output is None or output.tenant_id != caller.tenant_id:
             raise NotFound(f"There is no output {given.value[:60]}.", param=given.param, code="output_not_found")
+        refuse_held(output)
         if output.size_bytes > self._limits.bytes_max:
             raise InvalidRequest(
                 f"The file of {given.param} has {output.size_bytes:,} bytes, and {self._limits.bytes_max:,} are the "
