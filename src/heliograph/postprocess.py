@@ -23,6 +23,7 @@ import time
 import traceback
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -37,21 +38,24 @@ from heliograph.delivery.parameters import PictureParameters
 from heliograph.delivery.provenance import SOFTWARE, Imprint, Stamp, imprint
 from heliograph.delivery.signing import FileSigner, SigningFailed, SigningIdentity
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
-from heliograph.delivery.variants import Encoding, FilmEncoding, plan_variants, size_within
+from heliograph.delivery.variants import Encoding, FilmEncoding, VariantPlan, plan_variants, size_within
 from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import HeliographError, Unavailable
-from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Technical, Verdict
+from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Safety, Technical, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
-from heliograph.postprocess_tools import Tools
+from heliograph.postprocess_tools import SAFETY_JUDGE, Tools
 from heliograph.quality.damage import damage
 from heliograph.quality.duplicates import repeated
 from heliograph.quality.facts import image_facts, worst_of
 from heliograph.quality.gates import GatePolicy, flagged, judge
 from heliograph.quality.history import Baseline
+from heliograph.quality.safety import UNJUDGED, UNSAFE, SafetyLimits
 from heliograph.quality.signals import signals
 from heliograph.variant_making import MadeVariant, VariantTask, make_variants
 
 RETRIES = 2
+FRAMES_JUDGED_MAX = 8
+"""Frames of a clip, evenly spread, that the safety check looks at."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
@@ -83,6 +87,7 @@ class FinishedPicture:
     duration_s: float | None = None
     alignment: Alignment | None = None
     technical: Technical | None = None
+    safety: Safety | None = None
     signals: tuple[float, ...] | None = None
     fingerprint: bytes = b""
     problems: tuple[str, ...] = ()
@@ -105,15 +110,16 @@ def finish_picture(
     tools: Tools,
     alignment_judge: str | None = None,
     baseline: Baseline | None = None,
+    safety: SafetyLimits | None = None,
     stamp: Stamp | None = None,
     signer: FileSigner | None = None,
 ) -> FinishedPicture | Verdict:
     """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not.
 
     `alignment_judge` names the tool that says how well it fits its prompt; None where none is to. `baseline` is what is
-    usual for the model, None where it is not known yet. A clip is judged by its first frame. `stamp` says what is
-    written into the files, by default all there is; `signer` signs each of them, None leaves them unsigned. Raises
-    `SigningFailed`.
+    usual for the model, None where it is not known yet. A clip is judged by its first frame; for `safety`, None where
+    that is not asked, by the worst of a few. `stamp` says what is written into the files, by default all there is;
+    `signer` signs each of them, None leaves them unsigned. Raises `SigningFailed`.
     """
     stamp = stamp or Stamp()
     pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.frames, raw.height_px, raw.width_px, 3)
@@ -137,6 +143,9 @@ def finish_picture(
             verdict = judged(alignment=assessment.alignment.score, calibrated_min=calibrated_min)
     if verdict.decision not in _DELIVERED:
         return verdict
+    safe = None if safety is None else _safe(pixels, safety, tools)
+    if isinstance(safe, Verdict):
+        return safe
     pixels, upscaled_by = _enlarged(pixels, request.upscale, tools)
     if upscaled_by is UpscaleMethod.LANCZOS:
         verdict = flagged(verdict, "lanczos_upscale")
@@ -147,20 +156,20 @@ def finish_picture(
     if following:
         assert request.frames_per_second is not None, "a clip has its frames per second"
         motion = pillow.Motion(following=following, frames_per_second=request.frames_per_second)
-    thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
-    placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
     parameters = _parameters(raw, request, width_px=width_px, height_px=height_px, upscaled_by=upscaled_by)
-    is_edit = stamp.is_edit
 
-    def file_of(
-        image: pillow.Picture, encoding: Encoding, written: Imprint, motion: pillow.Motion | None = None
-    ) -> bytes:
-        data = _encoded(pixels, image, encoding, written, motion)
-        if signer is None or isinstance(encoding, FilmEncoding):  # films say how they were made, unsigned
+    def signed(data: bytes, encoding: Encoding) -> bytes:
+        if signer is None or not _can_be_signed(encoding):
             return data
         return signer.sign(data, encoding.mime_type, model=request.model_id, stamp=stamp)
 
-    data = file_of(image, plan.main, imprint(parameters, stamp.parameters, is_edit=is_edit), motion)
+    nothing = imprint(parameters, ParametersMode.NONE, is_edit=stamp.is_edit)
+    # Codecs and hashes let other threads run: what is small is done while the picture itself is encoded.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        small = beside.submit(_small_things, pixels, plan, nothing)
+        written = imprint(parameters, stamp.parameters, is_edit=stamp.is_edit)
+        data = signed(_encoded(pixels, image, plan.main, written, motion), plan.main)
+        found_small = small.result()
     return FinishedPicture(
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -168,8 +177,8 @@ def finish_picture(
         width_px=width_px,
         height_px=height_px,
         seed=raw.seed,
-        thumbnail=file_of(thumbnail, plan.thumbnail, imprint(parameters, ParametersMode.NONE, is_edit=is_edit)),
-        thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
+        thumbnail=signed(found_small.thumbnail, plan.thumbnail),
+        thumbhash=found_small.thumbhash,
         verdict=verdict,
         frames=raw.frames,
         duration_s=None if motion is None else raw.frames / motion.frames_per_second,
@@ -177,14 +186,44 @@ def finish_picture(
         technical=None
         if looks is None
         else Technical(score=looks.score, limit=looks.limit, kind=looks.kind if looks.is_damaged else None),
+        safety=safe,
         signals=found,
-        fingerprint=np.asarray(placeholder).tobytes(),
+        fingerprint=found_small.fingerprint,
         problems=tools.take_problems(),
+        pixels_sha256=found_small.pixels_sha256,
+        perceptual_hash=found_small.perceptual_hash,
+        parameters=stamp.parameters,
+        is_signed=signer is not None and _can_be_signed(plan.main),
+        enlarged=pixels.tobytes() if request.upscale > 1 and request.output_format is not OutputFormat.PNG else None,
+    )
+
+
+def _can_be_signed(encoding: Encoding) -> bool:
+    """C2PA knows no WebM; such a film says how it was made, unsigned."""
+    return not (isinstance(encoding, FilmEncoding) and encoding.is_webm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SmallThings:
+    """What comes with a picture beside its file; the thumbnail has yet to be signed."""
+
+    thumbnail: bytes
+    thumbhash: str
+    fingerprint: bytes
+    pixels_sha256: str
+    perceptual_hash: str
+
+
+def _small_things(pixels: NDArray[np.uint8], plan: VariantPlan, written: Imprint) -> _SmallThings:
+    # Pillow keeps what it is told of an encoding in the picture: another thread needs another one.
+    thumbnail = pillow.scaled_down(pillow.image_of(pixels[0]), plan.thumbnail_size_px)
+    placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
+    return _SmallThings(
+        thumbnail=pillow.encode(thumbnail, plan.thumbnail, written),
+        thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
+        fingerprint=np.asarray(placeholder).tobytes(),
         pixels_sha256=hashlib.sha256(pixels.data if pixels.flags.c_contiguous else pixels.tobytes()).hexdigest(),
         perceptual_hash=perceptual_hash.perceptual_hash(pillow.squeezed(thumbnail, perceptual_hash.SIDE_PX)),
-        parameters=stamp.parameters,
-        is_signed=signer is not None and not isinstance(plan.main, FilmEncoding),
-        enlarged=pixels.tobytes() if request.upscale > 1 and request.output_format is not OutputFormat.PNG else None,
     )
 
 
@@ -208,6 +247,19 @@ def _encoded(
         comment=written.parameters or written.software,
         xmp=written.xmp,
     )
+
+
+def _safe(frames: NDArray[np.uint8], limits: SafetyLimits, tools: Tools) -> Safety | Verdict | None:
+    """How safe `frames` (count, height, width, 3) are, or the verdict that stands in their way; None: nobody knows."""
+    every = max(1, -(-len(frames) // FRAMES_JUDGED_MAX))
+    scores = [tools.unsafe(frame) for frame in frames[::every]]
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        return Verdict(decision=Decision.BLOCK, reasons=(UNJUDGED,)) if limits.is_required else None
+    safety = limits.judged(max(known), SAFETY_JUDGE)
+    if safety.decision is Decision.BLOCK:
+        return Verdict(decision=Decision.BLOCK, reasons=(UNSAFE,), safety=safety)
+    return safety
 
 
 def without_repeats(pictures: Sequence[FinishedPicture]) -> list[FinishedPicture]:
@@ -266,6 +318,7 @@ class _Task:
     policy: GatePolicy
     alignment_judge: str | None
     baseline: Baseline | None
+    safety: SafetyLimits | None
     stamp: Stamp
 
 
@@ -387,6 +440,7 @@ class PostProcessPool:
         reseeds: int,
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
+        safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
         spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
@@ -403,6 +457,7 @@ class PostProcessPool:
             policy=self._policy,
             alignment_judge=alignment_judge,
             baseline=baseline,
+            safety=safety,
             stamp=stamp or Stamp(),
         )
         answer = await self._done(task, f"a picture of model {request.model_id} could not be encoded", spent)
@@ -655,6 +710,7 @@ class _Desk:
             tools=self._tools,
             alignment_judge=task.alignment_judge,
             baseline=task.baseline,
+            safety=task.safety,
             stamp=task.stamp,
             signer=self._signer_or_none(),
         )
