@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from heliograph.domain.billing_records import NO_TENANT
-from heliograph.domain.errors import AuthenticationError
+from heliograph.domain.errors import AuthenticationError, PermissionDenied
 from heliograph.domain.ids import TenantId
 from heliograph.gateway.keys import KeyRing
 
@@ -54,5 +54,5 @@ class EgressMeter:
             return TenantId(said)
         try:
             return self._keys.caller(Headers(scope=scope).get("authorization")).tenant_id
-        except AuthenticationError:
+        except (AuthenticationError, PermissionDenied):
             return NO_TENANT
