@@ -71,6 +71,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "url": "/out_1",
                 "thumbnail_url": "/out_1/small",
                 "sha256": "0" * 64,
+                "pixels_sha256": None,
                 "bytes": 1000,
                 "format": "png",
                 "width": 256,

@@ -259,6 +259,7 @@ _JOB_EXAMPLE: _Schema = {
             "url": f"/v1/outputs/{_OUTPUT_ID}",
             "thumbnail_url": f"/v1/outputs/{_OUTPUT_ID}?variant=thumbnail",
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "pixels_sha256": "4f1b2b0b822cd15d6c15b0f00a089f86d081884c7d659a2feaa0c55ad015a3bf",
             "bytes": 17700,
             "format": "png",
             "width": 128,

@@ -144,6 +144,7 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "url": output_url(output.output_id, False),
         "thumbnail_url": output_url(output.output_id, True),
         "sha256": output.sha256,
+        "pixels_sha256": output.pixels_sha256,
         "bytes": output.size_bytes,
         "format": output.output_format.value,
         "width": output.width_px,
