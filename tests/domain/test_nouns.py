@@ -5,7 +5,7 @@ import pytest
 from heliograph.domain.errors import RETRYABLE_ENGINE_ERRORS, EngineError, EngineErrorKind, InvalidRequest, Overloaded
 from heliograph.domain.ids import ModelId
 from heliograph.domain.model_card import EngineKind
-from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, OutputFormat
+from heliograph.domain.request import SEED_MAX, OutputFormat
 from heliograph.domain.views import ModelQueue
 from tests.builders import EMPTY_QUEUE, a_card, a_catalogue, a_queue, a_request
 
@@ -32,7 +32,7 @@ def test_any_picture_of_a_batch_can_be_made_again_alone() -> None:
 
 @pytest.mark.parametrize("output_format", OutputFormat)
 def test_formats_have_mime_types(output_format: OutputFormat) -> None:
-    kind = "video" if output_format in VIDEO_FORMATS else "image"
+    kind = "video" if output_format in (OutputFormat.MP4, OutputFormat.WEBM) else "image"
     assert output_format.mime_type == f"{kind}/{output_format}"
 
 

@@ -10,10 +10,12 @@ from starlette.responses import Response, StreamingResponse
 from heliograph.delivery.ladder import Wish
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import InvalidRequest, PermissionDenied
+from heliograph.domain.held import refuse_held
 from heliograph.domain.ids import OutputId
 from heliograph.domain.pictures import FileFormat, Output
 from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
+from heliograph.gateway.egress import ELSEWHERE_BYTES, TENANT
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.ranges import ByteRange, RangeNotSatisfiable, is_unchanged, requested_range
 from heliograph.service import Service
@@ -53,6 +55,7 @@ def outputs_router(context: Context) -> APIRouter:
             raise InvalidRequest("`variant` goes with neither `format` nor `w`. Leave one out.", param="variant")
         caller = _reader(context, request, OutputId(output_id), is_thumbnail, expires_at_s=expires, signature=signature)
         output = await context.service.output(OutputId(output_id), caller=caller)
+        setattr(request.state, TENANT, output.tenant_id)
         wish = Wish(
             name=variant,
             file_format=None if wanted is None or wanted == "auto" else FileFormat(wanted),
@@ -75,10 +78,12 @@ def outputs_router(context: Context) -> APIRouter:
 async def file_answer(
     context: Context, request: Request, output: Output, *, wish: Wish, cache_control: str, is_link: bool = False
 ) -> Response:
-    """The file of an output that answers the wish, or the part of it that is asked for; the caller may read it.
+    """The file of an output that answers the wish, or the part of it that is asked for; the caller may read it, unless
+    it is held.
 
     `is_link`: a link is all the caller has.
     """
+    refuse_held(output)
     found = await context.service.file_of(output, wish, is_link=is_link)
     assert found.blob is not None, "a file that answers is there"
     name = found.blob
@@ -97,6 +102,7 @@ async def file_answer(
     media_type = _MIME_TYPE_OF_SUFFIX[suffix]
     elsewhere = await context.links.served_elsewhere(name)
     if elsewhere is not None:
+        setattr(request.state, ELSEWHERE_BYTES, size if request.method == "GET" else 0)
         moved = {"Location": elsewhere, "Cache-Control": "private, no-store", "ETag": etag}
         return Response(status_code=HTTPStatus.FOUND, headers=moved)
     if request.method == "HEAD":
