@@ -1217,8 +1217,12 @@ _FIT: _Schema = {
 }
 
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
+_OUTPUT["required"].remove("srcset")
 _OUTPUT["properties"] |= {
     **_FIT,
+    "srcset": _TEXT | {"description": "Addresses by width; of a still only."},
+    "pixels_sha256": _nullable("string")
+    | {"description": "Of the pixels before they were encoded: the same picture made again has the same."},
     "url": _nullable("string") | {"description": "Null while it is not delivered."},
     "thumbnail_url": _nullable("string"),
     "safety": SAFETY_SCHEMA,
