@@ -11,6 +11,7 @@ from heliograph.cli_moderation import moderation_cli
 from heliograph.content_filter import open_filter, read_policy, watch_policy
 from heliograph.domain.errors import InvalidRequest, Unavailable
 from heliograph.domain.prompt_verdict import Category, PolicyDecision
+from heliograph.moderation.policy import ContentPolicy, Rule
 from heliograph.settings import ModerationSettings
 
 FILTER = open_filter(ModerationSettings())
@@ -67,6 +68,14 @@ def test_harmful_prompts_are_blocked_with_a_reason(prompt: str, category: Catego
     assert verdict.span is not None
     assert verdict.span.text == prompt[verdict.span.start : verdict.span.end]
     assert verdict.evidence
+
+
+@pytest.mark.parametrize(("prompt", "category"), HARMFUL)
+def test_what_an_operator_allows_is_not_refused_as_something_else(prompt: str, category: Category) -> None:
+    lenient = open_filter(ModerationSettings())
+    lenient.use(ContentPolicy(rules={category: Rule(action=PolicyDecision.ALLOW)}))
+    verdict = lenient.judge(prompt, "")
+    assert verdict.decision is not PolicyDecision.BLOCK, (verdict.category, verdict.scores)
 
 
 def test_the_prompts_we_show_around_pass() -> None:

@@ -180,6 +180,7 @@ def calibration(margins: NDArray[np.float64], is_harm: NDArray[np.bool_]) -> tup
 
 def placed(classifier: Classifier, logits: NDArray[np.float64], rows: list[Row]) -> Classifier:
     """The classifier with thresholds and calibration from logits of rows that its kind had not seen."""
+    logits = joined(logits)
     offsets = offsets_of(logits, rows)
     margins = logits - offsets
     further = max(0.0, shift_within(margins, groups_of(rows), BLOCK_BUDGETS))
@@ -249,7 +250,7 @@ def main() -> None:
         print(f"a fold, after {time.perf_counter() - began:.0f} s", flush=True)
     real = np.flatnonzero(found.is_given)
     real_rows = [rows[at] for at in real]
-    logits = joined(logits[real])
+    logits = logits[real]
     heads = fit_all(design, rows, found.may_train)
     codes, levels = encoded(heads)
     blank = Classifier(
@@ -268,7 +269,7 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_weights(options.output, classifier, about=about)
     if options.scores is not None:
-        np.savez(options.scores, margins=logits - classifier.offset)
+        np.savez(options.scores, logits=logits)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, {time.perf_counter() - began:.0f} s")
 
 
