@@ -79,6 +79,8 @@ GROUPS = (
     Group(name="policy (hate, illegal acts)", holds=lambda row: row.tier == "policy", bar=60),
     Group(name="self-harm", holds=lambda row: row.tier == "core" and row.category == "self_harm", bar=50),
     Group(name="adversarial token soup", holds=lambda row: row.tier == "adversarial"),
+    Group(name="core, of sources never learnt from", holds=lambda row: row.tier == "core" and not row.is_licensed),
+    Group(name="core, of sources learnt from", holds=lambda row: row.tier == "core" and row.is_licensed),
 )
 
 
@@ -87,7 +89,9 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, metavar="FILE", help="labelled rows, JSONL")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
     parser.add_argument("--docs", action="store_true", help="write the section of docs/benchmarks.md and its plots")
-    parser.add_argument("--without", nargs="*", default=[], metavar="SOURCE", help="train without it, and judge it")
+    parser.add_argument(
+        "--without", nargs="*", default=[], metavar="SOURCE", help="train without sources that begin so, and judge them"
+    )
     options = parser.parse_args()
     shipped = open_weights(SHIPPED_WEIGHTS, shipped_terms().weighed)
     lines = [*probes(shipped), "", *latencies(shipped)]
@@ -136,7 +140,7 @@ def unseen_cases(shipped: Classifier, found: Material) -> list[Case]:
 
 def without(shipped: Classifier, found: Material, source: str) -> Iterator[str]:
     """How rows of a source fare with weights that have seen nothing of it."""
-    is_of = np.array([row.source == source for row in found.rows])
+    is_of = np.array([row.source.startswith(source) for row in found.rows])
     heads = fit_all(found.design, found.rows, found.may_train & ~is_of)
     cases = judge_all(with_heads(shipped, heads), [found.rows[at] for at in np.flatnonzero(is_of)])
     safe, unsafe = ([case for case in cases if case.row.label == label] for label in (0, 1))
