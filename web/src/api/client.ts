@@ -1,7 +1,17 @@
 /** The page's only door to the server: the public HTTP API, at addresses relative to wherever the page was served from. */
 
 import { readEvents } from './sse'
-import type { Job, JobEvent, JobPage, Model, PreviewEvent, ProgressEvent, Submission } from './types'
+import type {
+  Imported,
+  Job,
+  JobEvent,
+  JobPage,
+  Model,
+  PreviewEvent,
+  ProgressEvent,
+  StoredPicture,
+  Submission,
+} from './types'
 
 /** The server answered, and the answer is no. `param` names the field at fault, if one is. */
 export class ApiError extends Error {
@@ -73,6 +83,21 @@ export class Api {
 
   cancel(id: string): Promise<Job> {
     return this.#json(`v1/jobs/${id}/cancel`, { method: 'POST' })
+  }
+
+  /** The settings in a picture's file, fitted to the model they name or else to `model`. */
+  importSettings(file: File, model: string): Promise<Imported> {
+    const body = new FormData()
+    body.append('file', file)
+    if (model) body.append('model', model)
+    return this.#json('v1/import', { method: 'POST', body })
+  }
+
+  /** Stores a picture that later jobs start from. */
+  upload(file: File): Promise<StoredPicture> {
+    const body = new FormData()
+    body.append('file', file)
+    return this.#json('v1/inputs', { method: 'POST', body })
   }
 
   /** Resolves when the server is alive. */

@@ -78,6 +78,8 @@ export interface JobRequest {
   style: string | null
   output_format: OutputFormat
   output_quality: number | null
+  /** The pictures it started from; null where it was made from words alone. */
+  inputs: { images: { width: number; height: number }[]; has_mask: boolean; strength: number | null } | null
 }
 
 export interface Timings {
@@ -189,6 +191,34 @@ export interface Submission {
   quality?: Quality
   style?: string
   output_format?: OutputFormat
+  prompt_syntax?: string
+  inputs?: { image: string; strength?: number }
+}
+
+/** What `POST /v1/import` found in a picture, in the words of a submission. */
+export interface Imported {
+  source: string
+  model: string | null
+  found_model: string | null
+  settings: {
+    prompt?: string
+    negative_prompt?: string
+    size?: string
+    steps?: number
+    guidance_scale?: number
+    seed?: number
+    frames?: number
+    prompt_syntax?: string
+  }
+  left_out: { name: string; value: string }[]
+  adjustments: Adjustment[]
+}
+
+/** A picture stored by `POST /v1/inputs`. */
+export interface StoredPicture {
+  id: string
+  width: number
+  height: number
 }
 
 const ENDINGS: ReadonlySet<JobStatus> = new Set(['completed', 'failed', 'cancelled', 'expired'])

@@ -4,6 +4,7 @@ import { curlOf, draftOf, emptyDraft, fitTo, submissionOf } from './draft'
 
 const model = {
   id: 'plain',
+  tasks: ['t2i'],
   sizes: { default: '128x128', multiple: 8, side_min: 96, side_max: 160, pixels_max: 16384, only: ['128x128', '160x96'] },
   upscale: [2, 4],
   guidance: null,
@@ -32,6 +33,25 @@ const job = {
 } as unknown as Job
 
 const clips = { ...model, id: 'clips', frames: { min: 8, max: 16, default: 12, per_second: 8 } } as unknown as Model
+
+describe('a draft that starts from a picture', () => {
+  const start = { id: 'in_1', strength: 0.4, url: 'blob:1' }
+  const able = { ...model, tasks: ['t2i', 'i2i'] } as unknown as Model
+  const editing = { ...model, tasks: ['edit'] } as unknown as Model
+
+  it('names the picture, and a strength where the model has one', () => {
+    const draft = { ...emptyDraft(), prompt: 'a boat', start, syntax: 'a1111' }
+    expect(submissionOf(draft, able)).toMatchObject({ inputs: { image: 'in_1', strength: 0.4 }, prompt_syntax: 'a1111' })
+    expect(submissionOf(draft, editing).inputs).toEqual({ image: 'in_1' })
+    expect(submissionOf(emptyDraft(), able)).not.toHaveProperty('inputs')
+  })
+
+  it('keeps it for models that can, and loses it with the others', () => {
+    expect(fitTo({ ...emptyDraft(), start }, able).start).toEqual(start)
+    expect(fitTo({ ...emptyDraft(), start }, editing).start).toEqual(start)
+    expect(fitTo({ ...emptyDraft(), start }, model).start).toBeNull()
+  })
+})
 
 describe('a draft of a clip', () => {
   it('has the length and the format of a clip, and loses both with the model', () => {

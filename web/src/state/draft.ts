@@ -21,6 +21,10 @@ export interface Draft {
   quality: Quality
   style: string
   format: OutputFormat
+  /** The notation of the prompt, where it came from another tool; empty: found out by the server. */
+  syntax: string
+  /** The picture it starts from: an upload, how far the result may leave it, and where the page shows it from. */
+  start: { id: string; strength: number; url: string } | null
 }
 
 export const SEED_MAX = 2 ** 32 - 1
@@ -40,7 +44,14 @@ export function emptyDraft(): Draft {
     quality: 'standard',
     style: '',
     format: 'png',
+    syntax: '',
+    start: null,
   }
+}
+
+/** The model can begin with a picture. */
+export function startsFrom(model: Model): boolean {
+  return ['i2i', 'edit', 'i2v'].some((task) => model.tasks.includes(task))
 }
 
 /** Moves the draft to `model` and drops what that model does not have. */
@@ -54,6 +65,7 @@ export function fitTo(draft: Draft, model: Model): Draft {
     negativePrompt: model.supports_negative_prompt ? draft.negativePrompt : '',
     guidance: model.guidance ? draft.guidance : '',
     style: model.styles.includes(draft.style) ? draft.style : '',
+    start: startsFrom(model) ? draft.start : null,
     ...lengthOf(draft, model),
   }
 }
@@ -75,7 +87,9 @@ function lengthOf(draft: Draft, model: Model): Pick<Draft, 'frames' | 'format'> 
 }
 
 /** What to send. A number that is none is sent as it was typed: the server says what is wrong with it, by name. */
-export function submissionOf(draft: Draft): Submission {
+export function submissionOf(draft: Draft, model?: Model): Submission {
+  const { start } = draft
+  const hasStrength = model?.tasks.includes('i2i') ?? true
   return {
     prompt: draft.prompt,
     ...(draft.model && { model: draft.model }),
@@ -89,6 +103,8 @@ export function submissionOf(draft: Draft): Submission {
     quality: draft.quality,
     ...(draft.style && { style: draft.style }),
     output_format: draft.format,
+    ...(draft.syntax && { prompt_syntax: draft.syntax }),
+    ...(start && { inputs: { image: start.id, ...(hasStrength && { strength: start.strength }) } }),
   }
 }
 
@@ -120,6 +136,8 @@ export function draftOf(job: Job, seed?: number): Draft {
     quality: request.quality,
     style: request.style ?? '',
     format: request.output_format,
+    syntax: '',
+    start: null,
   }
 }
 

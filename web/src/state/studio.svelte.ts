@@ -6,6 +6,7 @@ import { type Job, type Model, type Submission, isOver } from '../api/types'
 import { whereabouts } from '../words'
 import { type Draft, draftOf, emptyDraft, fitTo, frameOf, submissionOf } from './draft'
 import { Entry } from './entry.svelte'
+import { PictureDesk } from './pictureDesk.svelte'
 import { forgetJob, openJobs, rememberJob } from './openJobs'
 import { Session } from './session.svelte'
 
@@ -22,6 +23,7 @@ export interface Complaint {
 export class Studio {
   readonly api: Api
   readonly session = new Session()
+  readonly desk = new PictureDesk(this)
   models = $state.raw<readonly Model[]>([])
   isLoaded = $state(false)
   draft = $state<Draft>(emptyDraft())
@@ -128,11 +130,16 @@ export class Studio {
       this.complaint = { message: 'Say what the picture shows, in a few words.', param: 'prompt' }
       return
     }
-    void this.submit(submissionOf(this.draft))
+    void this.submit(submissionOf(this.draft, this.model))
   }
 
   /** The job's request once more, seed included. */
   again(job: Job): void {
+    if (job.request.inputs) {
+      this.use(job)
+      this.complaint = { message: 'This one started from a picture: add it again, then send.', param: null }
+      return
+    }
     const model = this.models.find((candidate) => candidate.id === job.model)
     void this.submit(submissionOf(model ? fitTo(draftOf(job), model) : draftOf(job)))
   }
