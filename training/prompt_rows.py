@@ -38,7 +38,7 @@ LICENSED = {
 """Sources whose rows may train weights that are given away, with their licences."""
 
 OURS = "ours"
-COUNTS = {"violence": 8000, "sexual": 8000, "self_harm": 2200, "hate": 1500, "illegal": 4500}
+COUNTS = {"violence": 8000, "sexual": 6000, "self_harm": 2200, "hate": 1500, "illegal": 4500}
 HARMLESS_COUNTS = {"benign": 10_000, "neutral": 6_000}
 BORROWED = (
     ("v", prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.VIOLENCE, "man men place surface object object2"),
@@ -109,8 +109,7 @@ def our_rows(seed: int) -> list[Row]:
     }
     for category, text in texts.items():
         for sentence in Grammar(text).sentences(category, COUNTS[category], luck):
-            shown = _among_others(sentence, harmless, luck)
-            shown = shown.lower() if luck.random() < 0.3 else shown
+            shown = sentence.lower() if luck.random() < 0.3 else sentence
             hidden = disguised(shown, luck) if luck.random() < 0.12 else shown
             tier = "core" if hidden == shown else "obfuscated"
             rows.append(Row(prompt=hidden, label=1, category=category, source=OURS, tier=tier))
@@ -120,18 +119,6 @@ def our_rows(seed: int) -> list[Row]:
             tier = "benign" if hidden == sentence else "obfuscated"
             rows.append(Row(prompt=hidden, label=0, category="benign", source=OURS, tier=tier))
     return rows
-
-
-def _among_others(sentence: str, harmless: Grammar, luck: random.Random) -> str:
-    """The sentence, in some cases with styles or a harmless sentence beside it: neither makes it any better."""
-    chance = luck.random()
-    if chance < 0.25:
-        styles = ", ".join(harmless.sentence("style", luck) for _ in range(luck.randint(1, 3)))
-        return f"{sentence.rstrip('.')}, {styles}"
-    if chance < 0.35:
-        other = harmless.sentence("neutral", luck)
-        return f"{other}, {sentence}" if luck.random() < 0.5 else f"{sentence.rstrip('.')}, {other}"
-    return sentence
 
 
 def harmless_grammar() -> Grammar:
