@@ -15,10 +15,11 @@ SCALE  ?= 10,20,40
 DAYS   ?= 0:7
 JOBS   ?= 1000
 SEED   ?= 1
+EXAMPLES ?= 2000
 STORE  ?= sqlite
 TORCH  ?= 2.13.0
 
-.PHONY: help demo test test-engines check fix bench bench-model bench-gates bench-filter bench-policies sim-faults chaos web lock clean
+.PHONY: help demo test test-engines check fix bench bench-model bench-gates bench-filter bench-policies sim-faults chaos fuzz web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +64,9 @@ sim-faults: $(STAMPS)/dev  ## Thousands of simulated worlds full of faults; goes
 
 chaos: $(STAMPS)/dev  ## A real server under kills, freezes and full disks: JOBS=1000 SEED=1 STORE=sqlite
 	@$(PYTHON) -m tests.chaos --jobs $(JOBS) --seed $(SEED) --store $(STORE)
+
+fuzz: $(STAMPS)/dev  ## Thousands of odd prompts, pictures and forms against a real server: EXAMPLES=2000
+	@FUZZ_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -q tests/e2e/test_fuzz_intake.py
 
 web:  ## Build the page; without Node everything else works and / says what to do
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(PAGE); \

@@ -14,6 +14,7 @@ from heliograph.domain.events import (
     WorkerReady,
 )
 from heliograph.domain.ids import JobId, WorkerId
+from heliograph.domain.making import EngineFacts
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunOrder
@@ -28,6 +29,7 @@ class ScriptedFleet:
         self._emit = emit
         self._holds = holds
         self.can_resume = False
+        self.facts = EngineFacts(engine="scripted", revision="1")
         self.workers: list[WorkerId] = []
         self.orders: list[RunOrder] = []
         self.aborted: list[tuple[JobId, int]] = []
@@ -39,7 +41,9 @@ class ScriptedFleet:
 
     async def start(self, worker_id: WorkerId, gpu: Gpu, card: ModelCard) -> None:
         self.workers.append(worker_id)
-        self._later(WorkerReady(worker_id=worker_id, load_s=0.1, memory_bytes=1, can_resume=self.can_resume))
+        self._later(
+            WorkerReady(worker_id=worker_id, load_s=0.1, memory_bytes=1, can_resume=self.can_resume, facts=self.facts)
+        )
 
     async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
         self.orders.append(order)

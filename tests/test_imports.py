@@ -66,7 +66,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     ),
     "live": frozenset({"domain"}),
     "worker_wire": frozenset({"domain"}),
-    "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools"}),
+    "postprocess": frozenset({"domain", "quality", "delivery", "postprocess_tools", "variant_making"}),
+    "variant_making": frozenset({"domain", "delivery"}),
+    "variant_desk": frozenset({"domain", "delivery", "storage", "variant_making"}),
     "postprocess_tools": frozenset({"delivery", "domain", "quality", "inference"}),
     "provenance_wiring": frozenset({"delivery", "settings"}),
     "quality_memory": frozenset({"delivery", "domain", "postprocess", "postprocess_tools", "quality"}),
@@ -77,9 +79,9 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "picture_store": frozenset({"domain", "delivery", "settings"}),
     "intake": frozenset({"delivery", "domain", "outbound", "storage"}),
     "content_filter": frozenset({"domain", "moderation", "settings"}),
-    "pipeline": frozenset({"domain", "live", "postprocess"}) | STAGES,
+    "pipeline": frozenset({"domain", "live", "postprocess", "variant_making"}) | STAGES,
     "provenance_desk": frozenset({"delivery", "domain", "storage"}),
-    "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk"}) | STAGES,
+    "service": frozenset({"domain", "intake", "live", "pipeline", "provenance_desk", "variant_desk"}) | STAGES,
     "account_desk": frozenset({"billing", "domain", "storage"}),
     "gateway": frozenset(
         {"account_desk", "domain", "insight", "keeper", "live", "quality_watch", "service", "settings", "tracing"}
@@ -89,6 +91,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "client": frozenset({"domain"}),
     "watching": frozenset({"domain", "insight", "monitoring", "nvml", "observability", "pipeline"}),
     "cli_doctor": frozenset({"client"}),
+    "cli_reproduce": frozenset({"client", "domain"}),
+    "comparison": frozenset({"delivery", "domain", "quality"}),
     "cli_fleet": frozenset({"client"}),
     "terminal": frozenset({"client"}),
     "app": frozenset(
@@ -114,6 +118,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "retention_settings",
             "service",
             "settings",
+            "variant_desk",
         }
         | STAGES
     ),
@@ -139,6 +144,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_moderation",
             "cli_import",
             "cli_prompt",
+            "cli_reproduce",
             "cli_simulate",
             "cli_storage",
             "cli_verify",
@@ -233,6 +239,9 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "content_filter": frozenset({"moderation.weights_file"}),
     # Its children are fresh interpreters without any wiring, so it brings the encoder itself.
     "postprocess": frozenset({"delivery.pillow", "delivery.pyav"}),
+    # The same, for two files to compare.
+    "comparison": frozenset({"delivery.pillow_clips", "delivery.pyav"}),
+    "variant_making": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset(
         {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
     ),
@@ -249,7 +258,9 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     "httpx": frozenset({"client", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "isal": frozenset({"delivery.png"}),
-    "numpy": frozenset({"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools"}),
+    "numpy": frozenset(
+        {"delivery", "inference", "moderation", "quality", "postprocess", "postprocess_tools", "variant_making"}
+    ),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
     "opentelemetry": frozenset({"otlp"}),
@@ -308,6 +319,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
             "picture_store",
             "pipeline",
             "quality_memory",
+            "variant_desk",
             "watching",
         }
     ),
@@ -354,6 +366,8 @@ SEEDED_CHANCE = frozenset({"simulation.chance"})
 
 MAY_READ_CLOCKS_AND_CHANCE = (
     frozenset({"app", "cli", "cli_accounts", "cli_costs", "cli_moderation", "cli_simulate"})
+    # Its children meter the CPU time they use.
+    | {"postprocess"}
     | TECHNOLOGY_FILES
     | READS_DATES_IN_FILES
     | WRITES_DATES
@@ -365,6 +379,7 @@ LATE_IMPORTS = frozenset(
     {
         "app",
         "app_telemetry",
+        "comparison",
         "inference.clip_files",
         "inference.worker",
         "picture_store",
@@ -372,6 +387,7 @@ LATE_IMPORTS = frozenset(
         "postprocess_tools",
         "provenance_wiring",
         "storage.schema",
+        "variant_making",
     }
 )
 """`app` may leave out what is not installed, a worker loads only the engine it runs, most pictures are no films and
@@ -400,6 +416,7 @@ DOES_BY_TRADE = (
             "service",
             "live",
             "postprocess",
+            "variant_desk",
             "provenance_desk",
             "provenance_wiring",
             "client",

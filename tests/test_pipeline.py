@@ -12,7 +12,7 @@ import pytest
 from heliograph.billing import ledger
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.memory import MemoryBlobStore
-from heliograph.delivery.provenance import Stamp
+from heliograph.delivery.provenance import Stamp, StampPolicy
 from heliograph.delivery.verification import Inspection
 from heliograph.domain.accounts import Caller
 from heliograph.domain.billing_records import Account
@@ -54,10 +54,12 @@ from heliograph.pipeline import Outbox, Pipeline
 from heliograph.postprocess import FinishedPicture
 from heliograph.prompts.policy import AllowAll, PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.raw import RawRequest
+from heliograph.quality.likeness import Likeness
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.store import IdempotencyRecord, PutIdempotency, PutJob, PutRefusal, PutWebhookMessage, Write
+from heliograph.variant_desk import VariantDesk, VariantPolicy
 from heliograph.webhooks import EndpointBook
 from tests.builders import (
     MODEL,
@@ -74,6 +76,7 @@ from tests.builders import (
 )
 from tests.intakes import an_intake
 from tests.scripted_fleet import ScriptedFleet
+from tests.variant_makers import InThisProcess
 
 ALICE = Caller(tenant_id=TenantId("alice"), tier=Tier.STANDARD)
 BOB = Caller(tenant_id=TenantId("bob"), tier=Tier.PRO)
@@ -121,6 +124,14 @@ async def look(data: bytes) -> Inspection:
     return Inspection(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), mime_type="image/png")
 
 
+def a_desk(store: MemoryStore, blobs: MemoryBlobStore) -> VariantDesk:
+    """Makes no file of its own accord."""
+    policy = VariantPolicy(backlog_max=0)
+    return VariantDesk(
+        store=store, blobs=blobs, maker=InThisProcess(), stamps=StampPolicy(), policy=policy, clock=lambda: 0.0
+    )
+
+
 class Finisher:
     """Finishes pictures at once; `verdicts` are given out first, one per picture."""
 
@@ -140,7 +151,10 @@ class Finisher:
         reseeds: int,
         alignment_judge: str | None = None,
         stamp: Stamp | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
+        if spent is not None:
+            spent(1_500)
         self.judges.append(alignment_judge)
         self.stamps.append(stamp)
         if self.fault is not None:
@@ -216,9 +230,11 @@ class World:
             readers={},
             formats=frozenset(OutputFormat) - VIDEO_FORMATS,
             draw_contact_sheet=lambda _clip, _format: b"a sheet",
+            compare=compared,
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
             inspect=look,
+            files=a_desk(self.store, self.blobs),
             random_int=lambda _bound: 5,
             new_id=lambda: f"{next(ids):06d}",
         )
@@ -254,6 +270,10 @@ class World:
     def states_of(self, job_id: str) -> list[JobState]:
         moves = [event for event in self.events if isinstance(event, JobMoved)]
         return [move.record.job.state for move in moves if move.record.job.job_id == job_id]
+
+
+async def compared(first: bytes, again: bytes, _format: OutputFormat) -> tuple[Likeness, float]:
+    return (Likeness.VISUALLY_IDENTICAL, 0.001) if first[:4] == again[:4] else (Likeness.DIFFERENT, 0.7)
 
 
 async def until(look: Callable[[], object]) -> None:
@@ -589,6 +609,34 @@ async def test_a_job_that_is_removed_while_it_runs_stays_gone_when_its_run_ends(
         assert world.orders[1].job_id == other, "its worker is free again"
         assert await world.store.job(job_id) is None
         assert await world.store.attempts(job_id) == ()
+
+
+async def test_pictures_are_made_again_and_compared() -> None:
+    async with World().running() as world:
+        first = await world.service.wait(await world.submit(raw=replace(SMALL, n=2)), caller=ALICE, timeout_s=5)
+        first_id = first.view.job.job_id
+        again = await world.service.reproduce(first_id, caller=ALICE)
+        job = again.view.job
+        with pytest.raises(Conflict, match="makes nothing again"):
+            await world.service.reproduction(first_id, caller=ALICE)
+        done = await world.service.wait(job.job_id, caller=ALICE, timeout_s=5)
+        assert (job.reproduces, job.request) == (first_id, first.view.job.request)
+        assert [output.seed for output in done.outputs] == [output.seed for output in first.outputs]
+        making = done.outputs[0].making
+        assert making is not None
+        assert (making.facts, making.batch, making.gpu_class) == (world.fleet.facts, 2, "cpu")  # type: ignore[union-attr]
+        found = await world.service.reproduction(job.job_id, caller=ALICE)
+        assert (found.verdict, found.distance, len(found.pictures)) == (Likeness.VISUALLY_IDENTICAL, 0.001, 2)
+        assert (found.changed, found.is_recorded) == ((), True)
+        with pytest.raises(NotFound):
+            await world.service.reproduce(first_id, caller=BOB)
+
+
+async def test_only_what_was_completed_is_made_again() -> None:
+    async with World(holds=True).running() as world:
+        job_id = JobId(await world.submit())
+        with pytest.raises(Conflict, match="no pictures to make again"):
+            await world.service.reproduce(job_id, caller=ALICE)
 
 
 async def test_open_jobs_of_an_earlier_process_are_finished() -> None:

@@ -17,7 +17,7 @@ from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService
 from tests.builders import a_card, a_catalogue, a_gpu, a_timing
 from tests.intakes import an_intake
-from tests.test_pipeline import ALICE, World, look, until
+from tests.test_pipeline import ALICE, World, a_desk, compared, look, until
 
 
 def seconds(number: float) -> Timing:
@@ -60,9 +60,11 @@ class Choice(World):
             readers={},
             formats=frozenset(OutputFormat) - VIDEO_FORMATS,
             draw_contact_sheet=lambda _clip, _format: b"a sheet",
+            compare=compared,
             last_sequence=1_000,
             idempotency_ttl_s=60.0,
             inspect=look,
+            files=a_desk(self.store, self.blobs),
             random_int=lambda _bound: 5,
             new_id=self.pipeline._new_id,
         )

@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapp
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -40,8 +41,10 @@ from heliograph.billing.quote import Quote, quote
 from heliograph.billing.storage_economics import StorageReport, storage_report
 from heliograph.billing.usage_export import UsageFormat
 from heliograph.billing.usage_meter import UsageMeter
+from heliograph.comparison import files_alike
 from heliograph.content_filter import open_filter, watch_policy
 from heliograph.delivery.pillow_intake import read_notes
+from heliograph.delivery.quality_search import QualityTarget
 from heliograph.domain.billing_records import NO_TENANT, Component
 from heliograph.domain.errors import EngineError, InvalidRequest, NotFound, Unavailable
 from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
@@ -76,7 +79,7 @@ from heliograph.live import LiveFeed
 from heliograph.outbound import OutboundPolicy, parsed_networks
 from heliograph.outbound.http import OutboundHttp
 from heliograph.picture_store import open_inputs, open_pictures, watch_pictures
-from heliograph.pipeline import Pipeline
+from heliograph.pipeline import Pipeline, meter_post_processing
 from heliograph.postprocess import PostProcessPool
 from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.policy import PolicyVerdict
@@ -85,6 +88,7 @@ from heliograph.prompts.presets import StylePreset, parse_presets
 from heliograph.prompts.raw import RawRequest
 from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_policy
 from heliograph.quality.gates import DamagedPictures, GatePolicy
+from heliograph.quality.likeness import Likeness
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
@@ -92,7 +96,7 @@ from heliograph.routing.catalogue import CatalogueFile, merge, parse_catalogue
 from heliograph.routing.references import model_named
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.memory_file import MemoryFile
-from heliograph.service import PipelineService, PromptReader
+from heliograph.service import Compare, PipelineService, PromptReader
 from heliograph.settings import Settings
 from heliograph.storage import backup, sqlite_copy
 from heliograph.storage.backup import Manifest
@@ -100,6 +104,7 @@ from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
 from heliograph.timed_blobs import TimedBlobs
+from heliograph.variant_desk import VariantDesk, VariantPolicy
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
 
 PACKAGE_DIR = Path(__file__).parent
@@ -187,16 +192,19 @@ async def installation(
         )
         fleet_policy = _fleet_policy(settings, cards)
         warm_cards = [cards[model_id] for model_id in fleet_policy.always_warm] if may_run_jobs else []
+        identity = await signing_identity(settings.provenance, data_dir)
         post = PostProcessPool(
             processes=settings.delivery.processes,
             policy=gates,
             weights_dir=WEIGHTS_DIR,
             expected_judges={card.alignment for card in warm_cards if card.alignment is not None},
-            identity=await signing_identity(settings.provenance, data_dir),
+            identity=identity,
         )
         stack.push_async_callback(post.close)
         # What nobody waits for; its process starts with the first of it.
-        aside = PostProcessPool(policy=gates, anchors=anchor_files(settings.provenance, data_dir), niceness=10)
+        aside = PostProcessPool(
+            policy=gates, identity=identity, anchors=anchor_files(settings.provenance, data_dir), niceness=10
+        )
         stack.push_async_callback(aside.close)
         await post.warm_up()
         usual = QualityMemory(data_dir / "usual", revisions=_revisions(cards))
@@ -238,6 +246,23 @@ async def installation(
         accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
         orders_file = OrdersFile(data_dir / "orders.json")
+        stamps = stamp_policy(settings.provenance)
+        files = VariantDesk(
+            store=store,
+            blobs=blobs,
+            maker=aside,
+            stamps=stamps,
+            policy=VariantPolicy(
+                formats=frozenset(settings.delivery.variants),
+                target=QualityTarget(
+                    fidelity=settings.delivery.fidelity, bytes_max=settings.delivery.variant_bytes_max
+                ),
+                backlog_max=0 if is_one_command else settings.delivery.backlog_max,
+            ),
+            clock=clock,
+            meter=partial(meter_post_processing, meters),
+        )
+        stack.push_async_callback(files.close)
         memory_file = MemoryFile(data_dir / "run-memory.json")
         run_memory, problem = memory_file.read()
         if problem is not None:
@@ -263,7 +288,8 @@ async def installation(
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
-            stamps=stamp_policy(settings.provenance),
+            stamps=stamps,
+            on_delivered=files.offer if may_run_jobs else None,
         )
         intake = PictureIntake(
             processes=post,
@@ -290,9 +316,11 @@ async def installation(
             readers={model_id: _reader(card) for model_id, card in cards.items() if card.token_limit and card.weights},
             formats=_formats(),
             draw_contact_sheet=_contact_sheet,
+            compare=_comparing(aside),
             last_sequence=await store.last_sequence(),
             idempotency_ttl_s=settings.gateway.idempotency_ttl_s,
             inspect=aside.inspect,
+            files=files,
             random_int=secrets.randbelow,
             new_id=_new_id,
             note_call=telemetry.traces.note,
@@ -306,6 +334,7 @@ async def installation(
         working = await stack.enter_async_context(_background(work))
         await _recovered(pipeline, working)
         starting.close()
+        await stack.enter_async_context(_background(files.work()))
         for job in telemetry.jobs(pipeline):
             await stack.enter_async_context(_background(job))
         if not is_private:
@@ -794,6 +823,18 @@ def _engines(settings: Settings) -> frozenset[EngineKind]:
 def _formats() -> frozenset[OutputFormat]:
     """What can be delivered: films need an extra."""
     return frozenset(OutputFormat) - (frozenset() if find_spec("av") is not None else VIDEO_FORMATS)
+
+
+def _comparing(pool: PostProcessPool) -> Compare:
+    """Files are decoded and compared in a process of the pool."""
+
+    async def compare(first: bytes, again: bytes, output_format: OutputFormat) -> tuple[Likeness, float]:
+        found = await pool.call(files_alike, first, again, output_format)
+        if found is None:
+            raise Unavailable("Two files could not be compared; try again.", code="comparison_failed")
+        return found
+
+    return compare
 
 
 _FRAMES_OF_SHEET_MAX = 4_096

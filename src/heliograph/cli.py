@@ -10,7 +10,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
@@ -35,6 +35,7 @@ from heliograph.cli_import import import_command
 from heliograph.cli_keeping import add_keeping_commands
 from heliograph.cli_moderation import moderation_cli
 from heliograph.cli_prompt import prompt_command
+from heliograph.cli_reproduce import EXIT_CODES, reproduced, reproduction_text
 from heliograph.cli_simulate import export_trace_command, plan_command, simulate_command
 from heliograph.cli_storage import check_command, report_command
 from heliograph.cli_verify import verify_command
@@ -141,6 +142,11 @@ def generate(
             "--format", help="png, jpeg, webp, gif, mp4 or webm; by default as --out ends, else png, of a clip webp."
         ),
     ] = None,
+    image: Annotated[Path | None, typer.Option(help="A picture to start from.", show_default=False)] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Which part of it is made anew: white or transparent.", show_default=False)
+    ] = None,
+    strength: Annotated[float | None, typer.Option(help="How far to leave it, up to 1.", show_default=False)] = None,
     out: Annotated[str, typer.Option(help="File (.png, .jpg, .webp, .gif, .mp4, .webm) or directory to write.")] = ".",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     data_dir: DataDir = None,
@@ -169,7 +175,8 @@ def generate(
     wishes["output_format"] = file_format or target.output_format
     body = {name: value for name, value in wishes.items() if value is not None}
     settings = _settings(data_dir)
-    job, paths = _run(_generate(settings, api_key, body, target), as_json=as_json)
+    starts = _or_stop(lambda: _starts(image, mask, strength), as_json=as_json)
+    job, paths = _run(_generate(settings, api_key, body, target, starts), as_json=as_json)
     if as_json:
         typer.echo(json.dumps(_report(job, paths)))
     else:
@@ -263,6 +270,25 @@ def models_cap(
 ) -> None:
     """Bound the number of a model's replicas."""
     _show_fleet(data_dir, as_json, lambda client: client.change_model(model, {"replicas_max": replicas}))
+
+
+@cli.command()
+def reproduce(
+    what: Annotated[str, typer.Argument(help="A job's id, or a picture's file as it was delivered.")],
+    data_dir: DataDir = None,
+    api_key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make pictures again and say whether they are the same. Exit code 0: identical; 4: for an eye; 5: different."""
+    settings = _settings(data_dir)
+    found = _run(_make_again(settings, api_key, what), as_json=as_json)
+    typer.echo(json.dumps(found)) if as_json else _console().print(reproduction_text(found))
+    raise typer.Exit(EXIT_CODES[str(found["verdict"])])
+
+
+async def _make_again(settings: Settings, api_key: str | None, what: str) -> JsonObject:
+    async with _client(settings, api_key, may_run_jobs=True) as client:
+        return await reproduced(client, what)
 
 
 @cli.command()
@@ -687,11 +713,33 @@ def _numbered(path: Path, index: int) -> Path:
     return path if index == 0 else path.with_stem(f"{path.stem}-{index + 1}")
 
 
+def _starts(image: Path | None, mask: Path | None, strength: float | None) -> dict[str, object]:
+    """What `inputs` of the job is made of: the files' bytes and the strength, as far as they are given."""
+    if image is None:
+        if mask is not None or strength is not None:
+            raise InvalidRequest("--mask and --strength need a picture to start from: --image FILE.", param="image")
+        return {}
+    found: dict[str, object] = {} if strength is None else {"strength": strength}
+    for name, path in (("image", image), ("mask", mask)):
+        if path is not None:
+            try:
+                found[name] = path.read_bytes()
+            except OSError as error:
+                raise InvalidRequest(f"Cannot read {path}: {error.strerror}.", param=name) from error
+    return found
+
+
 async def _generate(
-    settings: Settings, api_key: str | None, body: JsonObject, target: _Target
+    settings: Settings, api_key: str | None, body: JsonObject, target: _Target, starts: Mapping[str, object]
 ) -> tuple[JsonObject, list[Path]]:
     """The finished job and where its pictures were written."""
     async with _client(settings, api_key, may_run_jobs=True) as client:
+        if starts:
+            stored = {
+                name: (await client.upload(value, purpose=name))["id"] if isinstance(value, bytes) else value
+                for name, value in starts.items()
+            }
+            body = {**body, "inputs": stored}
         job = await client.submit(body)
         job_id = str(job["id"])
         try:

@@ -60,6 +60,36 @@ class Client:
         """Cancel a job."""
         return await self._json("POST", f"{_job_path(job_id)}/cancel")
 
+    async def reproduce(self, job_id: str) -> JsonObject:
+        """A job that makes the pictures of another again."""
+        return await self._json("POST", f"{_job_path(job_id)}/reproduce")
+
+    async def reproduction(self, job_id: str) -> JsonObject:
+        """What came of it."""
+        return await self._json("GET", f"{_job_path(job_id)}/reproduction")
+
+    async def verify(self, data: bytes) -> JsonObject:
+        """Where a file comes from."""
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            answer = await self._http.post("/v1/provenance/verify", content=data, headers=headers)
+        except httpx.HTTPError as error:
+            raise WorldError(f"The server cannot be reached: {error or type(error).__name__}.") from error
+        if answer.is_error:
+            raise _error_of(answer)
+        return cast(JsonObject, answer.json())
+
+    async def upload(self, data: bytes, *, purpose: str) -> JsonObject:
+        """A picture stored for jobs to start from."""
+        files = {"file": ("picture", data)}
+        try:
+            answer = await self._http.post("/v1/inputs", files=files, data={"purpose": purpose})
+        except httpx.HTTPError as error:
+            raise WorldError(f"The server cannot be reached: {error or type(error).__name__}.") from error
+        if answer.is_error:
+            raise _error_of(answer)
+        return cast(JsonObject, answer.json())
+
     async def models(self) -> list[JsonObject]:
         """The catalogue as the server sees it."""
         page = await self._json("GET", "/v1/models")

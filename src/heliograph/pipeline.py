@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, assert_never
 
 import structlog
@@ -24,9 +25,9 @@ from heliograph.billing.ledger import charge, record_cost
 from heliograph.billing.meters import Meters
 from heliograph.billing.prices import PriceBook
 from heliograph.delivery.blobs import BlobStore
-from heliograph.delivery.provenance import Stamp, StampPolicy
+from heliograph.delivery.provenance import SOFTWARE, Stamp, StampPolicy
 from heliograph.domain.accounts import Refusal
-from heliograph.domain.billing_records import Account, LedgerLine
+from heliograph.domain.billing_records import Account, Component, LedgerLine
 from heliograph.domain.commands import (
     AbortRun,
     Command,
@@ -76,11 +77,13 @@ from heliograph.domain.lifecycle import (
     RequestRefused,
     StoreCommitted,
 )
+from heliograph.domain.making import EngineFacts, Making
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt, Orders, Scope
 from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
 from heliograph.domain.request import GenerationRequest
+from heliograph.domain.run import RunOrder
 from heliograph.domain.views import FleetStatus, Gpu, JobStatus, JobView, Phase
 from heliograph.domain.webhooks import WebhookMessage
 from heliograph.fleet.demand import Demand
@@ -105,6 +108,7 @@ from heliograph.storage.store import (
     TakeBack,
     Write,
 )
+from heliograph.variant_making import Pixels
 
 INBOX_MAX = 4_096
 TURN_MAX = 512
@@ -137,6 +141,7 @@ class PostProcessor(Protocol):
         reseeds: int,
         alignment_judge: str | None = None,
         stamp: Stamp | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way. Raises `HeliographError`."""
         ...
@@ -192,7 +197,8 @@ class Pipeline:
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
     account for what no attempt costs. `orders` are an operator's from earlier; `keep_orders` makes new ones durable.
-    `stamps` says what is written into files.
+    `stamps` says what is written into files. `on_delivered` is told of every picture whose files are stored, with its
+    pixels, or its file where that holds them all.
     """
 
     def __init__(
@@ -218,6 +224,7 @@ class Pipeline:
         meters: Meters | None = None,
         remembered_s: float = 86_400.0,
         stamps: StampPolicy | None = None,
+        on_delivered: Callable[[Job, Output, Pixels | bytes], None] | None = None,
     ) -> None:
         self.scheduler = scheduler
         self.feed = feed
@@ -237,12 +244,16 @@ class Pipeline:
         self._meters = meters
         self._remembered_s = remembered_s
         self._stamps = stamps or StampPolicy()
+        self._on_delivered = on_delivered
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
         self._deferred: list[Write] = []
         self._disowned: dict[JobId, None] = {}
         self._states: dict[JobId, JobState] = {}
         self._images: dict[tuple[JobId, int], tuple[RawImage, ...]] = {}
         self._models_of_workers: dict[WorkerId, ModelId] = {}
+        self._classes_of_workers: dict[WorkerId, str] = {}
+        self._facts_of_workers: dict[WorkerId, EngineFacts] = {}
+        self._makings: dict[JobId, Making] = {}
         self._finishing: set[asyncio.Task[None]] = set()
         self._parked: set[JobId] = set()
         self._is_draining = False
@@ -575,6 +586,7 @@ class Pipeline:
             case RefuseJob():
                 pass  # its submitter was told before anything became durable
             case Dispatch(worker_id=worker_id, order=order):
+                self._note_making(worker_id, order)
                 await self._fleet.run(worker_id, order)
             case AbortRun(worker_id=worker_id, job_id=job_id, attempt=attempt):
                 await self._fleet.abort(worker_id, job_id, attempt)
@@ -592,6 +604,7 @@ class Pipeline:
                 )
                 self._handled(started, self.now_s())
                 self._models_of_workers[worker_id] = model_id
+                self._classes_of_workers[worker_id] = self._gpus[gpu_id].gpu_class
                 self._publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
                 await self._fleet.start(worker_id, self._gpus[gpu_id], self._cards[model_id])
             case StopReplica(worker_id=worker_id):
@@ -622,7 +635,12 @@ class Pipeline:
             results = await asyncio.gather(
                 *(
                     self._post.finish(
-                        image, job.request, reseeds=job.reseeds, alignment_judge=alignment_judge, stamp=stamp
+                        image,
+                        job.request,
+                        reseeds=job.reseeds,
+                        alignment_judge=alignment_judge,
+                        stamp=stamp,
+                        spent=partial(meter_post_processing, self._meters, job),
                     )
                     for image in images
                 )
@@ -648,6 +666,9 @@ class Pipeline:
         stored = tuple(output for output in outputs if output is not None)
         if len(stored) < len(outputs):
             return None
+        if self._on_delivered is not None:
+            for image, picture, output in zip(images, pictures, stored, strict=True):
+                self._on_delivered(job, output, _pixels_of(image, picture))
         return OutputsStored(job_id=job_id, attempt=attempt, outputs=stored)
 
     async def _deliver(self, job: Job, index: int, picture: FinishedPicture) -> Output | None:
@@ -689,6 +710,7 @@ class Pipeline:
                 perceptual_hash=picture.perceptual_hash,
                 parameters=picture.parameters,
                 is_signed=picture.is_signed,
+                making=self._makings.get(job.job_id),
                 created_at_s=self.now_s(),
             )
         return None
@@ -710,10 +732,20 @@ class Pipeline:
                 self._demand.note(request.model_id, asker, now_s, images=request.image_count)
             case ImagesReady(job_id=job_id, attempt=attempt, images=images):
                 self._images[(job_id, attempt)] = images
+            case WorkerReady(worker_id=worker_id, facts=EngineFacts() as facts):
+                self._facts_of_workers[worker_id] = facts
             case ClockTicked():
                 self._is_flush_due = True
             case _:
                 pass
+
+    def _note_making(self, worker_id: WorkerId, order: RunOrder) -> None:
+        """Keep what the pictures of a run are made with, until its job has ended."""
+        facts, gpu_class = self._facts_of_workers.get(worker_id), self._classes_of_workers.get(worker_id)
+        self._makings.pop(order.job_id, None)
+        if facts is not None and gpu_class is not None and order.job_id in self._states:
+            batch = len(order.seeds)
+            self._makings[order.job_id] = Making(facts=facts, software=SOFTWARE, gpu_class=gpu_class, batch=batch)
 
     def _tell_if_late(self, event: Event) -> None:
         """Tell the operator of news that the scheduler will ignore, because its attempt is over."""
@@ -750,6 +782,8 @@ class Pipeline:
                     self._publish(loaded)
             case WorkerLost(worker_id=worker_id, reason=reason, detail=detail):
                 self._memory_of_workers.pop(worker_id, None)
+                self._facts_of_workers.pop(worker_id, None)
+                self._classes_of_workers.pop(worker_id, None)
                 model_id = self._models_of_workers.pop(worker_id, None)
                 if model_id is not None:
                     self._publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
@@ -769,6 +803,7 @@ class Pipeline:
         previous = self._states.get(job.job_id)
         if job.state.is_terminal:
             self._states.pop(job.job_id, None)
+            self._makings.pop(job.job_id, None)
         else:
             self._states[job.job_id] = job.state
         cost_micros = _charged(record, self._prices)
@@ -858,6 +893,26 @@ def _taken_back(turn: _Turn) -> list[Write]:
         records = tuple(write.record for write in letter.writes if isinstance(write, PutIdempotency))
         taken_back.append(TakeBack(job_id=job_id, records=records))
     return taken_back
+
+
+def meter_post_processing(meters: Meters | None, job: Job, cpu_us: int) -> None:
+    """So many microseconds of a core went into finishing pictures of the job."""
+    if meters is not None:
+        model_id, tier = job.request.model_id, job.tier
+        meters.usage.add(Component.POSTPROCESS_CPU, cpu_us, tenant_id=job.tenant_id, model_id=model_id, tier=tier)
+
+
+def _pixels_of(image: RawImage, picture: FinishedPicture) -> Pixels | bytes:
+    """What further files of a delivered picture are best made of."""
+    is_enlarged = (picture.width_px, picture.height_px) != (image.width_px, image.height_px)
+    if is_enlarged and picture.enlarged is None:
+        return picture.data
+    return Pixels(
+        rgb=picture.enlarged or image.rgb,
+        width_px=picture.width_px,
+        height_px=picture.height_px,
+        frames=picture.frames,
+    )
 
 
 def _newest(writes: Sequence[Write]) -> list[Write]:

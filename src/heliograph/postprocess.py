@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Collection, Sequence
@@ -48,6 +49,7 @@ from heliograph.quality.facts import image_facts, worst_of
 from heliograph.quality.gates import GatePolicy, flagged, judge
 from heliograph.quality.history import Baseline
 from heliograph.quality.signals import signals
+from heliograph.variant_making import MadeVariant, VariantTask, make_variants
 
 RETRIES = 2
 _P = ParamSpec("_P")
@@ -64,7 +66,8 @@ class FinishedPicture:
     `thumbnail` is a WebP file, of a clip's first frame. `duration_s` is how long a clip plays, None for a still.
     `problems` are for the log: tools that should have helped and could not. `signals` are what the model's usual is
     learned from, None of a picture too small for them; `fingerprint` tells whether another picture repeats this one.
-    `pixels_sha256` and `perceptual_hash` are of the pixels, before they were encoded.
+    `pixels_sha256` and `perceptual_hash` are of the pixels, before they were encoded. `enlarged` are the RGB bytes
+    where they are neither those that came nor in `data` without loss.
     """
 
     data: bytes
@@ -87,6 +90,7 @@ class FinishedPicture:
     perceptual_hash: str | None = None
     parameters: ParametersMode = ParametersMode.FULL
     is_signed: bool = False
+    enlarged: bytes | None = None
 
 
 _DELIVERED = (Decision.ACCEPT, Decision.FLAG)
@@ -180,6 +184,7 @@ def finish_picture(
         perceptual_hash=perceptual_hash.perceptual_hash(pillow.squeezed(thumbnail, perceptual_hash.SIDE_PX)),
         parameters=stamp.parameters,
         is_signed=signer is not None and not isinstance(plan.main, FilmEncoding),
+        enlarged=pixels.tobytes() if request.upscale > 1 and request.output_format is not OutputFormat.PNG else None,
     )
 
 
@@ -272,6 +277,13 @@ class _Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Further files of a picture, in the order they were ordered."""
+
+    made: tuple[MadeVariant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Unsigned:
     """The key could not be used: the operator's to mend, and worth another try."""
 
@@ -312,9 +324,19 @@ class ChildSetup:
     niceness: int = 0
 
 
-_Answer = FinishedPicture | Verdict | Inspection | _Returned | _Broken | _Unsigned
-_Work = _Task | _Look | _Call
-_ChildEnd: TypeAlias = "Connection[_Answer | None, _Work | ChildSetup]"
+_Answer = FinishedPicture | Verdict | Inspection | _Files | _Returned | _Broken | _Unsigned
+_Work = _Task | _Look | VariantTask | _Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reply:
+    """An answer, and the CPU microseconds that went into it."""
+
+    answer: _Answer
+    cpu_us: int
+
+
+_ChildEnd: TypeAlias = "Connection[_Reply | None, _Work | ChildSetup]"
 _CHILD_CODE = "import sys; from heliograph.postprocess import serve; serve(int(sys.argv[1]))"
 
 
@@ -366,12 +388,13 @@ class PostProcessPool:
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
         stamp: Stamp | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way; see `finish_picture`.
 
-        Raises `Unavailable` when the pool is closed, its processes keep dying or the key cannot be used, and
-        `HeliographError` with code `post_processing_failed` when this picture cannot be encoded, which no retry will
-        change.
+        `spent` hears of the CPU microseconds. Raises `Unavailable` when the pool is closed, its processes keep dying or
+        the key cannot be used, and `HeliographError` with code `post_processing_failed` when this picture cannot be
+        encoded, which no retry will change.
         """
         task = _Task(
             raw=raw,
@@ -382,7 +405,7 @@ class PostProcessPool:
             baseline=baseline,
             stamp=stamp or Stamp(),
         )
-        answer = await self._done(task, f"a picture of model {request.model_id} could not be encoded")
+        answer = await self._done(task, f"a picture of model {request.model_id} could not be encoded", spent)
         assert isinstance(answer, FinishedPicture | Verdict), "a picture's answer is the picture or why there is none"
         return answer
 
@@ -395,14 +418,25 @@ class PostProcessPool:
         assert isinstance(answer, Inspection), "a look ends with what was found"
         return answer
 
-    async def _done(self, work: _Work, misfortune: str) -> _Answer:
+    async def variants(
+        self, task: VariantTask, *, spent: Callable[[int], None] | None = None
+    ) -> tuple[MadeVariant, ...]:
+        """Further files of a delivered picture. Raises as `finish` does."""
+        answer = await self._done(task, "further files of a picture could not be made", spent)
+        assert isinstance(answer, _Files), "what was ordered comes back"
+        return answer.made
+
+    async def _done(self, work: _Work, misfortune: str, spent: Callable[[int], None] | None = None) -> _Answer:
         if self._is_closed:
             raise _closed()
         child = await self._idle.get()
         try:
             if self._is_closed:
                 raise _closed()
-            return await _done_by(child, work, misfortune)
+            reply = await _done_by(child, work, misfortune)
+            if spent is not None:
+                spent(reply.cpu_us)
+            return reply.answer
         finally:
             self._idle.put_nowait(child)
 
@@ -419,7 +453,8 @@ class PostProcessPool:
             for _ in range(2):  # the process may have been dead before
                 if self._is_closed:
                     raise _closed()
-                match await child.ask(_Call(function=function, arguments=arguments, named=dict(named))):
+                reply = await child.ask(_Call(function=function, arguments=arguments, named=dict(named)))
+                match reply and reply.answer:
                     case _Returned(value=value):
                         return cast(_T, value)
                     case _Broken(traceback=trace):
@@ -454,12 +489,12 @@ def _closed() -> Unavailable:
     return Unavailable("the server is shutting down; the picture is made again after its restart", code="shutting_down")
 
 
-async def _done_by(child: "_Child", work: _Work, misfortune: str) -> _Answer:
+async def _done_by(child: "_Child", work: _Work, misfortune: str) -> _Reply:
     for _ in range(1 + RETRIES):
-        answer = await child.ask(work)
-        match answer:
-            case None:
-                continue
+        reply = await child.ask(work)
+        if reply is None:
+            continue
+        match reply.answer:
             case _Broken(traceback=trace):
                 last_line = trace.strip().rpartition("\n")[2]
                 error = HeliographError(f"{misfortune}: {last_line}", code="post_processing_failed")
@@ -468,7 +503,7 @@ async def _done_by(child: "_Child", work: _Work, misfortune: str) -> _Answer:
             case _Unsigned(message=message):
                 raise Unavailable(message, code=SigningFailed.default_code, retry_after_s=10)
             case _:
-                return answer
+                return reply
     raise Unavailable(
         f"{misfortune}: the process died {1 + RETRIES} times over it; see the log, and whether memory is short",
         code="post_processing_unavailable",
@@ -519,7 +554,7 @@ class _Child:
             await _send(writer, self._setup)
             await _receive(reader)
 
-    async def ask(self, task: _Work) -> _Answer | None:
+    async def ask(self, task: _Work) -> _Reply | None:
         """The process's answer, or None if it died or hung over it; then it is ended for good."""
         is_answered = False
         try:
@@ -558,7 +593,7 @@ async def _send(writer: asyncio.StreamWriter, task: _Work | ChildSetup) -> None:
     await writer.drain()
 
 
-async def _receive(reader: asyncio.StreamReader) -> _Answer | None:
+async def _receive(reader: asyncio.StreamReader) -> _Reply | None:
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     return pickle.loads(await reader.readexactly(length))  # noqa: S301 - written by our own child
 
@@ -579,7 +614,9 @@ def serve(descriptor: int) -> None:
         while True:
             work = connection.recv()
             assert not isinstance(work, ChildSetup), "a child is set up once"
-            connection.send(desk.answer(work))
+            began_s = time.process_time()
+            answer = desk.answer(work)
+            connection.send(_Reply(answer=answer, cpu_us=round((time.process_time() - began_s) * 1e6)))
 
 
 class _Desk:
@@ -602,14 +639,14 @@ class _Desk:
                 case _Look(data=data):
                     self._inspect = self._inspect or self._tools.inspector(self._setup.anchors)
                     return self._inspect(data)
+                case VariantTask():
+                    return _Files(made=make_variants(work, self._signer_or_none()))
         except SigningFailed as error:
             return _Unsigned(message=error.message)
         except Exception:  # the top of a worker: whatever it is, the parent hears of it
             return _Broken(traceback=traceback.format_exc())
 
     def _finished(self, task: _Task) -> FinishedPicture | Verdict:
-        if self._signer is None and self._setup.identity is not None:
-            self._signer = self._tools.signer(self._setup.identity)
         return finish_picture(
             task.raw,
             task.request,
@@ -619,5 +656,10 @@ class _Desk:
             alignment_judge=task.alignment_judge,
             baseline=task.baseline,
             stamp=task.stamp,
-            signer=self._signer,
+            signer=self._signer_or_none(),
         )
+
+    def _signer_or_none(self) -> FileSigner | None:
+        if self._signer is None and self._setup.identity is not None:
+            self._signer = self._tools.signer(self._setup.identity)
+        return self._signer

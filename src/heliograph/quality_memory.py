@@ -9,7 +9,7 @@ of their revision in the package, which holds until more pictures of their own a
 import asyncio
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,6 +44,7 @@ class FinishesPictures(Protocol):
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
         stamp: Stamp | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
         """The picture's files, or the verdict that stands in their way."""
         ...
@@ -64,6 +65,7 @@ class LearningPostProcessor:
         reseeds: int,
         alignment_judge: str | None = None,
         stamp: Stamp | None = None,
+        spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
         """See `PostProcessPool.finish`."""
         result = await self._post.finish(
@@ -73,6 +75,7 @@ class LearningPostProcessor:
             alignment_judge=alignment_judge,
             baseline=self._memory.baseline(request.model_id),
             stamp=stamp,
+            spent=spent,
         )
         if isinstance(result, FinishedPicture) and result.signals is not None:
             alignment = None if result.alignment is None else result.alignment.score

@@ -5,7 +5,7 @@ here: a job or picture of another tenant is `NotFound`, exactly like one that ne
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -13,6 +13,7 @@ from typing import Protocol
 from heliograph.billing.accounts import AccountBook
 from heliograph.billing.quote import Quote, free
 from heliograph.delivery.blobs import BlobStore
+from heliograph.delivery.ladder import Answer, Wish
 from heliograph.delivery.verification import Verification
 from heliograph.domain.accounts import Caller, Refusal
 from heliograph.domain.errors import (
@@ -28,7 +29,7 @@ from heliograph.domain.errors import (
 )
 from heliograph.domain.ids import JobId, ModelId, OutputId
 from heliograph.domain.intake import GivenInputs, PictureRole, TakenInputs, UploadedPicture
-from heliograph.domain.job import Job
+from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
@@ -46,11 +47,14 @@ from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
 from heliograph.provenance_desk import Inspect, verified
+from heliograph.quality.likeness import Likeness
+from heliograph.quality.reproduction import PictureAgain, Reproduction, reproduction, same_pixels
 from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
 from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob
+from heliograph.variant_desk import VariantDesk
 
 CONTACT_SHEETS_AT_ONCE = 2
 DEADLINE_S_MAX = 7 * 86_400.0
@@ -108,6 +112,10 @@ class Readiness:
     problems: Mapping[str, str]
 
 
+Compare = Callable[[bytes, bytes, OutputFormat], Awaitable[tuple[Likeness, float]]]
+"""How alike two delivered files look, and their distance from 0 to 1."""
+
+
 class Service(Protocol):
     """Raises the errors of `domain.errors`."""
 
@@ -151,12 +159,24 @@ class Service(Protocol):
         """A delivered picture's record; `caller` is None when a signed link stands in for a key."""
         ...
 
+    async def file_of(self, output: Output, wish: Wish, *, is_link: bool) -> Answer:
+        """Which file of a picture answers; one that is missing is made. `is_link`: a link asks, not a key."""
+        ...
+
     async def read_blob(self, name: str, *, start: int, length: int | None) -> bytes:
         """Bytes of a delivered picture or thumbnail."""
         ...
 
     async def blob_size(self, name: str) -> int:
         """Number of bytes of a delivered picture or thumbnail."""
+        ...
+
+    async def reproduce(self, job_id: JobId, *, caller: Caller) -> JobStatus:
+        """A new job that makes the pictures of a completed one again."""
+        ...
+
+    async def reproduction(self, job_id: JobId, *, caller: Caller) -> Reproduction:
+        """What came of a job that `reproduce` made. Raises `Conflict` before it has completed."""
         ...
 
     async def contact_sheet(self, output: Output) -> bytes:
@@ -232,9 +252,11 @@ class PipelineService:
         readers: Mapping[ModelId, PromptReader],
         formats: frozenset[OutputFormat],
         draw_contact_sheet: Callable[[bytes, OutputFormat], bytes],
+        compare: Compare,
         last_sequence: int,
         idempotency_ttl_s: float,
         inspect: Inspect,
+        files: VariantDesk,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
         note_call: Callable[[JobId], None] | None = None,
@@ -253,10 +275,12 @@ class PipelineService:
         self._readers = readers
         self._formats = formats
         self._draw_contact_sheet = draw_contact_sheet
+        self._compare = compare
         self._drawing = asyncio.Semaphore(CONTACT_SHEETS_AT_ONCE)
         self._sequence = last_sequence
         self._idempotency_ttl_s = idempotency_ttl_s
         self._inspect = inspect
+        self._files = files
         self._random_int = random_int
         self._new_id = new_id
         self._accounts = accounts or AccountBook()
@@ -326,12 +350,17 @@ class PipelineService:
             webhook=submission.webhook,
             remixed_from=submission.remixed_from,
         )
+        return await self._take(job, self._idempotency_writes(submission, job), wants, caller)
+
+    async def _take(self, job: Job, writes: tuple[PutIdempotency, ...], wants: Wants, caller: Caller) -> JobStatus:
+        """Hold the job's price and submit it."""
+        request, now_s = job.request, job.created_at_s
         if self._note_call is not None:
             self._note_call(job.job_id)
         price = self._quote(request, caller.tier).expected
         self._accounts.hold(job.job_id, job.tenant_id, price=price, pictures=request.image_count, now_s=now_s)
         try:
-            await self._pipeline.submit(job, writes=self._idempotency_writes(submission, job))
+            await self._pipeline.submit(job, writes=writes)
         except HeliographError as error:
             self._accounts.release(job.job_id, job.tenant_id)
             if isinstance(error, Overloaded) and error.code in ANOTHER_MODEL_HELPS:
@@ -389,9 +418,7 @@ class PipelineService:
                 param="output_format",
                 code="unsupported_parameter",
             )
-        verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
-        if verdict.decision is PolicyDecision.BLOCK:
-            raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
+        self._check_policy(request, caller)
         asked_for = chosen.stands_in_for or chosen.alias
         if asked_for is None:
             return request
@@ -400,6 +427,11 @@ class PipelineService:
             reason = "the model is not there in time, and the request allows another"
         other = Adjustment(parameter="model", requested=asked_for, used=card.model_id, reason=reason)
         return replace(request, adjustments=(other, *request.adjustments))
+
+    def _check_policy(self, request: GenerationRequest, caller: Caller) -> None:
+        verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
+        if verdict.decision is PolicyDecision.BLOCK:
+            raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
 
     def _wants(self, submission: Submission, caller: Caller, deadline_s: float | None) -> Wants:
         """What the request asks for besides a model."""
@@ -547,6 +579,10 @@ class PipelineService:
             raise NotFound(f"There is no output {output_id}.", param="output_id", code="output_not_found")
         return output
 
+    async def file_of(self, output: Output, wish: Wish, *, is_link: bool) -> Answer:
+        """Which file of a picture answers; one that is missing is made. `is_link`: a link asks, not a key."""
+        return await self._files.file_of(output, wish, is_link=is_link)
+
     async def read_blob(self, name: str, *, start: int, length: int | None) -> bytes:
         """Bytes of a delivered picture or thumbnail."""
         return await self._blobs.read(name, start=start, length=length)
@@ -557,6 +593,52 @@ class PipelineService:
         if size is None:
             raise NotFound("The file of this output is gone.", param="output_id", code="output_gone")
         return size
+
+    async def reproduce(self, job_id: JobId, *, caller: Caller) -> JobStatus:
+        """A new job that makes the pictures of a completed one again."""
+        first = (await self.status(job_id, caller=caller)).view.job
+        if first.state is not JobState.COMPLETED:
+            raise Conflict(f"Job {job_id} has no pictures to make again: it is {first.state}.", code="not_completed")
+        request = first.request
+        self.runnable(request.model_id)
+        self._check_policy(request, caller)
+        self._sequence += 1
+        job = Job(
+            job_id=JobId(f"job_{self._new_id()}"),
+            tenant_id=caller.tenant_id,
+            end_user=first.end_user,
+            tier=caller.tier,
+            request=request,
+            reseeds=first.reseeds,
+            sequence=self._sequence,
+            created_at_s=self._pipeline.now_s(),
+            deadline_at_s=None,
+            reproduces=first.job_id,
+        )
+        return await self._take(job, (), self._wants(Submission(raw=RawRequest()), caller, None), caller)
+
+    async def reproduction(self, job_id: JobId, *, caller: Caller) -> Reproduction:
+        """What came of a job that `reproduce` made. Raises `Conflict` before it has completed."""
+        again = await self.status(job_id, caller=caller)
+        job = again.view.job
+        if job.reproduces is None or job.state is not JobState.COMPLETED:
+            raise Conflict(
+                f"Job {job_id} is {job.state}: there is nothing to compare yet."
+                if job.reproduces is not None
+                else f"Job {job_id} makes nothing again; POST /v1/jobs/{job_id}/reproduce makes a job that does.",
+                code="no_reproduction",
+            )
+        first = await self.status(job.reproduces, caller=caller)
+        pairs = list(zip(first.outputs, again.outputs, strict=True))
+        pictures = [await self._beside(one, other) for one, other in pairs]
+        return reproduction(pairs[0][0].making, pairs[0][1].making, pictures)
+
+    async def _beside(self, first: Output, again: Output) -> PictureAgain:
+        if same_pixels(first.pixels_sha256, again.pixels_sha256):
+            return PictureAgain(index=first.index, verdict=Likeness.IDENTICAL, distance=0.0)
+        files = [await self.read_blob(output.blob, start=0, length=None) for output in (first, again)]
+        verdict, distance = await self._compare(files[0], files[1], first.output_format)
+        return PictureAgain(index=first.index, verdict=verdict, distance=distance)
 
     async def contact_sheet(self, output: Output) -> bytes:
         """A JPEG of a clip's frames, small, side by side."""

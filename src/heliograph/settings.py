@@ -18,7 +18,7 @@ from typing_extensions import override
 from heliograph.domain.accounts import LOCAL_CALLER
 from heliograph.domain.billing_records import Component
 from heliograph.domain.errors import InvalidRequest
-from heliograph.domain.pictures import ParametersMode
+from heliograph.domain.pictures import FileFormat, ParametersMode
 from heliograph.domain.tiers import Tier
 
 ENV_PREFIX = "HELIOGRAPH_"
@@ -316,6 +316,30 @@ class DeliverySettings(Section):
     """Post-processing."""
 
     processes: int = Field(default=1, ge=1, le=64, description="Processes that judge and encode pictures.")
+    variants: tuple[FileFormat, ...] = Field(
+        default=(FileFormat.WEBP, FileFormat.AVIF),
+        description="Formats that stills are also made in after delivery, when nobody waits: webp, avif.",
+    )
+    fidelity: float = Field(
+        default=0.955, ge=0.5, le=0.999, description="How much of a picture they keep, from 0 to 1; quality follows."
+    )
+    variant_bytes_max: int | None = Field(
+        default=None, ge=10_000, description="Most bytes of such a file of full size; below it quality gives way."
+    )
+    backlog_max: int = Field(
+        default=64,
+        ge=0,
+        le=10_000,
+        description="Pictures that may wait for it; others are made when they are asked for.",
+    )
+
+    @field_validator("variants")
+    @classmethod
+    def _only_lossy(cls, value: tuple[FileFormat, ...]) -> tuple[FileFormat, ...]:
+        allowed = (FileFormat.WEBP, FileFormat.AVIF)
+        if not set(value) <= set(allowed):
+            raise ValueError(f"only {' and '.join(allowed)} are made unasked; others are made when somebody wants them")
+        return value
 
 
 class ProvenanceSettings(Section):

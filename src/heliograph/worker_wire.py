@@ -23,6 +23,7 @@ from typing import Any
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.events import ImagesReady, RunAborted, RunFailed, RunStarted, StepDone
 from heliograph.domain.ids import JobId, ModelId
+from heliograph.domain.making import EngineFacts
 from heliograph.domain.pictures import RawImage
 from heliograph.domain.run import RunInputs, RunOrder
 
@@ -69,10 +70,14 @@ class Ping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The model is loaded; `memory_bytes` are resident. `can_resume`: its runs can be taken up from a checkpoint."""
+    """The model is loaded; `memory_bytes` are resident. `can_resume`: its runs can be taken up from a checkpoint.
+
+    `facts` say what its pictures are made with.
+    """
 
     memory_bytes: int
     can_resume: bool
+    facts: EngineFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +201,8 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
                 for (frames, width, height, seed), rgb in zip(shapes, pixels, strict=True)
             )
             return ImagesReady(images=images, **fields)
+        case "Ready":
+            return Ready(facts=_facts(fields.pop("facts")), **fields)
         case "Checkpointed":
             return Checkpointed(checkpoint=payload, **fields)
         case "Paused":
@@ -206,6 +213,13 @@ def _put_together(kind: str, fields: dict[str, Any], payload: bytes) -> ToWorker
             return LoadFailed(kind=EngineErrorKind(fields.pop("kind")), **fields)
         case _:
             return _PLAIN[kind](**fields)
+
+
+def _facts(fields: dict[str, Any] | None) -> EngineFacts | None:
+    if fields is None:
+        return None
+    libraries = tuple((str(name), str(version)) for name, version in fields.pop("libraries"))
+    return EngineFacts(libraries=libraries, **fields)
 
 
 def _run_inputs(fields: dict[str, Any] | None, files: tuple[bytes, ...]) -> RunInputs | None:

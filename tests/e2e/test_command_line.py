@@ -24,6 +24,19 @@ def run(*arguments: str, data_dir: Path, env: dict[str, str] | None = None) -> s
     return subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_generate_starts_from_a_picture_and_says_what_it_started_from(tmp_path: Path) -> None:
+    Image.new("RGB", (120, 80), "white").save(tmp_path / "a.jpg")
+    words = ("generate", "a red boat", "--model", "fake", "--image", str(tmp_path / "a.jpg"), "--strength", "0.25")
+    done = run(*words, "--out", str(tmp_path / "out.png"), "--json", data_dir=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.width > image.height
+        assert image.convert("L").getextrema()[0] > 180  # three quarters white
+    alone = run(*words[:4], "--strength", "0.5", data_dir=tmp_path / "data")
+    assert alone.returncode != 0
+    assert "--image" in alone.stderr
+
+
 def test_generate_without_a_server_reports_everything_as_json(tmp_path: Path) -> None:
     words = ("generate", "a red boat", "--model", "fake", "--seed", "7", "--n", "2", "--size", "64x48", "--json")
     done = run(*words, "--out", str(tmp_path / "out"), data_dir=tmp_path / "data")
@@ -85,6 +98,27 @@ def test_a_clip_is_written_as_the_file_s_name_says(tmp_path: Path) -> None:
     told = run(*words, "--out", str(tmp_path), data_dir=tmp_path / "data")
     assert "5 frames, 0.625 s" in told.stdout
     assert list(tmp_path.glob("fake-clip-*.webp")), "a clip is a WebP unless something else is asked for"
+
+
+def test_pictures_are_made_again(tmp_path: Path) -> None:
+    data_dir, target = tmp_path / "data", tmp_path / "boat.png"
+    made = run(
+        "generate", "a boat", "--model", "helio-base", "--steps", "2", "--out", str(target), "--json", data_dir=data_dir
+    )
+    job_id = json.loads(made.stdout)["job_id"]
+    again = run("reproduce", job_id, "--json", data_dir=data_dir)
+    assert again.returncode == 0, again.stderr
+    found = json.loads(again.stdout)
+    assert (found["verdict"], found["changed"], found["recorded"], found["job"]) == ("identical", [], True, job_id)
+    told = run("reproduce", str(target), data_dir=data_dir)
+    assert (told.returncode, told.stdout) == (0, "Identical: every pixel is the same.\n")
+    shown = json.loads(run("jobs", "show", job_id, data_dir=data_dir).stdout)["outputs"][0]["made_with"]
+    assert (shown["engine"], shown["batch"], shown["gpu class"]) == ("onnx", "1", "cpu")
+    assert shown["weights"]
+    assert shown["library onnxruntime"]
+    target.write_bytes(target.read_bytes() + b"x")
+    refused = run("reproduce", str(target), data_dir=data_dir)
+    assert (refused.returncode, "Name its job instead" in refused.stderr) == (2, True)
 
 
 def test_a_clip_becomes_a_film(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from heliograph.billing.quote import FREE_OF_CHARGE
+from heliograph.delivery.ladder import Answer, Wish, answer
 from heliograph.delivery.media_types import mime_type_of
 from heliograph.delivery.verification import Inspection, Verification, conclude
 from heliograph.domain.accounts import Caller
@@ -30,6 +31,7 @@ from tests.builders import a_card, a_fleet, a_gpu, a_job, a_queue, a_replica, a_
 NOW_S = 1_000_000.0
 PICTURE = b"\x89PNG" + bytes(range(256)) * 4
 THUMBNAIL = b"RIFF" + bytes(64)
+MADE_LATER = b"a file that was made when somebody asked"
 JPEG = b"\xff\xd8 a preview"
 
 
@@ -49,6 +51,7 @@ class FakeService:
         self.orders = Orders()
         self.statuses: dict[JobId, JobStatus] = {}
         self.blobs: dict[str, bytes] = {}
+        self.wishes: list[tuple[Wish, bool]] = []
         self.feed = LiveFeed()
         self.readiness_now = Readiness(is_ready=True, problems={})
         self.something_happened = asyncio.Event()
@@ -166,6 +169,14 @@ class FakeService:
                 if output.output_id == output_id and (caller is None or output.tenant_id == caller.tenant_id):
                     return output
         raise NotFound(f"There is no output {output_id}.", code="output_not_found")
+
+    async def file_of(self, output: Output, wish: Wish, *, is_link: bool) -> Answer:
+        self.wishes.append((wish, is_link))
+        found = answer(output, wish)
+        if found.order is None:
+            return found
+        self.blobs[f"{found.order.name}.{found.order.file_format.value}"] = MADE_LATER
+        return Answer(blob=f"{found.order.name}.{found.order.file_format.value}", is_final=found.is_final)
 
     async def read_blob(self, name: str, *, start: int, length: int | None) -> bytes:
         self._raise_error()

@@ -1,6 +1,7 @@
 """Replicate's official client against a real server of ours."""
 
 import asyncio
+import io
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -53,6 +54,35 @@ async def test_a_model_is_looked_at_and_run_by_its_version(gateway: Gateway) -> 
         with pytest.raises(ReplicateError, match="There is no model acme/sculptor"):
             await client.models.async_get("acme/sculptor")
     assert gateway.service.submissions[0].raw.model == "painter"
+
+
+async def test_a_prediction_starts_from_a_picture(gateway: Gateway) -> None:
+    async with client_of(gateway) as client:
+        picture = io.BytesIO(b"a picture" * 300_000)
+        picture.name = "a.png"
+        wishes = {"prompt": "a cat", "image": picture, "prompt_strength": 0.4}
+        await client.async_run("acme/painter:painter", input=wishes, file_encoding_strategy="base64")
+    inputs = gateway.service.submissions[0].inputs
+    assert inputs is not None
+    assert (inputs.images[0].data, inputs.strength, inputs.mask) == (b"a picture" * 300_000, 0.4, None)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "param"),
+    [
+        ({"mask": "https://x.example/m.png"}, "image"),
+        ({"prompt_strength": 0.5}, "image"),
+        ({"image": "https://x.example/m.png", "strength": 0.5, "prompt_strength": 0.5}, "strength"),
+        ({"image": "no address"}, "image"),
+    ],
+)
+async def test_pictures_that_a_prediction_cannot_start_from_are_refused(
+    gateway: Gateway, wishes: dict[str, object], param: str
+) -> None:
+    async with gateway.client() as http:
+        body = {"version": "painter", "input": {"prompt": "a cat", **wishes}}
+        answer = await http.post("/v1/predictions", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
 async def test_a_prediction_is_made_looked_at_listed_and_waited_for(gateway: Gateway) -> None:

@@ -81,6 +81,9 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "alignment": 0.9312,
                 "missing": ["windmill"],
                 "technical": None,
+                "made_with": None,
+                "variants": [],
+                "srcset": "/out_1?format=auto&w=256 256w",
             }
         ],
         "error": None,

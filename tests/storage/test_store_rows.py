@@ -51,9 +51,10 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
         return st.one_of(*map(values, typing.get_args(kind)))
     if typing.get_origin(kind) is tuple:
-        item, ellipsis = typing.get_args(kind)
-        assert ellipsis is Ellipsis
-        return st.lists(values(item), max_size=3).map(tuple)
+        items = typing.get_args(kind)
+        if items[-1] is not Ellipsis:
+            return st.tuples(*map(values, items))
+        return st.lists(values(items[0]), max_size=3).map(tuple)
     if issubclass(kind, Enum):
         return st.sampled_from(kind)
     return SCALARS[kind]

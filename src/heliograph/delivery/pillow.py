@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, assert_never
+from typing import Any, BinaryIO, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,17 @@ def texts_of(image: Image.Image) -> tuple[str | None, str | None]:
 
 def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def frames_in(file: BinaryIO) -> list[Image.Image]:
+    """Every frame of a file of ours, RGB. Raises `OSError` for one that is damaged."""
+    with Image.open(file) as image:
+        count: int = getattr(image, "n_frames", 1)
+        frames: list[Image.Image] = []
+        for number in range(count):
+            image.seek(number)
+            frames.append(image.convert("RGB"))
+        return frames
 
 
 Picture = Image.Image

@@ -53,6 +53,10 @@ class StampPolicy:
     of_tenant: Mapping[str, ParametersMode] = field(default_factory=dict[str, ParametersMode])
     shared: ParametersMode = ParametersMode.MINIMAL
 
+    def has_secrets(self, mode: ParametersMode) -> bool:
+        """A file of that mode says more than whoever has a link to it is to know."""
+        return mode.at_most(self.shared) is not mode
+
     def stamp(self, tenant_id: TenantId, *, made_at_s: float, is_edit: bool = False) -> Stamp:
         """What to write into a picture of that tenant."""
         mode = self.of_tenant.get(tenant_id, self.parameters)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from heliograph.domain.errors import EngineErrorKind
 from heliograph.domain.ids import GpuId, JobId, ModelId, WorkerId
 from heliograph.domain.job import Job
+from heliograph.domain.making import EngineFacts
 from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Output, RawImage, Verdict
 from heliograph.domain.views import Gpu
@@ -61,13 +62,15 @@ class ReplicaStopRequested:
 class WorkerReady:
     """The worker has loaded its model. `load_s` seconds from process start, `memory_bytes` resident now.
 
-    `can_resume`: it can pause a run at a step and take it up again, its own or another's.
+    `can_resume`: it can pause a run at a step and take it up again, its own or another's. `facts` are what its
+    pictures are made with, where that is known.
     """
 
     worker_id: WorkerId
     load_s: float
     memory_bytes: int
     can_resume: bool = False
+    facts: EngineFacts | None = None
 
 
 class LossReason(StrEnum):

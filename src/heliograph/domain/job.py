@@ -81,7 +81,8 @@ class Job:
     None: it begins at the first step. `setback` is why an attempt failed last, `spares_memory` that one ran out of
     memory and the next ones do with less. `sequence` is the order of submission and breaks every tie. `timeline` has
     one moment per state entered, oldest first. `webhook` hears of this job only.
-    `remixed_from` is the job whose request this one repeats with another prompt. Times are seconds since the epoch.
+    `remixed_from` is the job whose request this one repeats with another prompt,
+    `reproduces` the one that it makes again to compare. Times are seconds since the epoch.
     """
 
     job_id: JobId
@@ -105,6 +106,7 @@ class Job:
     failure: Failure | None = None
     webhook: JobWebhook | None = None
     remixed_from: JobId | None = None
+    reproduces: JobId | None = None
 
     @property
     def finished_at_s(self) -> float | None:
@@ -175,6 +177,7 @@ class Job:
             failure=failure,
             webhook=self.webhook,
             remixed_from=self.remixed_from,
+            reproduces=self.reproduces,
         )
 
 

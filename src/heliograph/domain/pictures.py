@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from heliograph.domain.ids import JobId, OutputId, TenantId
+from heliograph.domain.making import Making
 from heliograph.domain.request import OutputFormat
 
 
@@ -72,11 +73,13 @@ class FileFormat(StrEnum):
     WEBP = "webp"
     AVIF = "avif"
     GIF = "gif"
+    MP4 = "mp4"
+    WEBM = "webm"
 
     @property
     def mime_type(self) -> str:
         """For example `image/png`."""
-        return f"image/{self.value}"
+        return f"{'video' if self in (FileFormat.MP4, FileFormat.WEBM) else 'image'}/{self.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +171,7 @@ class Output:
     parameters: ParametersMode = ParametersMode.FULL
     is_signed: bool = False
     variants: tuple[Variant, ...] = ()
+    making: Making | None = None
     thumbnail_bytes: int = 0
 
     @property

@@ -362,13 +362,17 @@ def _note(worker: _Worker, message: ToWorker | FromWorker, kept: str | None) -> 
     vitals = worker.vitals
     vitals.ping_s, vitals.alive_s = None, _now_s()
     match message:
-        case Ready(memory_bytes=memory_bytes, can_resume=can_resume):
+        case Ready(memory_bytes=memory_bytes, can_resume=can_resume, facts=facts):
             worker.was_ready = True
             worker.can_resume = can_resume
             _become_idle(worker)
             load_s = _now_s() - worker.started_s
             return WorkerReady(
-                worker_id=worker.worker_id, load_s=load_s, memory_bytes=memory_bytes, can_resume=can_resume
+                worker_id=worker.worker_id,
+                load_s=load_s,
+                memory_bytes=memory_bytes,
+                can_resume=can_resume,
+                facts=facts,
             )
         case LoadFailed(kind=kind, message=text):
             worker.sentence = worker.sentence or (_LOAD_FAILURES.get(kind, LossReason.LOAD_FAILED), f"{kind}: {text}")

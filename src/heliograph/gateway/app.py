@@ -40,6 +40,7 @@ from heliograph.gateway.overload import CallLimits
 from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.provenance import provenance_router
 from heliograph.gateway.replicate import replicate_router
+from heliograph.gateway.reproductions import reproductions_router
 from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
@@ -121,6 +122,7 @@ def create_app(
     )
     for router in (
         jobs_router(context),
+        reproductions_router(context),
         outputs_router(context),
         keeping_router(context, keeper),
         provenance_router(context),

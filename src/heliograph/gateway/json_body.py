@@ -20,6 +20,8 @@ from heliograph.gateway.errors import ProtocolError
 
 DEPTH_MAX = 16
 BODY_S_MAX = 30.0
+LARGE_BYTES = 1024**2
+"""A larger body holds pictures, and is parsed beside the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,8 @@ async def read_json(request: Request) -> JsonBody:
             f"The body must be JSON with `Content-Type: application/json`, not {media_type or 'unlabelled'!r}.",
             code="unsupported_media_type",
         )
-    return parse_json(await read_body(request))
+    body = await read_body(request)
+    return parse_json(body) if len(body) < LARGE_BYTES else await asyncio.to_thread(parse_json, body)
 
 
 async def read_body(request: Request) -> bytes:

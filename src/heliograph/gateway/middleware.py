@@ -26,7 +26,9 @@ _log = structlog.get_logger("heliograph.gateway")
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
 
-_UPLOADS = re.compile(r"/v1/(?:inputs|import|images/edits|videos|provenance/verify)", re.ASCII)
+_UPLOADS = re.compile(
+    r"/v1/(?:inputs|import|images/edits|(?:models/[^/]+/[^/]+/)?predictions|videos|provenance/verify)", re.ASCII
+)
 """Where files are sent."""
 
 DRAIN_BYTES_MAX = 64 * 1024**2

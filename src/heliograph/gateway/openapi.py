@@ -58,6 +58,7 @@ from heliograph.gateway.openapi_pictures import (
     UPLOAD_FORM,
     UPLOADED_EXAMPLE,
 )
+from heliograph.gateway.openapi_reproductions import REPRODUCTION_EXAMPLE, REPRODUCTION_SCHEMA
 from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
@@ -84,6 +85,8 @@ _ERRORS: Mapping[str, HeliographError] = {
     "no_model": NotFound("There is no model called 'helio-bass'.", param="model", code="model_not_found"),
     "remote": PermissionDenied("Metrics are for this machine: scrape from there, or through a tunnel."),
     "no_video": NotFound(f"There is no video {_JOB_ID}.", param="video_id", code="video_not_found"),
+    "not_completed": Conflict(f"Job {_JOB_ID} has no pictures to make again: it is failed.", code="not_completed"),
+    "no_reproduction": Conflict(f"Job {_JOB_ID} is running: there is nothing to compare yet.", code="no_reproduction"),
     "not_ready": Conflict("The video is queued; it has no content.", param="video_id", code="video_not_ready"),
     "missing": NotFound(f"There is no job {_JOB_ID}.", code="job_not_found"),
     "no_endpoint": NotFound(f"There is no webhook endpoint {_ENDPOINT_ID}.", code="endpoint_not_found"),
@@ -265,6 +268,8 @@ _JOB_EXAMPLE: _Schema = {
             "verdict": {"decision": "accept", "reasons": []},
             "alignment": 0.93,
             "missing": ["red"],
+            "variants": [],
+            "srcset": f"/v1/outputs/{_OUTPUT_ID}?format=auto&w=128 128w",
         }
     ],
     "error": None,
@@ -433,18 +438,29 @@ EVENTS: _Route = {
 
 _PICTURE = {
     media_type: {"schema": {"type": "string", "format": "binary"}, "example": "(bytes)"}
-    for media_type in ("image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4", "video/webm")
+    for media_type in (
+        *("image/png", "image/jpeg", "image/webp", "image/avif", "image/gif"),
+        *("video/mp4", "video/webm"),
+    )
 }
 
 OUTPUT: _Route = {
     "summary": "Fetch a picture or clip",
-    "description": "With a key, or by the signed link in the job. Honours `Range`, `If-Range` and `If-None-Match`.",
+    "description": "With a key, or by the signed link in the job. Honours `Range`, `If-Range` and `If-None-Match`. "
+    "`format` and `w` (least width) ask for another file of the same picture; `format=auto` goes by `Accept`.",
     "responses": {
         200: {"description": "The picture.", "content": _PICTURE},
         206: {"description": "The part asked for.", "content": _PICTURE},
         304: {"description": "The client's copy is still good."},
         **_errors(
-            f"/v1/outputs/{_OUTPUT_ID}", "invalid", "unauthenticated", "denied", "missing", "beyond", "unavailable"
+            f"/v1/outputs/{_OUTPUT_ID}",
+            "invalid",
+            "unauthenticated",
+            "denied",
+            "missing",
+            "beyond",
+            "overloaded",
+            "unavailable",
         ),
     },
 }
@@ -1196,6 +1212,10 @@ _OUTPUT["properties"] |= {
         ],
         "description": "How broken it looks beside its model's own pictures; null where those are not known yet.",
     },
+    "made_with": {
+        "anyOf": [{"type": "object", "additionalProperties": _TEXT}, {"type": "null"}],
+        "description": "Engine, weights, versions, device, batch: what has to be the same to make the same again.",
+    },
     "frames": _COUNT | {"description": "Of a clip only."},
     "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
 }
@@ -1302,6 +1322,10 @@ PREDICTION_INPUT = _object(
         "num_frames": _COUNT,
         "output_format": {"enum": ["png", "jpg", "jpeg", "webp", "gif"]},
         "output_quality": _COUNT | {"maximum": 100},
+        "image": _TEXT | {"pattern": "^(https://|data:|in_|out_)", "description": "A picture to start from."},
+        "mask": _TEXT | {"pattern": "^(https://|data:|in_|out_)"},
+        "prompt_strength": {"type": "number", "minimum": 0.01, "maximum": 1},
+        "strength": {"type": "number", "minimum": 0.01, "maximum": 1},
         "user": _TEXT | {"maxLength": 256},
         "disable_safety_checker": {"const": False},
     },
@@ -1563,6 +1587,33 @@ _SCHEMAS: _Schema = {
 _IMAGE_DATA = _SCHEMAS["Images"]["properties"]["data"]["items"]
 _IMAGE_DATA["properties"] |= {"url": _TEXT, "revised_prompt": _TEXT, **_FIT}
 _IMAGE_DATA["required"] = ["seed"]
+
+REPRODUCE_ROUTE: _Route = {
+    "summary": "Make a job's pictures again",
+    "description": "With the same seeds and settings. `GET /v1/jobs/{id}/reproduction` of the new job compares.",
+    "status_code": 201,
+    "responses": {
+        201: json_answer("Job", _PENDING_EXAMPLE, "The new job.", Location=f"/v1/jobs/{_JOB_ID}"),
+        **_errors(
+            f"/v1/jobs/{_JOB_ID}/reproduce",
+            "invalid",
+            "unauthenticated",
+            "missing",
+            "not_completed",
+            "overloaded",
+            "unavailable",
+        ),
+    },
+}
+
+REPRODUCTION_ROUTE: _Route = {
+    "summary": "What came of making pictures again",
+    "responses": {
+        200: json_answer("Reproduction", REPRODUCTION_EXAMPLE, "The verdict, and which component changed."),
+        **_errors(f"/v1/jobs/{_JOB_ID}/reproduction", "unauthenticated", "missing", "no_reproduction", "unavailable"),
+    },
+}
+_SCHEMAS["Reproduction"] = REPRODUCTION_SCHEMA
 
 _VIDEO_PATH = f"/v1/videos/{VIDEO_ID}"
 _VIDEO: _Schema = _json("Video", VIDEO_EXAMPLE, "The video as it is now.")

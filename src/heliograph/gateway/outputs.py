@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from heliograph.delivery.ladder import Wish
 from heliograph.domain.accounts import Caller
-from heliograph.domain.errors import PermissionDenied
+from heliograph.domain.errors import InvalidRequest, PermissionDenied
 from heliograph.domain.ids import OutputId
-from heliograph.domain.pictures import Output
+from heliograph.domain.pictures import FileFormat, Output
 from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
 from heliograph.gateway.errors import ProtocolError
@@ -25,10 +26,13 @@ _MIME_TYPE_OF_SUFFIX = {
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
     "webp": "image/webp",
+    "avif": "image/avif",
     "gif": "image/gif",
     "mp4": "video/mp4",
     "webm": "video/webm",
 }
+_SOON_BETTER = "private, max-age=15"
+"""A smaller file of the same picture is being made."""
 
 
 def outputs_router(context: Context) -> APIRouter:
@@ -38,17 +42,30 @@ def outputs_router(context: Context) -> APIRouter:
     async def get_output(
         request: Request,
         output_id: str,
-        variant: Annotated[Literal["thumbnail"] | None, Query()] = None,
+        variant: Annotated[Literal["thumbnail", "poster", "preview"] | None, Query()] = None,
+        wanted: Annotated[Literal["auto", "png", "jpeg", "webp", "avif"] | None, Query(alias="format")] = None,
+        width_px: Annotated[int | None, Query(alias="w", ge=1, le=100_000)] = None,
         expires: Annotated[int | None, Query(ge=0)] = None,
         signature: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
-        is_thumbnail = variant is not None
+        is_thumbnail = variant == "thumbnail"
+        if variant is not None and (wanted is not None or width_px is not None):
+            raise InvalidRequest("`variant` goes with neither `format` nor `w`. Leave one out.", param="variant")
         caller = _reader(context, request, OutputId(output_id), is_thumbnail, expires_at_s=expires, signature=signature)
         output = await context.service.output(OutputId(output_id), caller=caller)
+        wish = Wish(
+            name=variant,
+            file_format=None if wanted is None or wanted == "auto" else FileFormat(wanted),
+            width_px=width_px,
+            is_negotiated=wanted == "auto",
+            accept=request.headers.get("accept"),
+        )
         cache_control = _cache_control(context, caller, expires_at_s=expires)
         if not is_thumbnail and request.method == "GET":
             context.insight.quality.downloaded(output.output_id)
-        return await file_answer(context, request, output, variant=variant, cache_control=cache_control)
+        return await file_answer(
+            context, request, output, wish=wish, cache_control=cache_control, is_link=caller is None
+        )
 
     router.get("/{output_id}", **openapi.OUTPUT)(get_output)
     router.head("/{output_id}", include_in_schema=False)(get_output)
@@ -56,17 +73,27 @@ def outputs_router(context: Context) -> APIRouter:
 
 
 async def file_answer(
-    context: Context, request: Request, output: Output, *, variant: Literal["thumbnail"] | None, cache_control: str
+    context: Context, request: Request, output: Output, *, wish: Wish, cache_control: str, is_link: bool = False
 ) -> Response:
-    """The file of an output, or the part of it that is asked for; the caller may read it."""
-    name = output.blob if variant is None else output.thumbnail_blob
+    """The file of an output that answers the wish, or the part of it that is asked for; the caller may read it.
+
+    `is_link`: a link is all the caller has.
+    """
+    found = await context.service.file_of(output, wish, is_link=is_link)
+    assert found.blob is not None, "a file that answers is there"
+    name = found.blob
     size = await context.service.blob_size(name)
     digest, _, suffix = name.rpartition(".")
     etag = f'"{digest}"'
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": cache_control}
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": cache_control if found.is_final else _SOON_BETTER,
+        **({"Vary": "Accept"} if wish.is_negotiated else {}),
+    }
     if is_unchanged(request.headers.get("if-none-match"), etag=etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    headers["Content-Disposition"] = f'inline; filename="{_file_name(output, suffix, variant)}"'
+    headers["Content-Disposition"] = f'inline; filename="{_file_name(output, suffix, wish.name)}"'
     media_type = _MIME_TYPE_OF_SUFFIX[suffix]
     if request.method == "HEAD":
         headers["Content-Length"] = str(size)

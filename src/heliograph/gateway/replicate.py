@@ -63,6 +63,7 @@ def replicate_router(context: Context) -> APIRouter:
                 end_user=order.end_user,
                 deadline_s=cancel_after_s(request.headers.get("cancel-after")),
                 webhook=webhook_of(order),
+                inputs=order.inputs,
             )
         try:
             status = await service.submit(submitted, caller=caller)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import cast
 
 from heliograph.domain.errors import InvalidRequest
+from heliograph.domain.intake import GivenInputs
 from heliograph.gateway.submissions import end_user, refuse_unknown
+from heliograph.prompts.given import picture_of
 from heliograph.prompts.raw import RawRequest
 from heliograph.prompts.values import invalid
 
@@ -33,7 +35,10 @@ _OTHER_NAMES: Mapping[str, str] = {
     "guidance_scale": "guidance_scale",
     "output_format": "output_format",
 }
-INPUT_FIELDS = tuple(dict.fromkeys((*_SAME_NAME, *_OTHER_NAMES, "width", "height", "user", "disable_safety_checker")))
+_PICTURES = ("image", "mask", "prompt_strength", "strength")
+INPUT_FIELDS = tuple(
+    dict.fromkeys((*_SAME_NAME, *_OTHER_NAMES, *_PICTURES, "width", "height", "user", "disable_safety_checker"))
+)
 
 _DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s?)?", re.ASCII)
 CANCEL_AFTER_S_MIN = 5.0
@@ -42,13 +47,14 @@ CANCEL_AFTER_S_MIN = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionOrder:
     """What a prediction is to be. `model` is named as Replicate names models; the rest, but for `end_user`, is
-    unchecked."""
+    unchecked. `inputs` are the pictures to start from."""
 
     model: str
     values: Mapping[str, object]
     end_user: str | None
     webhook: object
     events: object
+    inputs: GivenInputs | None = None
 
     def raw(self, model_named: Callable[[str], str]) -> RawRequest:
         """The request; `model_named` gives the catalogue's name of a model."""
@@ -84,6 +90,7 @@ def read_prediction(fields: Mapping[str, object], *, model: str | None) -> Predi
         end_user=end_user(wishes.get("user"), param="user"),
         webhook=fields.get("webhook"),
         events=fields.get("webhook_events_filter"),
+        inputs=_inputs(wishes),
     )
 
 
@@ -101,6 +108,24 @@ def cancel_after_s(header: str | None) -> float | None:
             code="invalid_cancel_after",
         )
     return total_s
+
+
+def _inputs(wishes: Mapping[str, object]) -> GivenInputs | None:
+    """The pictures to start from, with how far to leave them in either of the two words that models there have."""
+    image, mask = wishes.get("image"), wishes.get("mask")
+    strengths = [wishes[name] for name in ("prompt_strength", "strength") if wishes.get(name) is not None]
+    if image is None:
+        if mask is not None or strengths:
+            raise invalid("image", "mask and strength need an image to start from.")
+        return None
+    if len(strengths) > 1:
+        raise invalid("strength", "It means the same as prompt_strength; send one of them.")
+    return GivenInputs(
+        images=(picture_of(image, param="image"),),
+        mask=None if mask is None else picture_of(mask, param="mask"),
+        strength=strengths[0] if strengths else None,
+        prefix="",
+    )
 
 
 def _values(wishes: Mapping[str, object]) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from heliograph.delivery.ladder import Wish
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import Conflict, InvalidRequest, NotFound
 from heliograph.domain.ids import JobId
@@ -128,8 +129,8 @@ def videos_router(context: Context) -> APIRouter:
         if variant == "spritesheet":
             sheet = await service.contact_sheet(output)
             return Response(sheet, media_type="image/jpeg", headers={"Cache-Control": _FOREVER})
-        wanted: Literal["thumbnail"] | None = "thumbnail" if variant == "thumbnail" else None
-        return await file_answer(context, request, output, variant=wanted, cache_control=_FOREVER)
+        wish = Wish(name="thumbnail" if variant == "thumbnail" else None)
+        return await file_answer(context, request, output, wish=wish, cache_control=_FOREVER)
 
     @router.post("/{video_id}/remix", **openapi.REMIX_VIDEO)
     async def remix_video(request: Request, video_id: str) -> Response:

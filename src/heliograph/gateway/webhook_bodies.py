@@ -78,7 +78,8 @@ def _body(message: WebhookMessage, stored: StoredJob, base_url: str, output_path
     has_outputs = job.state is JobState.COMPLETED or message.event is WebhookEvent.PREDICTION_OUTPUT
     status = JobStatus(
         view=_view(job),
-        outputs=stored.outputs if has_outputs else (),
+        # Further files come after the event; each try says the same.
+        outputs=tuple(replace(output, variants=()) for output in stored.outputs) if has_outputs else (),
         cost_micros=stored.cost_micros if job.state.is_terminal else Micros(0),
     )
     if message.event.is_of_prediction:

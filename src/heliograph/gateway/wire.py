@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
 
+from heliograph.delivery.ladder import POSTER, PREVIEW, SHARED, widths
 from heliograph.domain.ids import OutputId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
-from heliograph.domain.pictures import Output
+from heliograph.domain.pictures import Output, Variant
 from heliograph.domain.request import Adjustment, GenerationRequest, Inputs
 from heliograph.domain.views import Interval, JobStatus, ModelStatus
 
@@ -151,8 +153,43 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
         **fit_json(output),
         "technical": technical_json(output),
+        "made_with": making_json(output),
+        "variants": [
+            _variant_json(output, variant, output_url) for variant in output.variants if variant.name != SHARED
+        ],
     }
-    return picture if output.frames == 1 else picture | {"frames": output.frames, "duration_s": output.duration_s}
+    address = output_url(output.output_id, False)
+    if output.frames == 1:
+        return picture | {"srcset": ", ".join(f"{_with(address, format='auto', w=w)} {w}w" for w in widths(output))}
+    return picture | {
+        "frames": output.frames,
+        "duration_s": output.duration_s,
+        "poster_url": _with(address, variant=POSTER),
+        "preview_url": _with(address, variant=PREVIEW),
+    }
+
+
+def _variant_json(output: Output, variant: Variant, output_url: OutputUrl) -> dict[str, object]:
+    address = output_url(output.output_id, False)
+    if variant.name in (POSTER, PREVIEW):
+        url = _with(address, variant=variant.name)
+    elif variant.width_px == output.width_px:
+        url = _with(address, format=variant.file_format.value)
+    else:
+        url = _with(address, format=variant.file_format.value, w=variant.width_px)
+    return {
+        "name": variant.name,
+        "url": url,
+        "format": variant.file_format.value,
+        "width": variant.width_px,
+        "height": variant.height_px,
+        "bytes": variant.size_bytes,
+    }
+
+
+def _with(address: str, **query: object) -> str:
+    """The address with more in its query."""
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
 
 
 def fit_json(output: Output) -> dict[str, object]:
@@ -170,6 +207,11 @@ def technical_json(output: Output) -> dict[str, object] | None:
     if technical is None:
         return None
     return {"score": round(technical.score, 3), "limit": round(technical.limit, 3), "kind": technical.kind}
+
+
+def making_json(output: Output) -> dict[str, str] | None:
+    """What an output was made with; null for those of releases that did not keep it."""
+    return None if output.making is None else output.making.components()
 
 
 def started_at_s(job: Job) -> float | None:

@@ -14,6 +14,7 @@ What ComfyUI leaves to its callers, and what is done about it here:
 - A size that is rounded is found out, and the job fails with the name of the field.
 """
 
+import hashlib
 import io
 import json
 import queue
@@ -35,6 +36,8 @@ from PIL import Image, ImageSequence
 from websockets.exceptions import WebSocketException
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
+from heliograph.domain.making import EngineFacts
+from heliograph.domain.model_card import EngineKind
 from heliograph.domain.remote_options import ComfyOptions, comfy_from
 from heliograph.domain.run import RunOrder
 from heliograph.inference.checkpoint import Checkpoint
@@ -118,6 +121,14 @@ class ComfyEngine:
     def can_resume(self) -> bool:
         """ComfyUI does not hand over where it stands."""
         return False
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What is known of a model that runs elsewhere: its workflow."""
+        return EngineFacts(
+            engine=EngineKind.COMFYUI.value,
+            weights_sha256=hashlib.sha256(repr(self._workflow).encode()).hexdigest(),
+        )
 
     def load(self) -> None:
         """Read the workflow, and see that a server at least answers and has all its nodes."""

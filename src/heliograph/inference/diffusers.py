@@ -29,6 +29,8 @@ from PIL import Image
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.ids import JobId, ModelId
+from heliograph.domain.making import EngineFacts
+from heliograph.domain.model_card import EngineKind
 from heliograph.domain.pipeline_options import (
     PIPELINES,
     SCHEDULERS,
@@ -43,6 +45,7 @@ from heliograph.inference.diffusers_device import chosen_device, dtype_on, loadi
 from heliograph.inference.diffusers_folder import cached_folder, checked_index, digest_of, files_of
 from heliograph.inference.diffusers_previews import Decode, as_stills, drawn, fitted_map, tiny_decoder
 from heliograph.inference.engine import EngineImages, EngineStep, is_preview_due
+from heliograph.inference.facts import processor, versions
 from heliograph.inference.input_pictures import Pictures, composed, read_pictures
 from heliograph.inference.step_thread import Emit, StepThread
 
@@ -72,6 +75,21 @@ class DiffusersEngine:
         """For the pipelines whose every scheduler was tried."""
         return self._facts is not None
 
+    @property
+    def facts(self) -> EngineFacts:
+        """See `Engine`."""
+        device = self._pipe._execution_device
+        is_cuda = device.type == "cuda"
+        return EngineFacts(
+            engine=EngineKind.DIFFUSERS.value,
+            revision=self._options.revision or "",
+            weights_sha256=self._digest,
+            libraries=versions(("accelerate", "diffusers", "numpy", "torch", "transformers")),
+            device=str(torch.cuda.get_device_name(device)) if is_cuda else processor(),
+            dtype=str(self._pipe.dtype).removeprefix("torch."),
+            scheduler=type(self._pipe.scheduler).__name__,
+        )
+
     def load(self) -> None:
         """Check what may be loaded, load it, put it on its device, run once. Raises `EngineError(BAD_WEIGHTS)`."""
         refused = refusal(self._options)
@@ -84,7 +102,8 @@ class DiffusersEngine:
         device = chosen_device(self._options, torch)
         index = checked_index(self._folder, pipeline=self._options.pipeline)
         files = files_of(self._folder)
-        self._revision = f"{digest_of(files, root=self._folder)} {self._options!r}"
+        self._digest = digest_of(files, root=self._folder)
+        self._revision = f"{self._digest} {self._options!r}"
         self._pipe = self._opened(index, device)
         self._pipe.set_progress_bar_config(disable=True)
         self._choose_scheduler()

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from heliograph.domain.making import EngineFacts
 from heliograph.domain.run import RunOrder
 from heliograph.inference.checkpoint import Checkpoint
 
@@ -52,6 +53,11 @@ class Engine(Protocol):
     @property
     def can_resume(self) -> bool:
         """`generate` takes a checkpoint. If not, a run that stops has to begin again."""
+        ...
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What its pictures are made with; asked once it is loaded."""
         ...
 
     def load(self) -> None:

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
+from heliograph.domain.making import EngineFacts
+from heliograph.domain.model_card import EngineKind
 from heliograph.domain.run import RunOrder
 from heliograph.inference.checkpoint import Checkpoint, fingerprint, usable_arrays
 from heliograph.inference.engine import EngineImages, EngineStep, is_preview_due
@@ -123,6 +125,11 @@ class FakeEngine:
     def can_resume(self) -> bool:
         """As the options say."""
         return self._options.can_resume
+
+    @property
+    def facts(self) -> EngineFacts:
+        """See `Engine`."""
+        return EngineFacts(engine=EngineKind.FAKE.value, revision=_REVISION)
 
     def load(self) -> None:
         """Wait as long as the options say."""

@@ -4,6 +4,7 @@ Nothing here depends on what else is in the batch or on how often a run was inte
 networks run on one thread, and a state is all that its next step needs. So a picture's bytes depend on its order alone.
 """
 
+import hashlib
 from collections.abc import Generator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heliograph.domain.ids import JobId, ModelId
+from heliograph.domain.making import EngineFacts
+from heliograph.domain.model_card import EngineKind
 from heliograph.domain.run import RunOrder
 from heliograph.inference import sampler
 from heliograph.inference.checkpoint import Array, Checkpoint, fingerprint, usable_arrays
 from heliograph.inference.engine import EngineImages, EngineStep, is_preview_due
+from heliograph.inference.facts import processor, versions
 from heliograph.inference.model_folder import ModelFolder, ModelKind, bad_weights, read_folder
 from heliograph.inference.onnx_clips import ClipModel
 from heliograph.inference.onnx_images import State, StillModel
@@ -54,8 +58,22 @@ class OnnxEngine:
         folder = read_folder(self._weights)
         self._revision = folder.revision
         self._model = _open_model(folder)
+        self._digest = _digest_of(folder)
         for _ in self.generate(_warm_up(self._model.frames)):
             pass
+
+    @property
+    def facts(self) -> EngineFacts:
+        """See `Engine`."""
+        return EngineFacts(
+            engine=EngineKind.ONNX.value,
+            revision=self._revision,
+            weights_sha256=self._digest,
+            libraries=versions(("numpy", "onnxruntime")),
+            device=processor(),
+            dtype="float32",
+            scheduler="euler",
+        )
 
     def generate(self, order: RunOrder, resume: Checkpoint | None = None) -> Generator[EngineStep | EngineImages]:
         """Euler steps from noise to picture; see `Engine`."""
@@ -82,6 +100,12 @@ def _open_model(folder: ModelFolder) -> StillModel | ClipModel:
             return ClipModel(folder)
         case ModelKind.UPSCALER | ModelKind.DUAL_ENCODER:
             raise bad_weights(f"{folder.path} holds a {folder.kind.value}, which is a tool and takes no orders")
+
+
+def _digest_of(folder: ModelFolder) -> str:
+    """SHA-256 hex over the names and checksums of all its files, which were checked when it was read."""
+    files = sorted((name, str(entry["sha256"])) for name, entry in folder.facts["files"].items())
+    return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
 def _checkpoint(step: int, identity: str, state: State) -> Checkpoint:

@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from heliograph.domain.errors import EngineError, EngineErrorKind
+from heliograph.domain.making import EngineFacts
+from heliograph.domain.model_card import EngineKind
 from heliograph.domain.remote_options import TRAITS, RemoteOptions, remote_from
 from heliograph.domain.run import RunOrder
 from heliograph.inference.checkpoint import Checkpoint
@@ -90,6 +92,11 @@ class RemoteEngine:
     def can_resume(self) -> bool:
         """No server hands over where it stands."""
         return False
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What is known of a model that runs elsewhere: that it does."""
+        return EngineFacts(engine=EngineKind.REMOTE_OPENAI.value)
 
     def load(self) -> None:
         """See that one replica at least answers and has the model. Nothing is generated for that: it costs a GPU."""

@@ -113,7 +113,7 @@ class Worker:
         except Exception as error:  # top of the process: whatever went wrong, the driver is told
             self._send(LoadFailed(kind=kind_of(error), message=_text_of(error)))
             os._exit(1)
-        self._send(Ready(memory_bytes=self._device.held_bytes(), can_resume=engine.can_resume))
+        self._send(Ready(memory_bytes=self._device.held_bytes(), can_resume=engine.can_resume, facts=engine.facts))
         while True:
             message = self._inbox.get()
             self._send(self._run(engine, message.order, message.checkpoint))

@@ -16,6 +16,7 @@ from heliograph.domain.accounts import ApiKey, Refusal, Role
 from heliograph.domain.billing_records import Account, LedgerLine, LedgerTotal
 from heliograph.domain.ids import EndpointId, GpuId, JobId, KeyId, MessageId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Attempt, AttemptOutcome, Failure, Job, JobState, Moment
+from heliograph.domain.making import EngineFacts, Making
 from heliograph.domain.money import Micros
 from heliograph.domain.pictures import (
     Alignment,
@@ -81,6 +82,7 @@ def row_of_job(job: Job) -> Parameters:
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
         "webhook": job.webhook and {"url": job.webhook.url, "events": job.webhook.events},
         "remixed_from": job.remixed_from,
+        "reproduces": job.reproduces,
     }
     wanted: dict[str, object] = {
         "raw_prompt": None if request.raw_prompt == request.prompt else request.raw_prompt,
@@ -135,6 +137,7 @@ _JOB_DEFAULTS: dict[str, object] = {
     "failure": None,
     "webhook": None,
     "remixed_from": None,
+    "reproduces": None,
 }
 _REQUEST_DEFAULTS: dict[str, object] = {
     "raw_prompt": None,
@@ -202,6 +205,7 @@ def job_of_row(row: Row) -> Job:
         failure=_failure(has("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
         remixed_from=has("remixed_from"),
+        reproduces=has("reproduces"),
     )
 
 
@@ -300,6 +304,7 @@ def row_of_output(output: Output) -> Parameters:
         **({} if output.pixels_sha256 is None else {"pixels_sha256": output.pixels_sha256}),
         **({} if output.alignment is None else {"missing": output.alignment.missing}),
         **({} if output.technical is None else {"technical": asdict(output.technical)}),
+        **({} if output.making is None else {"making": asdict(output.making)}),
         **({} if output.safety is None else {"safety": asdict(output.safety)}),
     }
     return {
@@ -382,7 +387,21 @@ def output_of_row(row: Row) -> Output:
         parameters=ParametersMode(data.get("parameters", "full")),
         is_signed=data.get("signed", False),
         safety=_safety(data.get("safety")),
+        making=_making(data.get("making")),
         availability=Availability(row["availability"]),
+    )
+
+
+def _making(data: dict[str, Any] | None) -> Making | None:
+    if data is None:
+        return None
+    facts: dict[str, Any] = dict(data["facts"])
+    libraries = tuple((str(name), str(version)) for name, version in facts.pop("libraries"))
+    return Making(
+        facts=EngineFacts(libraries=libraries, **facts),
+        software=data["software"],
+        gpu_class=data["gpu_class"],
+        batch=data["batch"],
     )
 
 
