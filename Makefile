@@ -27,7 +27,7 @@ help:  ## List the targets
 demo: $(STAMPS)/core  ## One real prompt through the whole pipeline, with the picture forming in the terminal
 	@$(VENV)/bin/heliograph generate "$(PROMPT)" --data-dir build/demo/data --out build/demo
 
-test: $(STAMPS)/dev web chromium prometheus  ## Set up everything and run all tests
+test: $(STAMPS)/dev web chromium nginx prometheus  ## Set up everything and run all tests
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 test-engines: $(ENGINES)/stamps/engines  ## Every engine test, on tiny diffusers pipelines, in an environment of its own with torch
@@ -119,7 +119,10 @@ $(ENGINES)/stamps/engines: requirements/engines.lock pyproject.toml
 	@$(ENGINES)/bin/python -m pip install --quiet --no-deps -e .
 	@touch $@
 
-.PHONY: chromium prometheus
+.PHONY: chromium nginx prometheus
+nginx:
+	@tools/install_nginx.sh
+
 chromium:
 	@tools/install_chromium.sh
 

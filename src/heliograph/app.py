@@ -56,6 +56,7 @@ from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import Gpu
 from heliograph.domain.webhooks import WebhookEndpoint, WebhookEvent, WebhookMessage
+from heliograph.edge import OPERATORS_OWN, edge_of, edge_purge
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.demand import Demand
 from heliograph.fleet.driver import EmitEvent, ReadInput
@@ -345,12 +346,15 @@ async def installation(
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
             await stack.enter_async_context(_background(keep_house(store, blobs, keep_jobs_s=keep_jobs_s, clock=clock)))
+        outbound_of_operator = OutboundHttp(OPERATORS_OWN, user_agent=f"Heliograph/{__version__}")
+        stack.push_async_callback(outbound_of_operator.close)
         keeper = Keeper(
             store=store,
             blobs=blobs,
             policy=retention_policy(settings.retention),
             problems=pipeline.problems,
             clock=clock,
+            purge=edge_purge(settings.links, outbound_of_operator),
         )
         if may_run_jobs and not is_private:
             await stack.enter_async_context(_background(keeper.run()))
@@ -365,6 +369,8 @@ async def installation(
             secret=secret_file(data_dir / "link.key", loss="links that were handed out stop working then"),
             ttl_s=settings.gateway.link_ttl_s,
             clock=clock,
+            edge=edge_of(settings.links),
+            presign=pictures.presign if settings.links.presigned else None,
         )
         desk = WebhookDesk(
             store=store,

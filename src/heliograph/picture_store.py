@@ -9,12 +9,13 @@ import binascii
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 
 from heliograph.delivery.blobs import BlobStore
 from heliograph.delivery.disk import DiskBlobStore
+from heliograph.delivery.names import is_sealed
 from heliograph.domain.errors import InvalidRequest, Unavailable
 from heliograph.domain.ids import TenantId
 from heliograph.settings import PictureSettings
@@ -33,12 +34,30 @@ class OpenStore(BlobStore, Protocol):
         ...
 
 
+class Presigning(Protocol):
+    """A medium that can serve its files itself."""
+
+    async def signed_url(self, name: str, *, ttl_s: float) -> str:
+        """An address of the object that works without a key for so many seconds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pictures:
     """`blobs` is what everybody uses; `media` what has to be closed."""
 
     blobs: BlobStore
     media: tuple[OpenStore, ...]
+
+    async def presign(self, name: str, ttl_s: float) -> str | None:
+        """An address of the object store's own that shows a file for so many seconds.
+
+        None for what only this server can show: what lies in a directory, or is encrypted.
+        """
+        medium = self.media[0]
+        if isinstance(medium, DiskBlobStore) or is_sealed(name):
+            return None
+        return await cast(Presigning, medium).signed_url(name, ttl_s=ttl_s)
 
     async def close(self) -> None:
         """Let go of every medium."""

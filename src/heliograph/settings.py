@@ -294,6 +294,35 @@ class PictureSettings(Section):
     )
 
 
+class LinkSettings(Section):
+    """Links to pictures through a caching edge or CDN."""
+
+    base_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#\s]+$",
+        description="What the outside calls the edge; by default links lead to this server.",
+    )
+    signing: Literal["none", "nginx", "cloudfront"] = Field(
+        default="none", description="Signature that the edge checks, besides this server's own."
+    )
+    secret: SecretStr | None = Field(default=None, description="Secret of nginx's links, the same as in its file.")
+    key_id: str | None = Field(default=None, description="Id of CloudFront's public key.")
+    private_key_file: Path | None = Field(default=None, description="PEM file of the private key to it.")
+    edge_ttl_s: float = Field(
+        default=86_400.0, ge=0, description="How long the edge may keep a copy, with `signing` other than `none`."
+    )
+    stale_s: float = Field(
+        default=600.0, ge=0, description="How long after that it may show it while it asks for a fresh one."
+    )
+    purge: Literal["none", "cloudflare"] = Field(default="none", description="How the edge is told of a deletion.")
+    purge_url: str | None = Field(default=None, description="Where: Cloudflare's call `…/zones/ID/purge_cache`.")
+    purge_token: SecretStr | None = Field(default=None, description="Bearer token of that call.")
+    presigned: bool = Field(
+        default=False,
+        description="Send readers of pictures on to the object store, which serves them itself; not encrypted ones.",
+    )
+
+
 class RetentionRuleSettings(Section):
     """When a picture moves on, in days since it was delivered; what is left out never happens."""
 
@@ -487,6 +516,7 @@ class Settings(BaseSettings):
     moderation: ModerationSettings = ModerationSettings()
     store: StoreSettings = StoreSettings()
     pictures: PictureSettings = PictureSettings()
+    links: LinkSettings = LinkSettings()
     retention: RetentionSettings = RetentionSettings()
     delivery: DeliverySettings = DeliverySettings()
     provenance: ProvenanceSettings = ProvenanceSettings()

@@ -13,7 +13,7 @@ import pytest
 from heliograph.storage.postgres import PostgresStore
 from tests.e2e.conftest import StartServer
 from tests.e2e.server import Server, eventually
-from tests.object_servers import LocalBucket
+from tests.object_servers import LocalBucket, Rclone
 from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.e2e
@@ -117,6 +117,36 @@ def test_an_object_store_that_is_away_or_silent(start_server: StartServer, tmp_p
         eventually(lambda: is_ready(server), within_s=10, what="readiness")
         check_pictures(server, server.finished(server.submit()["id"]))
         check_pictures(server, before)
+    finally:
+        objects.kill()
+
+
+def test_an_object_store_may_serve_its_pictures_itself(start_server: StartServer, tmp_path: Path) -> None:
+    """By addresses that it signed and checks; an encrypted picture never leaves that way."""
+    objects = Rclone(tmp_path / "objects").start()
+    settings = {
+        "HELIOGRAPH_PICTURES__URL": f"{objects.url}/prefix",
+        "HELIOGRAPH_PICTURES__OPTIONS": json.dumps(objects.options),
+        "HELIOGRAPH_PICTURES__SECRET_OPTIONS": json.dumps(objects.secret_options),
+        "HELIOGRAPH_LINKS__PRESIGNED": "true",
+    }
+    try:
+        server = start_server(env=settings)
+        output = server.finished(server.submit()["id"])["outputs"][0]
+        moved = server.http.get(output["url"])
+        assert (moved.status_code, moved.headers["Cache-Control"]) == (302, "private, no-store")
+        address = httpx.URL(moved.headers["Location"])
+        assert address.port == objects.port
+        picture = httpx.get(address, trust_env=False)
+        assert hashlib.sha256(picture.content).hexdigest() == output["sha256"]
+        name = address.params["X-Amz-Signature"]
+        forged = address.copy_set_param("X-Amz-Signature", name[::-1])
+        assert httpx.get(forged, trust_env=False).status_code in (400, 403)
+        assert httpx.get(address.copy_with(query=None), trust_env=False).status_code in (400, 403)
+
+        server.stop()
+        server = start_server(env={**settings, "HELIOGRAPH_PICTURES__ENCRYPT": "true"})
+        check_pictures(server, server.finished(server.submit()["id"]))
     finally:
         objects.kill()
 

@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from heliograph.domain.ids import TenantId
+from heliograph.domain.intake import GivenPicture, PictureSource
 from heliograph.domain.job import JobState
 from heliograph.domain.model_card import FrameRule
 from heliograph.domain.tiers import Tier
@@ -178,7 +179,13 @@ async def test_another_tenant_s_videos_do_not_exist() -> None:
         ({"prompt": "a cat", "size": "5x5"}, "size", "invalid_size"),
         ({"prompt": "a cat", "output_format": "jpeg"}, "output_format", "unsupported_parameter"),
         ({"prompt": "a cat", "fps": 8}, "fps", "unsupported_parameter"),
-        ({"prompt": "a cat", "input_reference": {"file_id": "x"}}, "input_reference", "unsupported_parameter"),
+        ({"prompt": "a cat", "input_reference": {"file_id": "x"}}, "input_reference", "invalid_inputs"),
+        ({"prompt": "a cat", "input_reference": {"path": "x"}}, "path", "unsupported_parameter"),
+        (
+            {"prompt": "a cat", "input_reference": {"file_id": "in_1", "image_url": "https://example.com/a.png"}},
+            "input_reference",
+            "invalid_input_reference",
+        ),
         ({"seconds": "2"}, "prompt", "invalid_prompt"),
     ],
 )
@@ -189,14 +196,20 @@ async def test_what_cannot_be_honoured_is_refused_by_name(body: dict[str, object
     assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
 
 
-async def test_a_reference_picture_in_a_form_is_refused_too() -> None:
+async def test_a_video_begins_with_a_picture_that_is_sent_or_named() -> None:
     gateway = a_gateway()
+    url = "https://example.com/a.png"
+    nested = {"prompt": (None, "a cat"), "input_reference[image_url]": (None, url)}
     async with client_of(gateway) as client, gateway.client() as http:
-        with pytest.raises(openai.BadRequestError) as caught:
-            await client.videos.create(prompt="a cat", input_reference=b"\x89PNG")
-        assert caught.value.param == "input_reference"
-        nested = {"prompt": (None, "a cat"), "input_reference[image_url]": (None, "https://example.com/a.png")}
-        assert (await http.post("/v1/videos", files=nested)).json()["error"]["param"] == "input_reference"
+        await client.videos.create(prompt="a cat", input_reference=b"\x89PNG")
+        await http.post("/v1/videos", files=nested)
+        await http.post("/v1/videos", json={"prompt": "a cat", "input_reference": {"file_id": "in_7"}})
+    given = [(each.task, *each.inputs.images) for each in gateway.service.submissions if each.inputs is not None]
+    assert given == [
+        ("i2v", GivenPicture(param="input_reference", source=PictureSource.BYTES, data=b"\x89PNG")),
+        ("i2v", GivenPicture(param="input_reference", source=PictureSource.URL, value=url)),
+        ("i2v", GivenPicture(param="input_reference", source=PictureSource.UPLOAD, value="in_7")),
+    ]
 
 
 async def test_a_part_of_a_video_and_a_copy_that_is_still_good() -> None:

@@ -140,7 +140,7 @@ def create_app(
         accounts_router(context),
     ):
         app.include_router(router)
-    add_page(app, page_dir)
+    add_page(app, page_dir, pictures_at=None if links.edge is None else links.edge.base_url)
     app.add_route("/docs", _docs, include_in_schema=False)
     app.openapi = partial(describe, app, openapi_keeping.SCHEMAS | openapi_provenance.SCHEMAS)
     app.add_exception_handler(HeliographError, _answer_error)

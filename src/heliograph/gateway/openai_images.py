@@ -48,6 +48,7 @@ from heliograph.gateway.openai_request import (
     in_openai_words,
     read_order,
 )
+from heliograph.gateway.picture_links import absolute
 from heliograph.gateway.submissions import positive_number, submission
 from heliograph.gateway.wire import adjustments_json, fit_json, progress_json, size_text, stage_timings, to_json
 from heliograph.live import PreviewUpdate, ProgressUpdate, StatusUpdate, Update
@@ -213,7 +214,7 @@ async def _picture(call: _Call, status: JobStatus, output: Output) -> dict[str, 
     picture: dict[str, object] = {"seed": output.seed, **fit_json(output)}
     if call.order.wants_url:
         base_url = call.context.base_url(call.request)
-        picture["url"] = base_url + call.context.output_url(output.output_id, False)
+        picture["url"] = absolute(base_url, call.context.output_url(output.output_id, False))
     else:
         picture["b64_json"] = await _base64(call.context, output)
     if request.prompt != request.raw_prompt:

@@ -451,6 +451,7 @@ OUTPUT: _Route = {
     "responses": {
         200: {"description": "The picture.", "content": _PICTURE},
         206: {"description": "The part asked for.", "content": _PICTURE},
+        302: {"description": "The object store sends it (`links.presigned`)."},
         304: {"description": "The client's copy is still good."},
         **_errors(
             f"/v1/outputs/{_OUTPUT_ID}",

@@ -88,17 +88,36 @@ _PARAMETERS: dict[str, Any] = {
     "user": _nullable(_TEXT) | {"maxLength": 256},
 }
 
+_REFERENCE = {
+    "anyOf": [
+        _TEXT,
+        {
+            "type": "object",
+            "properties": {"image_url": _TEXT, "file_id": _TEXT},
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+        {"type": "null"},
+    ],
+    "description": "The picture to begin with, for models that can: an address, `data:`, `in_…` or `out_…`.",
+}
+
 VIDEO_SCHEMAS: dict[str, Any] = {
     "VideoRequest": {
         "type": "object",
         "required": ["prompt"],
-        "properties": _PARAMETERS,
+        "properties": _PARAMETERS | {"input_reference": _REFERENCE},
         "additionalProperties": False,
     },
     "VideoForm": {
         "type": "object",
         "required": ["prompt"],
-        "properties": dict.fromkeys(_PARAMETERS, _TEXT) | {"prompt": {"type": "string", "minLength": 1}},
+        "properties": dict.fromkeys(_PARAMETERS, _TEXT)
+        | {
+            "prompt": {"type": "string", "minLength": 1},
+            "input_reference": {"type": "string", "format": "binary"},
+        },
         "description": "The parameters of `VideoRequest` as text.",
     },
     "RemixRequest": {

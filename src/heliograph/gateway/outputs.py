@@ -95,6 +95,10 @@ async def file_answer(
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     headers["Content-Disposition"] = f'inline; filename="{_file_name(output, suffix, wish.name)}"'
     media_type = _MIME_TYPE_OF_SUFFIX[suffix]
+    elsewhere = await context.links.served_elsewhere(name)
+    if elsewhere is not None:
+        moved = {"Location": elsewhere, "Cache-Control": "private, no-store", "ETag": etag}
+        return Response(status_code=HTTPStatus.FOUND, headers=moved)
     if request.method == "HEAD":
         headers["Content-Length"] = str(size)
         return Response(headers=headers, media_type=media_type)
@@ -137,9 +141,8 @@ def _reader(
 
 
 def _cache_control(context: Context, caller: Caller | None, *, expires_at_s: int | None) -> str:
-    # What a link shows, shared caches may keep, but no longer than the link lives: they do not check signatures.
     if caller is None and expires_at_s is not None:
-        return f"public, max-age={max(0, int(expires_at_s - context.clock()))}, immutable"
+        return context.links.shared_cache(expires_at_s=expires_at_s)
     return f"private, max-age={_YEAR_S}, immutable"
 
 

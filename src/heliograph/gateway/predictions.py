@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from heliograph.domain.job import JobState
 from heliograph.domain.views import JobStatus
+from heliograph.gateway.picture_links import absolute
 from heliograph.gateway.timestamps import iso, iso_or_none
 from heliograph.gateway.wire import OutputUrl, adjustments_json, stage_timings, started_at_s
 
@@ -43,7 +44,7 @@ def prediction_json(
         "version": request.model_id,
         "status": "starting" if still_goes_on and not job.state.is_terminal else shown,
         "input": _input(status),
-        "output": [base_url + output_url(output.output_id, False) for output in status.outputs] or None,
+        "output": [absolute(base_url, output_url(output.output_id, False)) for output in status.outputs] or None,
         "logs": _logs(status),
         "error": None if job.failure is None else job.failure.message,
         "metrics": metrics,

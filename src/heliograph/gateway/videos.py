@@ -26,7 +26,7 @@ from heliograph.gateway.submissions import refuse_unknown, submission
 from heliograph.gateway.video_request import REMIX_FIELDS, read_video, remix
 from heliograph.gateway.wire import adjustments_json, size_text, to_json
 
-TASK = "t2v"
+TASK, TASK_WITH_PICTURE = "t2v", "i2v"
 POLL_HEADER = "openai-poll-after-ms"
 """How long official clients wait before they ask again; without it, a second."""
 
@@ -67,11 +67,11 @@ def videos_router(context: Context) -> APIRouter:
     async def submitted(request: Request, caller: Caller, body: JsonBody | FormBody) -> JobStatus:
         formats = service.formats()
         default = OutputFormat.MP4 if OutputFormat.MP4 in formats else OutputFormat.WEBP
-        files = tuple(file.field for file in body.files) if isinstance(body, FormBody) else ()
+        files = body.files if isinstance(body, FormBody) else ()
         order = read_video(body.fields, files=files, default_format=default.value)
-        return await service.submit(
-            submission(request, body, raw=order.raw, end_user=order.end_user, task=TASK), caller=caller
-        )
+        task = TASK if order.inputs is None else TASK_WITH_PICTURE
+        ordered = submission(request, body, raw=order.raw, end_user=order.end_user, task=task, inputs=order.inputs)
+        return await service.submit(ordered, caller=caller)
 
     @router.post("", **openapi.CREATE_VIDEO)
     async def create(request: Request) -> Response:

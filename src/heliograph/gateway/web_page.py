@@ -44,18 +44,29 @@ and start the server again.</p>
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def add_page(app: FastAPI, page_dir: Path | None) -> None:
-    """Serve `/`, what lies beside its `index.html`, and `/assets`; without a built page, `/` says how to get one."""
+def add_page(app: FastAPI, page_dir: Path | None, *, pictures_at: str | None = None) -> None:
+    """Serve `/`, what lies beside its `index.html`, and `/assets`; without a built page, `/` says how to get one.
+
+    `pictures_at` is where pictures come from when it is not this server.
+    """
+    headers = PAGE_HEADERS if pictures_at is None else _with_pictures_at(pictures_at)
     if page_dir is None or not (page_dir / "index.html").is_file():
         app.add_route("/", _say_how_to_build, include_in_schema=False)
         return
-    app.add_route("/", _sender(page_dir / "index.html", PAGE_HEADERS), include_in_schema=False)
+    app.add_route("/", _sender(page_dir / "index.html", headers), include_in_schema=False)
     for file in sorted(page_dir.iterdir()):
         if file.is_file() and file.name != "index.html":
             headers = {"Cache-Control": "no-cache"}
             app.add_route(f"/{file.name}", _sender(file, headers), include_in_schema=False)
     if (page_dir / "assets").is_dir():
         app.mount("/assets", _HashedFiles(directory=page_dir / "assets"))
+
+
+def _with_pictures_at(origin: str) -> Mapping[str, str]:
+    policy = PAGE_HEADERS["Content-Security-Policy"]
+    for kind in ("img-src", "media-src"):
+        policy = policy.replace(f"{kind} 'self'", f"{kind} 'self' {origin}")
+    return {**PAGE_HEADERS, "Content-Security-Policy": policy}
 
 
 async def _say_how_to_build(request: Request) -> Response:

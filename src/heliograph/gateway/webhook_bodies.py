@@ -9,6 +9,7 @@ from heliograph.domain.job import Job, JobState
 from heliograph.domain.money import Micros
 from heliograph.domain.views import JobStatus, JobView, Phase
 from heliograph.domain.webhooks import WebhookEvent, WebhookMessage
+from heliograph.gateway.picture_links import absolute
 from heliograph.gateway.predictions import prediction_json
 from heliograph.gateway.timestamps import iso
 from heliograph.gateway.wire import OutputUrl, job_json, to_json
@@ -92,7 +93,7 @@ def _body(message: WebhookMessage, stored: StoredJob, base_url: str, output_path
             "timestamp": iso(message.at_s),
             "created_at": int(message.at_s),
             "data": job_json(
-                status, output_url=lambda output, is_thumbnail: base_url + output_path(output, is_thumbnail)
+                status, output_url=lambda output, is_thumbnail: absolute(base_url, output_path(output, is_thumbnail))
             ),
         }
     )
