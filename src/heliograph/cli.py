@@ -40,7 +40,7 @@ from heliograph.cli_simulate import export_trace_command, plan_command, simulate
 from heliograph.cli_storage import check_command, report_command
 from heliograph.cli_verify import verify_command
 from heliograph.client import Client, JsonObject
-from heliograph.domain.accounts import ApiKey
+from heliograph.domain.accounts import ApiKey, Role
 from heliograph.domain.errors import CallerError, HeliographError, InvalidRequest, NotFound, Unavailable, WorldError
 from heliograph.domain.ids import TenantId
 from heliograph.domain.model_card import ModelCard
@@ -57,6 +57,8 @@ EXIT_JOB_FAILED = 1
 EXIT_FINDINGS = 1
 EXIT_BAD_REQUEST = 2
 EXIT_BROKEN = 3
+REVIEWERS = "reviewers"
+"""The tenant of reviewers' keys, unless another is named; it has no jobs."""
 EXIT_INTERRUPTED = 130
 WIDTH_PIPED = 400
 PATIENCE_S = 60.0
@@ -347,6 +349,13 @@ def _show(settings: Settings, path: str, draw: Callable[[JsonObject], Renderable
         _console().print(draw(found), soft_wrap=True)
 
 
+@fleet_cli.command("key")
+def fleet_key(data_dir: DataDir = None) -> None:
+    """Print the operator's key, which opens the operations page and everything below /v1/admin."""
+    settings = _settings(data_dir)
+    typer.echo(app.operator_key(app.made_data_dir(settings.data_dir)))
+
+
 async def _ask_running(settings: Settings, ask: Callable[[Client], Awaitable[JsonObject]]) -> JsonObject:
     if await asyncio.to_thread(holder, settings.data_dir) is None:
         raise Unavailable(
@@ -434,24 +443,50 @@ def fleet_resume(model: OfModel = None, pool: OfPool = None, data_dir: DataDir =
     _show_fleet(data_dir, as_json, lambda client: client.order("resume", _halted(model, pool)))
 
 
+@moderation_cli.command("export")
+def moderation_export(
+    file: Annotated[Path, typer.Argument(help="JSONL file to write, as `moderation evaluate` reads it.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what reviewers decided about prompts as labelled rows."""
+    rows = _run(_ask_as_operator(_settings(data_dir), lambda client: client.moderation_labels()), as_json=as_json)
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _stop(InvalidRequest(f"{file} cannot be written: {error.strerror}.", param="file"))
+    typer.echo(json.dumps({"rows": len(rows), "file": str(file)}) if as_json else f"{len(rows)} rows in {file}.")
+
+
 @keys_cli.command("create")
 def keys_create(
-    tenant: Annotated[str, typer.Option(help="Whose jobs and pictures the key opens.")],
+    tenant: Annotated[str, typer.Option(help="Whose jobs and pictures the key opens.")] = "",
+    role: Annotated[Role, typer.Option(help="reviewer: decides moderation cases, and nothing else.")] = Role.USER,
     tier: Annotated[Tier, typer.Option(help="Service tier.")] = Tier.STANDARD,
     name: Annotated[str, typer.Option(help="A name to tell keys apart.")] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print its secret, once."""
+    if role is Role.REVIEWER:
+        tenant = tenant or REVIEWERS
     if not tenant.strip():
         _stop(InvalidRequest("--tenant must not be empty", param="tenant"))
     tenant_id = TenantId(tenant.strip())
-    secret, key = mint(entropy=secrets.token_bytes(32), tenant_id=tenant_id, tier=tier, name=name, now_s=time.time())
+    secret, key = mint(
+        entropy=secrets.token_bytes(32), tenant_id=tenant_id, tier=tier, name=name, now_s=time.time(), role=role
+    )
     _run(_with_store(_settings(data_dir), lambda store: store.commit([PutApiKey(key=key)])))
     if as_json:
-        typer.echo(json.dumps({"id": key.key_id, "secret": secret, "tenant": tenant_id, "tier": tier.value}))
+        typer.echo(
+            json.dumps(
+                {"id": key.key_id, "secret": secret, "tenant": tenant_id, "tier": tier.value, "role": role.value}
+            )
+        )
     else:
-        typer.echo(f"{secret}\n\nKey {key.key_id} of tenant {tenant_id} ({tier.value}). It is not shown again.")
+        whose = "of a reviewer" if role is Role.REVIEWER else f"of tenant {tenant_id} ({tier.value})"
+        typer.echo(f"{secret}\n\nKey {key.key_id} {whose}. It is not shown again.")
 
 
 @keys_cli.command("list")
@@ -462,11 +497,11 @@ def keys_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps({"keys": [_key_row(key) for key in keys]}))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "begins with", "tenant", "tier", "name", "state"):
+    for column in ("id", "begins with", "tenant", "tier", "role", "name", "state"):
         table.add_column(column)
     for key in keys:
         state = "active" if key.revoked_at_s is None else "revoked"
-        table.add_row(key.key_id, key.hint, key.tenant_id, key.tier.value, key.name, state)
+        table.add_row(key.key_id, key.hint, key.tenant_id, key.tier.value, key.role.value, key.name, state)
     _console().print(table)
 
 
@@ -892,7 +927,7 @@ def _show_fleet(data_dir: Path | None, as_json: bool, question: Callable[[Client
     _console().print(fleet_tables(found, now_s=time.time()))
 
 
-async def _ask_as_operator(settings: Settings, question: Callable[[Client], Awaitable[JsonObject]]) -> JsonObject:
+async def _ask_as_operator(settings: Settings, question: Callable[[Client], Awaitable[_T]]) -> _T:
     data_dir = await asyncio.to_thread(app.made_data_dir, settings.data_dir)
     key = await asyncio.to_thread(app.operator_key, data_dir)
     return await _ask(settings, key, question)
@@ -927,6 +962,7 @@ def _key_row(key: ApiKey) -> JsonObject:
         "hint": key.hint,
         "tenant": key.tenant_id,
         "tier": key.tier.value,
+        "role": key.role.value,
         "name": key.name,
         "revoked": key.revoked_at_s is not None,
     }

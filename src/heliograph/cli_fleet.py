@@ -43,13 +43,23 @@ def _replicas(replicas: list[JsonObject], now_s: float) -> RenderableType:
         table.add_row(
             str(replica["model"]),
             " ".join(cast("list[str]", replica["gpus"])),
-            str(replica["state"]),
+            _state(replica),
             _size(replica["memory_bytes"]),
             _ago(replica["last_used_at"], now_s),
             "" if saves is None else f"{_number(saves):.1f} s/h",
             str(replica["why"]),
         )
     return table
+
+
+def _state(replica: JsonObject) -> str:
+    """What it does; of one whose weights are fetched, how far that has come."""
+    fetching = cast("JsonObject | None", replica["fetching"])
+    if fetching is None:
+        return str(replica["state"])
+    done, total, left_s = (fetching[name] for name in ("done_bytes", "total_bytes", "left_s"))
+    share = f"fetching {_number(done) / max(_number(total), 1.0):.0%} of {_size(total)}"
+    return share if left_s is None else f"{share}, {_number(left_s):.0f} s left"
 
 
 def _models(models: list[JsonObject], now_s: float) -> Table:

@@ -158,6 +158,20 @@ class Client:
         """What `GET path` below `/v1/admin` tells, with the operator's key."""
         return await self._json("GET", path)
 
+    async def moderation_labels(self) -> list[JsonObject]:
+        """What reviewers decided about prompts, as labelled rows; with the operator's key."""
+        rows: list[JsonObject] = []
+        for state in ("upheld", "overturned"):
+            path, after = f"/v1/admin/moderation/cases?limit=100&state={state}", ""
+            while True:
+                page = await self._json("GET", f"{path}{after}")
+                cases = cast("list[JsonObject]", page["data"])
+                rows += [cast("JsonObject", case["label"]) for case in cases if case["label"] is not None]
+                if not page["has_more"]:
+                    break
+                after = f"&after={quote(str(cases[-1]['id']), safe='')}"
+        return rows
+
     async def accounts(self) -> JsonObject:
         """Every tenant's account; for the operator."""
         return await self._json("GET", "/v1/admin/accounts")

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import struct
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -20,7 +21,8 @@ from heliograph.delivery.blobs import BlobStore
 from heliograph.delivery.names import blob_name, is_sealed
 from heliograph.delivery.pillow_intake import read_notes, read_picture
 from heliograph.domain.accounts import Caller
-from heliograph.domain.errors import InvalidRequest, NotFound, Unavailable
+from heliograph.domain.errors import InvalidRequest, NotFound, Overloaded, Unavailable
+from heliograph.domain.held import refuse_held
 from heliograph.domain.ids import OutputId, TenantId
 from heliograph.domain.intake import (
     GivenInputs,
@@ -36,12 +38,19 @@ from heliograph.domain.request import Adjustment, InputPicture
 from heliograph.outbound import Outbound, OutboundPolicy, checked_url
 from heliograph.storage.store import Store
 
+REQUEST_BYTES_MAX = 128 * 1024**2
+"""Stored bytes of all pictures of one request: what fits one message to a worker, beside what else is in it."""
+
 HELD_MAX = 4
 """Pictures that are fetched or read at once; more wait. Each may hold a file of the largest size in memory."""
 
 FOLDERS = 256
 SWEEP_S = 60.0
 """Between two folders of pictures that are looked through for what nobody needs any more."""
+
+MOMENTS = 100
+RETRY_AFTER_S_MAX = 120.0
+"""Official clients give up on longer ones."""
 
 _ID = "in_"
 _SEALED, _MASK = 1, 2
@@ -61,6 +70,33 @@ class Processes(Protocol):
         ...
 
 
+class RecentBytes:
+    """How much each tenant has brought in lately. It is forgotten with the process, and counts the same file again."""
+
+    def __init__(self, *, bytes_max: int, window_s: float) -> None:
+        self._bytes_max = bytes_max
+        self._window_s = window_s
+        self._taken: dict[TenantId, deque[tuple[float, int]]] = {}
+        self._sums: Counter[TenantId] = Counter()
+
+    def take(self, tenant_id: TenantId, size_bytes: int, *, now_s: float) -> float | None:
+        """Count a file; or in how many seconds there is room for it, when there is none now."""
+        taken = self._taken.setdefault(tenant_id, deque())
+        while taken and taken[0][0] <= now_s - self._window_s:
+            self._sums[tenant_id] -= taken.popleft()[1]
+        if self._sums[tenant_id] + size_bytes > self._bytes_max:
+            if not taken:
+                del self._taken[tenant_id]
+            return self._window_s if not taken else taken[0][0] + self._window_s - now_s
+        if taken and now_s - taken[-1][0] < self._window_s / MOMENTS:
+            then_s, before = taken.pop()  # few entries, however many files: each as if it came with the first of them
+            taken.append((then_s, before + size_bytes))
+        else:
+            taken.append((now_s, size_bytes))
+        self._sums[tenant_id] += size_bytes
+        return None
+
+
 class PictureIntake:
     """Pictures of requests, within `limits`. `secret` signs the ids of uploads."""
 
@@ -76,6 +112,7 @@ class PictureIntake:
         limits: IntakeLimits,
         fetch_timeout_s: float,
         keep_s: float,
+        tenant_bytes_max: int,
         secret: bytes,
         clock: Callable[[], float],
     ) -> None:
@@ -91,14 +128,17 @@ class PictureIntake:
         self._secret = secret
         self._clock = clock
         self._turns = asyncio.Semaphore(HELD_MAX)
+        self._stored_of = RecentBytes(bytes_max=tenant_bytes_max, window_s=keep_s)
 
     async def take(self, given: GivenInputs, *, caller: Caller) -> TakenInputs:
         """The pictures, read and stored. Raises `InvalidRequest` that names the one that is wrong."""
         changes: list[Adjustment] = []
         images = [await self._taken(each, PictureRole.IMAGE, caller, changes) for each in given.images]
         first, mask = images[0], None
+        size_bytes = sum(each[2] for each in images)
         if given.mask is not None:
             mask = await self._taken(given.mask, PictureRole.MASK, caller, changes)
+            size_bytes += mask[2]
             if mask[1] != first[1] and _size_of(mask[0]) != _size_of(first[0]):
                 raise InvalidRequest(
                     f"The mask has {mask[1][0]} x {mask[1][1]} pixels and the picture {first[1][0]} x {first[1][1]}: "
@@ -106,8 +146,15 @@ class PictureIntake:
                     param=given.mask.param,
                     code="invalid_mask",
                 )
+        if size_bytes > REQUEST_BYTES_MAX:
+            raise InvalidRequest(
+                f"The pictures have {size_bytes:,} bytes as they are kept, and {REQUEST_BYTES_MAX:,} are the most of "
+                "one request. Send fewer or smaller ones.",
+                param=given.images[0].param,
+                code="picture_too_large",
+            )
         return TakenInputs(
-            images=tuple(picture for picture, _ in images),
+            images=tuple(picture for picture, _, _ in images),
             mask=None if mask is None else mask[0],
             strength=given.strength,
             prefix=given.prefix,
@@ -147,21 +194,20 @@ class PictureIntake:
 
     async def _taken(
         self, given: GivenPicture, role: PictureRole, caller: Caller, changes: list[Adjustment]
-    ) -> tuple[InputPicture, tuple[int, int]]:
-        """The stored picture, and the size that it came with."""
+    ) -> tuple[InputPicture, tuple[int, int], int]:
+        """The stored picture, the size that it came with, and the bytes of its file."""
         async with self._turns:
             match given.source:
                 case PictureSource.UPLOAD:
-                    picture = await self._uploaded(given, role, caller.tenant_id)
-                    return picture, _size_of(picture)
+                    picture, size_bytes = await self._uploaded(given, role, caller.tenant_id)
+                    return picture, _size_of(picture), size_bytes
                 case PictureSource.BYTES:
                     data = given.data
                 case PictureSource.URL:
                     data = await self._fetched(given)
                 case PictureSource.OUTPUT:
                     data = await self._output(given, caller)
-            picture, came_px, _ = await self._stored(data, role, given.param, caller, changes)
-            return picture, came_px
+            return await self._stored(data, role, given.param, caller, changes)
 
     async def _stored(
         self, data: bytes, role: PictureRole, param: str, caller: Caller, changes: list[Adjustment]
@@ -173,6 +219,15 @@ class PictureIntake:
             read = UnreadablePicture(problem=problem, code="invalid_picture")
         if isinstance(read, UnreadablePicture):
             raise InvalidRequest(f"The file of {param} {read.problem}.", param=param, code=read.code)
+        retry_after_s = self._stored_of.take(caller.tenant_id, len(read.png), now_s=self._clock())
+        if retry_after_s is not None:
+            raise Overloaded(
+                f"Your pictures of the last {self._keep_s / 3600:.0f} hours take as much room as they may. Name "
+                "uploads again instead of sending them anew, or wait.",
+                param=param,
+                code="too_many_pictures",
+                retry_after_s=min(retry_after_s, RETRY_AFTER_S_MAX),
+            )
         blob = await self._blobs.put(read.png, suffix="png", owner=caller.tenant_id)
         changes += read.changes
         picture = InputPicture(blob=blob, width_px=read.width_px, height_px=read.height_px)
@@ -200,6 +255,7 @@ class PictureIntake:
         output = await self._store.output(OutputId(given.value))
         if output is None or output.tenant_id != caller.tenant_id:
             raise NotFound(f"There is no output {given.value[:60]}.", param=given.param, code="output_not_found")
+        refuse_held(output)
         if output.size_bytes > self._limits.bytes_max:
             raise InvalidRequest(
                 f"The file of {given.param} has {output.size_bytes:,} bytes, and {self._limits.bytes_max:,} are the "
@@ -209,8 +265,8 @@ class PictureIntake:
             )
         return await self._delivered.read(output.blob)
 
-    async def _uploaded(self, given: GivenPicture, role: PictureRole, tenant_id: TenantId) -> InputPicture:
-        """The picture of an upload, kept from now on as if it were new."""
+    async def _uploaded(self, given: GivenPicture, role: PictureRole, tenant_id: TenantId) -> tuple[InputPicture, int]:
+        """The picture of an upload, kept from now on as if it were new, and the bytes of its file."""
         blob, uploaded_as = self._blob_of(given, tenant_id)
         if uploaded_as is not role:
             raise InvalidRequest(
@@ -224,7 +280,7 @@ class PictureIntake:
             raise _no_upload(given) from error
         again = await self._blobs.put(png, suffix="png", owner=tenant_id)
         _, width_px, height_px = _PNG_SIZE.unpack_from(png)
-        return InputPicture(blob=again, width_px=width_px, height_px=height_px)
+        return InputPicture(blob=again, width_px=width_px, height_px=height_px), len(png)
 
     def _id_of(self, blob: str, role: PictureRole, tenant_id: TenantId) -> str:
         flags = (_SEALED if is_sealed(blob) else 0) | (_MASK if role is PictureRole.MASK else 0)

@@ -16,6 +16,8 @@ from heliograph.domain.ids import GpuId, ModelId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.lifecycle import (
     BlobHandled,
+    CaseMoved,
+    CaseOpened,
     JobMoved,
     JobStepped,
     LateEventIgnored,
@@ -28,6 +30,7 @@ from heliograph.domain.lifecycle import (
     StoreCommitted,
     WebhookTried,
 )
+from heliograph.domain.moderation import DECISIONS, CaseCount, DeedCount
 from heliograph.domain.views import FleetView, Gpu, QueueView
 from heliograph.monitoring import GpuReading
 from heliograph.monitoring.families import OTHER, Counter, Gauge, Histogram, Snapshot, snapshot
@@ -38,6 +41,10 @@ SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Histogram bounds in seconds, from a cache-warm toy model to a long video."""
+
+
+WAITS = (60, 300, 900, 3_600, 14_400, 43_200, 86_400, 259_200, 604_800)
+"""Histogram bounds in seconds, from a reviewer who sits there to a week."""
 
 
 def configure_logging(*, level: str, json_lines: bool) -> None:
@@ -137,6 +144,20 @@ class Metrics:
         )
         self._replicas = Gauge("heliograph_replicas", "Workers by state.", "model", "state")
         self._gpus = Gauge("heliograph_gpus", "GPUs in the fleet.", "pool", "market", "zone")
+        self._cases = Counter("heliograph_moderation_cases", "Moderation cases opened.", "subject", "category")
+        self._decisions = Counter(
+            "heliograph_moderation_decisions", "Moderation cases decided.", "reviewer", "decision"
+        )
+        self._decision_s = Histogram(
+            "heliograph_moderation_wait_seconds", "Time a case waited for its decision.", "subject", bounds=WAITS
+        )
+        self._backlog = Gauge("heliograph_moderation_backlog", "Cases that wait for a decision.", "state")
+        self._backlog_s = Gauge(
+            "heliograph_moderation_backlog_age_seconds", "How long the first of them has waited.", "state"
+        )
+        self._load = Gauge(
+            "heliograph_moderation_reviewer_load", "Cases a reviewer decided within the last hour.", "reviewer"
+        )
         self._findings = Gauge("heliograph_findings", "What the diagnosis finds wrong now.", "cause")
         self._objective_jobs = Counter(
             "heliograph_objective_jobs", "Jobs that count for an objective, by how they ended.", "objective", "result"
@@ -191,6 +212,13 @@ class Metrics:
                 self._blob_s.observe(duration_s, operation, "failed" if has_failed else "done")
             case SoftLimitPassed():
                 self._soft_limits.add()
+            case CaseOpened(case=case):
+                self._cases.add(case.subject.value, case.category)
+            case CaseMoved(case=case, action=action, waited_s=waited_s):
+                if action.deed in DECISIONS:
+                    self._decisions.add(action.actor, action.deed.value)
+                if waited_s is not None:
+                    self._decision_s.observe(waited_s, case.subject.value)
 
     def answered(self, *, route: str, method: str, status: int, duration_s: float, code: str | None) -> None:
         """Count one call; `route` is the pattern it matched and `code` that of the problem it was answered with."""
@@ -221,6 +249,16 @@ class Metrics:
         self._gpu_used.replace({(gpu.name,): float(gpu.memory_used_bytes) for gpu in gpus})
         self._gpu_size.replace({(gpu.name,): float(gpu.memory_total_bytes) for gpu in gpus})
         self._gpu_heat.replace({(gpu.name,): gpu.temperature_c for gpu in gpus if gpu.temperature_c is not None})
+
+    def show_backlog(self, waiting: Sequence[CaseCount], deeds: Sequence[DeedCount], *, now_s: float) -> None:
+        """What waits for reviewers, and what each of them did within the last hour."""
+        self._backlog.replace({(each.state.value,): float(each.count) for each in waiting})
+        self._backlog_s.replace({(each.state.value,): max(0.0, now_s - each.oldest_s) for each in waiting})
+        decided = [each for each in deeds if each.deed in DECISIONS]
+        names = {each.actor for each in decided}
+        self._load.replace(
+            {(name,): float(sum(each.count for each in decided if each.actor == name)) for name in names}
+        )
 
     def look(self, fleet: FleetView) -> None:
         """Count the GPUs that have gone since the look before."""
@@ -321,6 +359,10 @@ def log_lifecycle(log: FilteringBoundLogger, traces: TraceBook) -> Callable[[Lif
                 )
             case SoftLimitPassed(tenant_id=tenant_id):
                 log.warning("soft limit passed", tenant=tenant_id)
+            case CaseOpened(case=case):
+                log.info("case opened", case_id=case.case_id, subject=case.subject.value, category=case.category)
+            case CaseMoved(case=case, action=action):
+                log.info(f"case {action.deed.value}", case_id=case.case_id, actor=action.actor)
             case StoreCommitted() | BlobHandled():
                 pass  # too many to read; the metrics have them
             case JobStepped() | WebhookTried():

@@ -67,6 +67,7 @@ from heliograph.domain.events import (
 from heliograph.domain.ids import JobId, ModelId, OutputId, TenantId, WorkerId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.lifecycle import (
+    CaseOpened,
     JobMoved,
     JobStepped,
     LateEventIgnored,
@@ -79,9 +80,10 @@ from heliograph.domain.lifecycle import (
 )
 from heliograph.domain.making import EngineFacts, Making
 from heliograph.domain.model_card import ModelCard
+from heliograph.domain.moderation import Case, ReviewPolicy, case_of_blocked, case_of_picture, opening
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt, Orders, Scope
-from heliograph.domain.pictures import Decision, Output, RawImage, Verdict
+from heliograph.domain.pictures import Availability, Decision, Output, RawImage, Safety, Verdict
 from heliograph.domain.request import GenerationRequest
 from heliograph.domain.run import RunOrder
 from heliograph.domain.views import FleetStatus, Gpu, JobStatus, JobView, Phase
@@ -93,7 +95,9 @@ from heliograph.fleet.plan import FleetPolicy
 from heliograph.fleet.status import fleet_status
 from heliograph.live import LiveFeed, ProgressUpdate, StatusUpdate
 from heliograph.postprocess import FinishedPicture, without_repeats
+from heliograph.quality.safety import SafetyLimits, SafetyPolicy
 from heliograph.scheduling import Scheduler
+from heliograph.storage.case_writes import ForgetCases, OpenCase
 from heliograph.storage.store import (
     Forget,
     IdempotencyRecord,
@@ -140,6 +144,7 @@ class PostProcessor(Protocol):
         *,
         reseeds: int,
         alignment_judge: str | None = None,
+        safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
         spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
@@ -197,8 +202,9 @@ class Pipeline:
     Idempotency keys and refusals are deleted once they are `remembered_s` seconds old. `demand` learns from every
     submission and tells the fleet plan what is likely to come; without it idle models stay for a fixed time. `meters`
     account for what no attempt costs. `orders` are an operator's from earlier; `keep_orders` makes new ones durable.
-    `stamps` says what is written into files. `on_delivered` is told of every picture whose files are stored, with its
-    pixels, or its file where that holds them all.
+    `stamps` says what is written into files, `safety` how pictures are judged (None: they are not), `reviews` whose
+    wait for a person; decided cases are deleted after `keep_cases_s` seconds. `on_delivered` is told of every picture
+    whose files are stored, with its pixels, or its file where that holds them all.
     """
 
     def __init__(
@@ -223,6 +229,9 @@ class Pipeline:
         keep_orders: Callable[[Orders], Awaitable[None]] | None = None,
         meters: Meters | None = None,
         remembered_s: float = 86_400.0,
+        safety: SafetyPolicy | None = None,
+        reviews: ReviewPolicy | None = None,
+        keep_cases_s: float | None = None,
         stamps: StampPolicy | None = None,
         on_delivered: Callable[[Job, Output, Pixels | bytes], None] | None = None,
     ) -> None:
@@ -238,11 +247,14 @@ class Pipeline:
         self._fleet_policy = fleet_policy
         self._demand = demand
         self._prices = prices
-        self._sinks = sinks
+        self._sinks = list(sinks)
         self._new_id = new_id
         self._outbox = outbox
         self._meters = meters
         self._remembered_s = remembered_s
+        self._safety = safety
+        self._reviews = reviews or ReviewPolicy()
+        self._keep_cases_s = keep_cases_s
         self._stamps = stamps or StampPolicy()
         self._on_delivered = on_delivered
         self._inbox: asyncio.Queue[_Letter] = asyncio.Queue(maxsize=INBOX_MAX)
@@ -274,7 +286,7 @@ class Pipeline:
         """Hand an event to the loop; waits while its inbox is full."""
         await self._inbox.put(_Letter(event=event))
 
-    async def submit(self, job: Job, *, writes: tuple[PutIdempotency, ...] = ()) -> None:
+    async def submit(self, job: Job, *, writes: tuple[Write, ...] = ()) -> None:
         """Return once the job is durable. Raises `Overloaded` or `Unavailable`; then the job never was."""
         if self.problems:
             first = next(iter(self.problems.values()))
@@ -287,6 +299,9 @@ class Pipeline:
         except asyncio.QueueFull:
             raise Overloaded("Too many requests at once; try again in a second.", retry_after_s=1) from None
         await reply
+        for write in writes:
+            if isinstance(write, OpenCase):
+                self.publish(CaseOpened(case=write.case))
 
     async def cancel(self, job_id: JobId) -> None:
         """Return once the job's end is durable and its worker was told; a job that has ended stays as it is.
@@ -353,12 +368,16 @@ class Pipeline:
         """Record a request that never became a job."""
         if len(self._deferred) < DEFERRED_MAX:
             self._deferred.append(PutRefusal(refusal=refusal))
-        self._publish(RequestRefused(refusal=refusal))
+        self.publish(RequestRefused(refusal=refusal))
 
     def status_of_open(self, job_id: JobId) -> JobStatus | None:
         """An open job now, or None."""
         view = self.scheduler.view(job_id, now_s=self.now_s())
         return None if view is None else JobStatus(view=view, outputs=(), cost_micros=Micros(0))
+
+    def add_sink(self, sink: LifecycleSink) -> None:
+        """Have somebody else hear of everything, too."""
+        self._sinks.append(sink)
 
     async def run(self, *, recovers: bool = True, open_jobs: Awaitable[Sequence[Job]] | None = None) -> None:
         """Recover the open jobs the store holds (unless told not to), then work until cancelled.
@@ -535,7 +554,7 @@ class Pipeline:
                     await self._store.commit(writes)
             except Unavailable as error:
                 self.problems["store"] = error
-                self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes), has_failed=True))
+                self.publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes), has_failed=True))
                 # Whether the transaction was carried out is not always known: what is refused is taken back.
                 self._deferred = [*deferred, *self._deferred, *_taken_back(turn)]
                 self._refuse_submissions(turn, error)
@@ -543,7 +562,7 @@ class Pipeline:
             else:
                 self.problems.pop("store", None)
                 if writes:
-                    self._publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes)))
+                    self.publish(StoreCommitted(duration_s=self.now_s() - begun_s, writes=len(writes)))
                 if self._outbox is not None and any(isinstance(write, PutWebhookMessage) for write in writes):
                     self._outbox.committed()
                 return
@@ -605,7 +624,7 @@ class Pipeline:
                 self._handled(started, self.now_s())
                 self._models_of_workers[worker_id] = model_id
                 self._classes_of_workers[worker_id] = self._gpus[gpu_id].gpu_class
-                self._publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
+                self.publish(ReplicaStarted(worker_id=worker_id, gpu_id=gpu_id, model_id=model_id))
                 await self._fleet.start(worker_id, self._gpus[gpu_id], self._cards[model_id])
             case StopReplica(worker_id=worker_id):
                 await self._fleet.stop(worker_id)
@@ -639,6 +658,7 @@ class Pipeline:
                         job.request,
                         reseeds=job.reseeds,
                         alignment_judge=alignment_judge,
+                        safety=self._safety and self._safety.limits_for(job.tenant_id),
                         stamp=stamp,
                         spent=partial(meter_post_processing, self._meters, job),
                     )
@@ -658,6 +678,7 @@ class Pipeline:
         rejected = [result for result in results if isinstance(result, Verdict)]
         if rejected:
             worst = max(rejected, key=lambda verdict: verdict.decision is Decision.BLOCK)
+            self._note_unsafe(job, [verdict.safety for verdict in rejected if verdict.safety is not None])
             return GateRejected(job_id=job_id, attempt=attempt, verdict=worst)
         try:
             outputs = [await self._deliver(job, index, picture) for index, picture in enumerate(pictures)]
@@ -670,6 +691,18 @@ class Pipeline:
             for image, picture, output in zip(images, pictures, stored, strict=True):
                 self._on_delivered(job, output, _pixels_of(image, picture))
         return OutputsStored(job_id=job_id, attempt=attempt, outputs=stored)
+
+    def _note_unsafe(self, job: Job, found: Sequence[Safety]) -> None:
+        """Put on record that a picture was not even stored, with the next transaction."""
+        if found:
+            case, action = case_of_blocked(job, max(found, key=lambda each: each.score), now_s=self.now_s())
+            self._deferred.append(OpenCase(case=case, action=action))
+            self.publish(CaseOpened(case=case))
+
+    def _is_held(self, job: Job, picture: FinishedPicture) -> bool:
+        """Whether a person decides before the picture is delivered."""
+        is_flagged = picture.safety is not None and picture.safety.decision is Decision.FLAG
+        return job.on_review or (is_flagged and self._reviews.holds_for(job.tenant_id))
 
     async def _deliver(self, job: Job, index: int, picture: FinishedPicture) -> Output | None:
         """Store one picture; waits while there is no room for it. None when the job has ended meanwhile."""
@@ -706,6 +739,8 @@ class Pipeline:
                 verdict=picture.verdict,
                 alignment=picture.alignment,
                 technical=picture.technical,
+                safety=picture.safety,
+                availability=Availability.HELD if self._is_held(job, picture) else Availability.DELIVERED,
                 pixels_sha256=picture.pixels_sha256,
                 perceptual_hash=picture.perceptual_hash,
                 parameters=picture.parameters,
@@ -760,7 +795,7 @@ class Pipeline:
                 | GateRejected(job_id=job_id, attempt=attempt)
                 | PostProcessingFailed(job_id=job_id, attempt=attempt)
             ) if not self.scheduler.is_current(job_id, attempt):
-                self._publish(LateEventIgnored(event=type(event).__name__, job_id=job_id, attempt=attempt))
+                self.publish(LateEventIgnored(event=type(event).__name__, job_id=job_id, attempt=attempt))
             case _:
                 pass
 
@@ -770,8 +805,9 @@ class Pipeline:
                 status = self.status_of_open(job_id)
                 if status is not None and status.view.job.attempt == event.attempt:
                     self.feed.publish(job_id, lambda: ProgressUpdate(status=status))
-                    self.feed.publish_previews(event)
-                    self._publish(JobStepped(model_id=status.view.job.request.model_id, step=event))
+                    if not status.view.job.on_review:
+                        self.feed.publish_previews(event)
+                    self.publish(JobStepped(model_id=status.view.job.request.model_id, step=event))
             case WorkerReady(worker_id=worker_id, load_s=load_s, memory_bytes=memory_bytes):
                 self._memory_of_workers[worker_id] = memory_bytes
                 model_id = self._models_of_workers.get(worker_id)
@@ -779,14 +815,14 @@ class Pipeline:
                     loaded = ReplicaLoaded(
                         worker_id=worker_id, model_id=model_id, load_s=load_s, memory_bytes=memory_bytes
                     )
-                    self._publish(loaded)
+                    self.publish(loaded)
             case WorkerLost(worker_id=worker_id, reason=reason, detail=detail):
                 self._memory_of_workers.pop(worker_id, None)
                 self._facts_of_workers.pop(worker_id, None)
                 self._classes_of_workers.pop(worker_id, None)
                 model_id = self._models_of_workers.pop(worker_id, None)
                 if model_id is not None:
-                    self._publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
+                    self.publish(ReplicaLost(worker_id=worker_id, model_id=model_id, reason=reason, detail=detail))
             case ImagesReady(job_id=job_id, attempt=attempt):
                 self._images.pop((job_id, attempt), None)
             case ClockTicked():
@@ -807,7 +843,9 @@ class Pipeline:
         else:
             self._states[job.job_id] = job.state
         cost_micros = _charged(record, self._prices)
-        self._publish(JobMoved(record=record, previous=previous, cost_micros=cost_micros))
+        self.publish(JobMoved(record=record, previous=previous, cost_micros=cost_micros))
+        for case in _cases(record):
+            self.publish(CaseOpened(case=case))
         self.feed.publish(job.job_id, lambda: StatusUpdate(status=self._status_of(record, cost_micros)))
 
     def _status_of(self, record: RecordJob, cost_micros: Micros) -> JobStatus:
@@ -816,7 +854,8 @@ class Pipeline:
             return status
         return JobStatus(view=closed_view(record.job), outputs=record.outputs, cost_micros=cost_micros)
 
-    def _publish(self, event: LifecycleEvent) -> None:
+    def publish(self, event: LifecycleEvent) -> None:
+        """Tell every sink of what happened."""
         for sink in self._sinks:
             sink(event)
 
@@ -847,6 +886,8 @@ class Pipeline:
             if self.now_s() - forgotten_at_s >= FORGET_EVERY_S:
                 forgotten_at_s = self.now_s()
                 self._deferred.append(Forget(before_s=forgotten_at_s - self._remembered_s))
+                if self._keep_cases_s is not None:
+                    self._deferred.append(ForgetCases(before_s=forgotten_at_s - self._keep_cases_s))
             await asyncio.sleep(TICK_BEHIND_S if self.scheduler.is_behind() else TICK_S)
             await self.emit(ClockTicked())
 
@@ -869,8 +910,15 @@ def _writes(records: Sequence[RecordJob | SaveJob], prices: PriceBook) -> list[W
         if record.ended_attempt is not None:
             writes.append(PutAttempt(attempt=record.ended_attempt))
         writes += [PutOutput(output=output) for output in record.outputs]
+        writes += [OpenCase(case=case, action=opening(case)) for case in _cases(record)]
         writes += [PostLedger(lines=posting) for posting in _postings(record, prices)]
     return writes
+
+
+def _cases(record: RecordJob) -> list[Case]:
+    """The cases that the record's pictures are."""
+    found = (case_of_picture(record.job, output) for output in record.outputs)
+    return [case for case in found if case is not None]
 
 
 def _job_of_write(write: Write) -> JobId | None:

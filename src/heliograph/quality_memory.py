@@ -25,6 +25,7 @@ from heliograph.postprocess import FinishedPicture
 from heliograph.postprocess_tools import DAMAGE_FILE
 from heliograph.quality.damage import UsualLook, read_network
 from heliograph.quality.history import Baseline, History, LearningPolicy, learned, noted
+from heliograph.quality.safety import SafetyLimits
 from heliograph.quality.signals import SIGNALS
 
 SAVE_EVERY = 25
@@ -43,6 +44,7 @@ class FinishesPictures(Protocol):
         reseeds: int,
         alignment_judge: str | None = None,
         baseline: Baseline | None = None,
+        safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
         spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
@@ -64,6 +66,7 @@ class LearningPostProcessor:
         *,
         reseeds: int,
         alignment_judge: str | None = None,
+        safety: SafetyLimits | None = None,
         stamp: Stamp | None = None,
         spent: Callable[[int], None] | None = None,
     ) -> FinishedPicture | Verdict:
@@ -74,6 +77,7 @@ class LearningPostProcessor:
             reseeds=reseeds,
             alignment_judge=alignment_judge,
             baseline=self._memory.baseline(request.model_id),
+            safety=safety,
             stamp=stamp,
             spent=spent,
         )

@@ -27,10 +27,12 @@ from heliograph.domain.errors import (
     Timeout,
     Unavailable,
 )
-from heliograph.domain.ids import JobId, ModelId, OutputId
+from heliograph.domain.held import refuse_held
+from heliograph.domain.ids import CaseId, JobId, ModelId, OutputId
 from heliograph.domain.intake import GivenInputs, PictureRole, TakenInputs, UploadedPicture
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import Catalogue, EngineKind, ModelCard
+from heliograph.domain.moderation import CaseSubject, ReviewPolicy, findings_of, new_case, opening
 from heliograph.domain.orders import Orders, Scope
 from heliograph.domain.pictures import Output
 from heliograph.domain.request import SEED_MAX, Adjustment, GenerationRequest, OutputFormat, Quality
@@ -42,7 +44,7 @@ from heliograph.live import StatusUpdate, Update, Watcher
 from heliograph.pipeline import Pipeline, closed_view
 from heliograph.prompts.fitting import Imported, settings_in
 from heliograph.prompts.pictures import refuse_surplus
-from heliograph.prompts.policy import PolicyDecision, PromptPolicy
+from heliograph.prompts.policy import PolicyDecision, PolicyVerdict, PromptPolicy
 from heliograph.prompts.prepare import prepare
 from heliograph.prompts.presets import StylePreset, styles_for
 from heliograph.prompts.raw import RawRequest
@@ -53,7 +55,8 @@ from heliograph.routing.references import model_named
 from heliograph.routing.route import NoRoute, Route, Wants, expected_wait_s, route, why_not
 from heliograph.routing.tasks import OFFERED, suitable_tasks, task_for
 from heliograph.scheduling.admission import RETRY_AFTER_S_MAX, RETRY_AFTER_S_MIN
-from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob
+from heliograph.storage.case_writes import OpenCase
+from heliograph.storage.store import DropJob, IdempotencyRecord, PutIdempotency, Store, StoredJob, Write
 from heliograph.variant_desk import VariantDesk
 
 CONTACT_SHEETS_AT_ONCE = 2
@@ -259,6 +262,7 @@ class PipelineService:
         files: VariantDesk,
         random_int: Callable[[int], int],
         new_id: Callable[[], str],
+        reviews: ReviewPolicy | None = None,
         note_call: Callable[[JobId], None] | None = None,
         accounts: AccountBook | None = None,
         quote: Callable[[GenerationRequest, Tier], Quote] = free,
@@ -283,6 +287,7 @@ class PipelineService:
         self._files = files
         self._random_int = random_int
         self._new_id = new_id
+        self._reviews = reviews or ReviewPolicy()
         self._accounts = accounts or AccountBook()
         self._quote = quote
         self._in_flight: dict[tuple[str, str, str], asyncio.Future[JobId]] = {}
@@ -328,11 +333,11 @@ class PipelineService:
         try:
             deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
             wants = self._wants(submission, caller, deadline_s)
-            request = self._checked(submission, wants, caller)
+            request, verdict = self._checked(submission, wants, caller)
             if submission.inputs is not None:
                 # Only now, when all else was found good, is anything fetched and read.
                 taken = await self._intake.take(submission.inputs, caller=caller)
-                request = self._checked(submission, wants, caller, taken)
+                request, verdict = self._checked(submission, wants, caller, taken)
         except CallerError as error:
             self._pipeline.refuse(self._refusal(error, caller, stage=_stage_of(error)))
             raise
@@ -348,11 +353,13 @@ class PipelineService:
             created_at_s=now_s,
             deadline_at_s=None if deadline_s is None else now_s + deadline_s,
             webhook=submission.webhook,
+            on_review=self._waits_for_review(verdict, caller),
             remixed_from=submission.remixed_from,
         )
-        return await self._take(job, self._idempotency_writes(submission, job), wants, caller)
+        writes = (*self._idempotency_writes(submission, job), *self._case_writes(job, verdict))
+        return await self._take(job, writes, wants, caller)
 
-    async def _take(self, job: Job, writes: tuple[PutIdempotency, ...], wants: Wants, caller: Caller) -> JobStatus:
+    async def _take(self, job: Job, writes: tuple[Write, ...], wants: Wants, caller: Caller) -> JobStatus:
         """Hold the job's price and submit it."""
         request, now_s = job.request, job.created_at_s
         if self._note_call is not None:
@@ -371,7 +378,7 @@ class PipelineService:
     def price(self, submission: Submission, *, caller: Caller) -> Priced:
         """What the submission would cost; nothing is made and nothing held."""
         deadline_s = _checked_seconds(submission.deadline_s, "deadline_s", code="invalid_deadline")
-        request = self._checked(submission, self._wants(submission, caller, deadline_s), caller)
+        request, _ = self._checked(submission, self._wants(submission, caller, deadline_s), caller)
         found = self._quote(request, caller.tier)
         job_id, now_s, why_not = JobId("price"), self._pipeline.now_s(), None
         try:
@@ -390,7 +397,7 @@ class PipelineService:
 
     def _checked(
         self, submission: Submission, wants: Wants, caller: Caller, taken: TakenInputs | None = None
-    ) -> GenerationRequest:
+    ) -> tuple[GenerationRequest, PolicyVerdict]:
         inputs = submission.inputs
         has_pictures, has_mask = inputs is not None, inputs is not None and inputs.mask is not None
         task = _checked_task(submission.task, has_pictures=has_pictures, has_mask=has_mask)
@@ -418,20 +425,25 @@ class PipelineService:
                 param="output_format",
                 code="unsupported_parameter",
             )
-        self._check_policy(request, caller)
+        verdict = self._allowed(request, caller)
         asked_for = chosen.stands_in_for or chosen.alias
         if asked_for is None:
-            return request
+            return request, verdict
         reason = "the operator maps this name"
         if chosen.stands_in_for is not None:
             reason = "the model is not there in time, and the request allows another"
         other = Adjustment(parameter="model", requested=asked_for, used=card.model_id, reason=reason)
-        return replace(request, adjustments=(other, *request.adjustments))
+        return replace(request, adjustments=(other, *request.adjustments)), verdict
 
-    def _check_policy(self, request: GenerationRequest, caller: Caller) -> None:
+    def _allowed(self, request: GenerationRequest, caller: Caller) -> PolicyVerdict:
+        """The content policy's verdict, unless it blocks the request: then `PromptRefused`."""
         verdict = self._policy.judge(request.prompt, request.negative_prompt, tenant_id=caller.tenant_id)
         if verdict.decision is PolicyDecision.BLOCK:
             raise PromptRefused(verdict, refusal_id=self._refusal_id(), appeal=self._policy.appeal)
+        return verdict
+
+    def _waits_for_review(self, verdict: PolicyVerdict, caller: Caller) -> bool:
+        return verdict.decision is PolicyDecision.FLAG and self._reviews.holds_for(caller.tenant_id)
 
     def _wants(self, submission: Submission, caller: Caller, deadline_s: float | None) -> Wants:
         """What the request asks for besides a model."""
@@ -521,6 +533,23 @@ class PipelineService:
         )
         return (PutIdempotency(record=record),)
 
+    def _case_writes(self, job: Job, verdict: PolicyVerdict) -> tuple[OpenCase, ...]:
+        """The case of a flagged prompt, which becomes durable together with its job."""
+        if verdict.decision is not PolicyDecision.FLAG:
+            return ()
+        case = new_case(
+            case_id=CaseId(f"case_{self._new_id()}"),
+            subject=CaseSubject.PROMPT,
+            tenant_id=job.tenant_id,
+            job_id=job.job_id,
+            findings=findings_of(verdict),
+            prompt=job.request.prompt,
+            negative_prompt=job.request.negative_prompt,
+            now_s=job.created_at_s,
+            is_holding=job.on_review,
+        )
+        return (OpenCase(case=case, action=opening(case)),)
+
     async def status(self, job_id: JobId, *, caller: Caller) -> JobStatus:
         """The job as it is now."""
         status = self._pipeline.status_of_open(job_id)
@@ -601,7 +630,7 @@ class PipelineService:
             raise Conflict(f"Job {job_id} has no pictures to make again: it is {first.state}.", code="not_completed")
         request = first.request
         self.runnable(request.model_id)
-        self._check_policy(request, caller)
+        verdict = self._allowed(request, caller)
         self._sequence += 1
         job = Job(
             job_id=JobId(f"job_{self._new_id()}"),
@@ -614,8 +643,11 @@ class PipelineService:
             created_at_s=self._pipeline.now_s(),
             deadline_at_s=None,
             reproduces=first.job_id,
+            on_review=self._waits_for_review(verdict, caller),
         )
-        return await self._take(job, (), self._wants(Submission(raw=RawRequest()), caller, None), caller)
+        return await self._take(
+            job, self._case_writes(job, verdict), self._wants(Submission(raw=RawRequest()), caller, None), caller
+        )
 
     async def reproduction(self, job_id: JobId, *, caller: Caller) -> Reproduction:
         """What came of a job that `reproduce` made. Raises `Conflict` before it has completed."""
@@ -642,6 +674,7 @@ class PipelineService:
 
     async def contact_sheet(self, output: Output) -> bytes:
         """A JPEG of a clip's frames, small, side by side."""
+        refuse_held(output)
         async with self._drawing:
             clip = await self.read_blob(output.blob, start=0, length=None)
             return await asyncio.to_thread(self._draw_contact_sheet, clip, output.output_format)

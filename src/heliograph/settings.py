@@ -105,6 +105,9 @@ class IntakeSettings(Section):
     stored_pixels_max: int = Field(
         default=4 * 1024**2, gt=0, description="A picture with more pixels is scaled down to so many."
     )
+    tenant_bytes_max: int = Field(
+        default=4 * 1024**3, gt=0, description="Bytes of pictures a tenant may bring in within `keep_s` seconds."
+    )
     fetch_timeout_s: float = Field(default=10.0, gt=0, le=60, description="Longest the fetching of one may take.")
     keep_s: float = Field(
         default=86_400.0, ge=3_600, description="How long a picture that no open job needs is kept for the next one."
@@ -184,6 +187,9 @@ class FleetSettings(Section):
     checkpoint_bytes_max: int = Field(
         default=1024**3, ge=0, description="Bytes of all kept runs together; beyond it no more are kept."
     )
+    weights_dir: Path | None = Field(
+        default=None, description="Where fetched weights are kept; by default `weights/` in the data directory."
+    )
     preview_every: int = Field(default=1, ge=0, description="Steps between previews; 0 turns them off.")
     testing_models: bool = Field(default=False, description="Offer the fake engine's models, for tests.")
     fake_engine_options: str = Field(default="{}", description="JSON options of the fake engine, for tests.")
@@ -243,14 +249,38 @@ class QualitySettings(Section):
     )
 
 
+class TenantModeration(Section):
+    """What is another way for one tenant; what is left out is as for everybody."""
+
+    flagged: Literal["deliver", "hold"] | None = None
+    review_min: float | None = Field(default=None, gt=0, le=1)
+    block_min: float | None = Field(default=None, gt=0, le=1)
+
+
 class ModerationSettings(Section):
-    """The content filter of prompts."""
+    """The content filter of prompts, the safety check of pictures, and what people look at."""
 
     policy: Path | None = Field(
         default=None, description="TOML file with the content policy; it is read again whenever it changes."
     )
     weights: Path | None = Field(
         default=None, description="Weights that `heliograph moderation train` made; by default those that ship."
+    )
+    flagged: Literal["deliver", "hold"] = Field(
+        default="deliver",
+        description="A picture in which something was found, or in its prompt: delivered, or held for a decision.",
+    )
+    pictures: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="Safety check of finished pictures: where `heliograph[safety]` is installed, always, or never.",
+    )
+    review_min: float = Field(default=0.5, gt=0, le=1, description="Score from which a picture becomes a case.")
+    block_min: float = Field(default=0.8, gt=0, le=1, description="Score from which a picture is not delivered at all.")
+    tenants: dict[str, TenantModeration] = Field(
+        default_factory=dict, description="Other `flagged`, `review_min` and `block_min` of single tenants."
+    )
+    keep_cases_s: float | None = Field(
+        default=None, ge=3_600, description="Decided cases are deleted after so many seconds; by default none is."
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import MISSING, fields, replace
 
 import pytest
 
+from heliograph.domain.ids import JobId
 from heliograph.domain.job import LEGAL_MOVES, ON_WORKER, Failure, Job, JobState, Moment
 from heliograph.domain.webhooks import JOB_EVENTS, JobWebhook
 from tests.builders import a_job
@@ -67,7 +68,8 @@ def test_a_move_keeps_whatever_it_does_not_change() -> None:
         a_job("cat", end_user="ann", webhook=hook), deadline_at_s=9.0, failures=1, reseeds=2, not_before_s=3.0
     )
     setback = Failure(code="worker_lost", message="The worker crashed.")
-    job = replace(job, checkpoint="kept", steps_done=5, setback=setback, spares_memory=True)
+    job = replace(job, checkpoint="kept", steps_done=5, setback=setback, spares_memory=True, on_review=True)
+    job = replace(job, remixed_from=JobId("first"), reproduces=JobId("first"))
     job = job.moved(JobState.DISPATCHED, now_s=1.0, attempt=4)
     others = {field.name for field in fields(Job)} - {"state", "timeline"}
     as_made = {name for name, default in DEFAULTS.items() if getattr(job, name) == default}

@@ -32,7 +32,8 @@ def test_any_picture_of_a_batch_can_be_made_again_alone() -> None:
 
 @pytest.mark.parametrize("output_format", OutputFormat)
 def test_formats_have_mime_types(output_format: OutputFormat) -> None:
-    assert output_format.mime_type == f"image/{output_format}"
+    kind = "video" if output_format in (OutputFormat.MP4, OutputFormat.WEBM) else "image"
+    assert output_format.mime_type == f"{kind}/{output_format}"
 
 
 CATALOGUE = a_catalogue(

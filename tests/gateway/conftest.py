@@ -19,15 +19,19 @@ from heliograph.billing.accounts import AccountBook
 from heliograph.delivery.memory import MemoryBlobStore
 from heliograph.delivery.retention import RetentionPolicy
 from heliograph.domain.errors import Unavailable
+from heliograph.domain.ids import JobId, TenantId
+from heliograph.domain.lifecycle import LifecycleEvent
 from heliograph.gateway.app import create_app
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.middleware import Answered
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.insight import Insight
 from heliograph.keeper import Keeper
 from heliograph.monitoring import Latency, Monitor, Objectives
 from heliograph.outbound import OutboundPolicy
+from heliograph.prompts.policy import AllowAll, PromptPolicy
 from heliograph.quality_watch import QualityWatch
 from heliograph.settings import GatewaySettings, LimitSettings
 from heliograph.storage.memory import MemoryStore
@@ -86,6 +90,10 @@ class Gateway:
     page_dir: Path | None = None
     now_s: float = NOW_S
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    policy: PromptPolicy = field(default_factory=AllowAll)
+    credits: list[tuple[TenantId, int]] = field(default_factory=list)
+    cancelled: list[JobId] = field(default_factory=list)
+    published: list[LifecycleEvent] = field(default_factory=list)
     insight: Insight = field(default_factory=lambda: an_insight())
     audit: AuditInMemory = field(default_factory=lambda: AuditInMemory())
     answered: list[Answered] = field(default_factory=list)
@@ -123,10 +131,25 @@ class Gateway:
             new_id=lambda: str(next(numbers)),
             closing=self.closing,
             operator_key=OPERATOR_KEY,
+            review=self.review_desk(),
             insight=self.insight,
             audit=self.audit,
             observe=self.answered.append,
             accounts=AccountDesk(store=self.store, book=AccountBook(), clock=lambda: self.now_s),
+        )
+
+    def review_desk(self) -> ReviewDesk:
+        async def cancel(job_id: JobId) -> None:
+            self.cancelled.append(job_id)
+
+        return ReviewDesk(
+            store=self.store,
+            policy=self.policy,
+            cancel=cancel,
+            publish=self.published.append,
+            show=lambda _backlog: None,
+            credited=lambda tenant_id, amount: self.credits.append((tenant_id, amount)),
+            clock=lambda: self.now_s,
         )
 
     @asynccontextmanager

@@ -17,7 +17,7 @@ from heliograph.domain.intake import PictureRole, UploadedPicture
 from heliograph.domain.job import Failure, JobState
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.orders import Orders
-from heliograph.domain.pictures import Alignment, Output
+from heliograph.domain.pictures import Alignment, Availability, Output
 from heliograph.domain.request import SEED_MAX, OutputFormat
 from heliograph.domain.views import FleetStatus, JobStatus, ModelStatus, Phase
 from heliograph.fleet.plan import FleetPolicy
@@ -40,6 +40,7 @@ class FakeService:
 
     def __init__(self, *, is_instant: bool = True, card: ModelCard | None = None) -> None:
         self.is_instant = is_instant
+        self.is_held = False
         self.card = card or a_card()
         self.removed: list[JobId] = []
         self.error: Exception | None = None
@@ -266,6 +267,7 @@ class FakeService:
                 index=index,
                 sha256=digest,
                 size_bytes=len(picture),
+                availability=Availability.HELD if self.is_held else Availability.DELIVERED,
                 output_format=job.request.output_format,
                 seed=(job.request.seed + index) % (SEED_MAX + 1),
             )

@@ -54,6 +54,7 @@ async def test_the_fleet_says_what_is_there_and_why(operator: httpx.AsyncClient)
         "loaded_at": NOW_S - 90,
         "last_used_at": NOW_S - 40,
         "memory_bytes": 900,
+        "fetching": None,
         "gpu_share": 1.0,
         "job_id": None,
         "saves_s_per_hour": None,

@@ -101,6 +101,16 @@ def test_what_is_past_its_window_is_gone() -> None:
     assert latency.groups(Dimension.ALL, 24 * HOUR_S) == ()
 
 
+def test_the_last_hour_has_a_history() -> None:
+    clock = Clock(9_000.0)
+    latency = Latency(clock)
+    for run_s in (1.0, 2.0, 30.0):
+        live(latency, clock, f"job{run_s}", run_s=run_s)
+        clock.now_s += 300.0
+    assert [(at_s, sketch.count) for at_s, sketch in latency.history()] == [(9_000, 1), (9_300, 1), (9_600, 1)]
+    assert latency.history()[2][1].quantile(0.95) == pytest.approx(31.5, rel=0.01)
+
+
 def test_a_clock_that_leaps_ahead_forgets_and_breaks_nothing() -> None:
     clock = Clock()
     latency = Latency(clock)

@@ -99,11 +99,13 @@ def test_a_run_that_went_on_from_a_checkpoint_says_nothing_of_speed() -> None:
 
 
 def test_loads_and_losses_are_put_down_to_model_and_gpu() -> None:
-    recent = Recent(Clock())
+    clock = Clock()
+    recent = Recent(clock)
     recent.look(a_fleet("gpu0"), NOBODY)
     model = ModelId("sdxl")
 
     def lives(worker: str, reason: LossReason, *, loads: bool) -> None:
+        clock.now_s += 3.0
         worker_id = WorkerId(worker)
         recent(ReplicaStarted(worker_id=worker_id, gpu_id=GpuId("gpu0"), model_id=model))
         if loads:
@@ -120,6 +122,19 @@ def test_loads_and_losses_are_put_down_to_model_and_gpu() -> None:
     assert window.of("load_failed", model) == 1
     assert window.of("worker_lost_on", "gpu0") == 2
     assert window.of("memory_lost_on", model, "gpu0") == 1
+
+
+def test_workers_of_a_gpu_that_end_together_ended_of_one_cause() -> None:
+    clock = Clock()
+    recent = Recent(clock)
+    recent.look(a_fleet("gpu0", "gpu1"), NOBODY)
+    for number, (gpu, wait_s) in enumerate([("gpu0", 0.0), ("gpu0", 0.5), ("gpu1", 0.0), ("gpu0", 60.0)]):
+        clock.now_s += wait_s
+        worker_id, model = WorkerId(f"w{number}"), ModelId("sdxl")
+        recent(ReplicaStarted(worker_id=worker_id, gpu_id=GpuId(gpu), model_id=model))
+        recent(ReplicaLoaded(worker_id=worker_id, model_id=model, load_s=1.0, memory_bytes=1))
+        recent(ReplicaLost(worker_id=worker_id, model_id=model, reason=LossReason.CRASHED, detail=""))
+    assert seen(recent).longer.by("worker_lost_on") == {"gpu0": 2, "gpu1": 1}
 
 
 def test_what_is_old_moves_from_recent_to_before_and_is_forgotten_in_the_end() -> None:

@@ -10,7 +10,8 @@ from heliograph.domain.events import Event
 from heliograph.domain.ids import JobId, ModelId
 from heliograph.domain.model_card import FrameRule
 from heliograph.domain.tiers import Tier
-from heliograph.domain.views import JobView, Phase
+from heliograph.domain.views import JobView, Phase, ReplicaState
+from heliograph.domain.weights import Fetching
 from heliograph.scheduling import Profiles, Scheduler, SchedulerPolicy
 from heliograph.scheduling.pending import LOOKED_AT_MAX, PendingLine
 from heliograph.scheduling.priority import place_of
@@ -35,6 +36,7 @@ from tests.builders import (
     run_started,
     step_done,
     submitted,
+    weights_progressed,
     worker_ready,
 )
 
@@ -210,6 +212,18 @@ def test_replicas_share_the_work_ahead() -> None:
         pytest.param([], Phase.LOADING_MODEL, 20.0, id="nothing is there"),
         pytest.param([replica_requested("w0")], Phase.LOADING_MODEL, 20.0, id="loading"),
         pytest.param(
+            [replica_requested("w0"), weights_progressed("w0", 3, of=10, left_s=70.0)],
+            Phase.LOADING_MODEL,
+            90.0,
+            id="its weights are fetched",
+        ),
+        pytest.param(
+            [replica_requested("w0"), weights_progressed("w0", 10, of=10, left_s=0.0)],
+            Phase.LOADING_MODEL,
+            20.0,
+            id="its weights are here",
+        ),
+        pytest.param(
             [replica_requested("w0"), worker_ready("w0", load_s=20.0), replica_stop_requested("w0")],
             Phase.LOADING_MODEL,
             20.0,
@@ -230,6 +244,16 @@ def test_the_eta_includes_loading_while_nothing_is_loaded(events: list[Event], p
     view = view_of(scheduler, "cat")
     assert (view.phase, view.queue_position) == (phase, 1)
     assert view.eta_s == pytest.approx(load_s + 1.0 + FINISH_S_PRIOR)
+
+
+def test_a_fetch_is_seen_until_the_model_is_loaded() -> None:
+    scheduler = a_scheduler(workers=0)
+    play(scheduler, replica_requested("w0"), weights_progressed("w0", 3, of=10, left_s=70.0), now_s=5.0)
+    (replica,) = scheduler.fleet_view().replicas
+    assert replica.fetching == Fetching(done_bytes=3, total_bytes=10, left_s=70.0)
+    play(scheduler, weights_progressed("w9", 1, of=2), worker_ready("w0"), weights_progressed("w0", 4, of=10))
+    (replica,) = scheduler.fleet_view().replicas
+    assert (replica.state, replica.fetching) == (ReplicaState.READY, None), "what comes late changes nothing"
 
 
 def test_a_job_that_backs_off_has_no_position_and_an_eta_after_its_pause() -> None:

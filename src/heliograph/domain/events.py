@@ -10,6 +10,7 @@ from heliograph.domain.making import EngineFacts
 from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Output, RawImage, Verdict
 from heliograph.domain.views import Gpu
+from heliograph.domain.weights import Fetching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,14 @@ class ReplicaStopRequested:
 
     worker_id: WorkerId
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsProgressed:
+    """The worker's weights are being fetched or checked, before its process starts; told of about twice a second."""
+
+    worker_id: WorkerId
+    fetching: Fetching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +252,7 @@ Event = (
     | CancelRequested
     | ReplicaRequested
     | ReplicaStopRequested
+    | WeightsProgressed
     | WorkerReady
     | WorkerLost
     | RunStarted

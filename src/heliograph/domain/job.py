@@ -80,8 +80,8 @@ class Job:
     or a NaN. `checkpoint` names what is kept of its run after `steps_done` steps, for the next attempt to go on from;
     None: it begins at the first step. `setback` is why an attempt failed last, `spares_memory` that one ran out of
     memory and the next ones do with less. `sequence` is the order of submission and breaks every tie. `timeline` has
-    one moment per state entered, oldest first. `webhook` hears of this job only.
-    `remixed_from` is the job whose request this one repeats with another prompt,
+    one moment per state entered, oldest first. `webhook` hears of this job only. `on_review`: its prompt was flagged,
+    and its pictures wait for a person. `remixed_from` is the job whose request this one repeats with another prompt,
     `reproduces` the one that it makes again to compare. Times are seconds since the epoch.
     """
 
@@ -105,6 +105,7 @@ class Job:
     timeline: tuple[Moment, ...] = ()
     failure: Failure | None = None
     webhook: JobWebhook | None = None
+    on_review: bool = False
     remixed_from: JobId | None = None
     reproduces: JobId | None = None
 
@@ -176,6 +177,7 @@ class Job:
             timeline=(*timeline, Moment(state=state, at_s=now_s)),
             failure=failure,
             webhook=self.webhook,
+            on_review=self.on_review,
             remixed_from=self.remixed_from,
             reproduces=self.reproduces,
         )

@@ -7,6 +7,7 @@ from heliograph.domain.commands import RecordJob
 from heliograph.domain.events import LossReason, StepDone
 from heliograph.domain.ids import GpuId, JobId, ModelId, TenantId, WorkerId
 from heliograph.domain.job import JobState
+from heliograph.domain.moderation import Case, CaseAction
 from heliograph.domain.webhooks import MessageState, WebhookEvent
 
 
@@ -92,6 +93,22 @@ class StoreCommitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseOpened:
+    """Something was found that a person should look at."""
+
+    case: Case
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseMoved:
+    """A case was appealed or decided; `waited_s` is how long it had waited for a decision, None where it had not."""
+
+    case: Case
+    action: CaseAction
+    waited_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlobHandled:
     """The medium of the pictures took `duration_s` seconds for an `operation`, `put` or `read`, or to say that it
     cannot."""
@@ -118,6 +135,8 @@ LifecycleEvent = (
     | ReplicaLost
     | WebhookTried
     | StoreCommitted
+    | CaseOpened
+    | CaseMoved
     | BlobHandled
     | SoftLimitPassed
 )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from heliograph.domain.ids import ModelId
 from heliograph.domain.pipeline_options import PipelineOptions
 from heliograph.domain.remote_options import ComfyOptions, RemoteOptions
+from heliograph.domain.weights import WeightsSource
 
 UPSCALER = ModelId("helio-upscale")
 """The built-in tool that enlarges pictures where a card allows it."""
@@ -113,7 +114,8 @@ class ModelCard:
     there and `measured` what it says. `limits` is one sentence a user should read before choosing the model. A model
     that `is_by_name_only` never stands in for a request that names none. `upscale` lists the factors by which the
     built-in upscaler may enlarge its pictures. `alignment` names the built-in tool that judges whether they fit their
-    prompts. `pipeline` is how the diffusers engine loads and runs it, `remote` where it runs when that is not here.
+    prompts. `pipeline` is how the diffusers engine loads and runs it, `remote` where it runs when that is not here, and
+    `fetch` where its weights come from when they are not part of this installation.
     """
 
     model_id: ModelId
@@ -147,6 +149,7 @@ class ModelCard:
     measured: Measured | None = None
     pipeline: PipelineOptions | None = None
     remote: RemoteOptions | ComfyOptions | None = None
+    fetch: WeightsSource | None = None
 
 
 @dataclass(frozen=True, slots=True)

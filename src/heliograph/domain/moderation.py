@@ -12,13 +12,19 @@ with minors was found: of that nothing but the category is kept.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from heliograph.domain.ids import CaseId, JobId, OutputId, TenantId
+from heliograph.domain.job import Job
+from heliograph.domain.pictures import Availability, Decision, Output, Safety
+from heliograph.domain.prompt_verdict import Category, PolicyVerdict
 
-SEXUAL_MINORS = "sexual_minors"
+SEXUAL_MINORS = Category.SEXUAL_MINORS.value
 """The category of which no text is ever kept."""
+
+SCORE_SHOWN_MIN = 0.2
+"""Below it, a category beside the one that decided says nothing."""
 
 FILTER = "filter"
 """The author of what no person did."""
@@ -161,6 +167,65 @@ def opening(case: Case) -> CaseAction:
     return CaseAction(case_id=case.case_id, number=1, at_s=case.opened_at_s, actor=FILTER, deed=CaseDeed.OPENED)
 
 
+def appeal_of(case: Case, *, actor: str, reason: str) -> tuple[Case, CaseAction]:
+    """A new case that an appeal opens, and the first line of its log."""
+    action = CaseAction(
+        case_id=case.case_id, number=1, at_s=case.opened_at_s, actor=actor, deed=CaseDeed.APPEALED, reason=reason
+    )
+    return replace(case, state=CaseState.APPEALED), action
+
+
+def findings_of(verdict: PolicyVerdict) -> tuple[Finding, ...]:
+    """What the prompt filter found, with what decided where it decided; what it is not sure of at all is left out."""
+    assert verdict.category is not None, "nothing was found"
+    span = () if verdict.span is None else (verdict.span.text,)
+    first = Finding(
+        category=verdict.category.value, score=verdict.score, evidence=tuple(dict.fromkeys((*span, *verdict.evidence)))
+    )
+    rest = sorted(verdict.scores.items(), key=lambda item: -item[1])
+    others = [
+        Finding(category=category.value, score=score)
+        for category, score in rest
+        if category is not verdict.category and score >= SCORE_SHOWN_MIN
+    ]
+    return (first, *others)
+
+
+def case_of_picture(job: Job, output: Output) -> Case | None:
+    """The case that a picture is, if its classifier says that somebody should look at it."""
+    if output.safety is None or output.safety.decision is not Decision.FLAG:
+        return None
+    return new_case(
+        case_id=CaseId(f"case_{output.output_id.removeprefix('out_')}"),
+        subject=CaseSubject.PICTURE,
+        tenant_id=job.tenant_id,
+        job_id=job.job_id,
+        output_id=output.output_id,
+        findings=(Finding(category=Category.SEXUAL.value, score=output.safety.score),),
+        prompt=job.request.prompt,
+        negative_prompt=job.request.negative_prompt,
+        now_s=output.created_at_s,
+        is_holding=output.availability is Availability.HELD,
+    )
+
+
+def case_of_blocked(job: Job, safety: Safety, *, now_s: float) -> tuple[Case, CaseAction]:
+    """The case of a picture that was not even stored: decided by the classifier, until somebody appeals."""
+    case = new_case(
+        case_id=CaseId(f"case_{job.job_id.removeprefix('job_')}_{job.attempt}"),
+        subject=CaseSubject.PICTURE,
+        tenant_id=job.tenant_id,
+        job_id=job.job_id,
+        findings=(Finding(category=Category.SEXUAL.value, score=safety.score),),
+        prompt=job.request.prompt,
+        negative_prompt=job.request.negative_prompt,
+        now_s=now_s,
+    )
+    reason = f"{safety.judge} is {safety.score:.2f} sure, and the picture was not kept"
+    action = CaseAction(case_id=case.case_id, number=1, at_s=now_s, actor=FILTER, deed=CaseDeed.UPHELD, reason=reason)
+    return replace(case, state=CaseState.UPHELD), action
+
+
 def moved(case: Case, deed: CaseDeed, *, actor: str, reason: str, now_s: float) -> tuple[Case, CaseAction]:
     """The case after a deed, and the line of its log."""
     action = CaseAction(
@@ -185,6 +250,18 @@ class DeedCount:
     actor: str
     deed: CaseDeed
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewPolicy:
+    """Whether pictures in which something was found, or in their prompt, wait for a decision: in general, by tenant."""
+
+    holds: bool = False
+    tenants: Mapping[str, bool] = field(default_factory=dict[str, bool])
+
+    def holds_for(self, tenant_id: TenantId) -> bool:
+        """Whether a tenant's pictures wait."""
+        return self.tenants.get(tenant_id, self.holds)
 
 
 def label_of(case: Case) -> dict[str, object] | None:

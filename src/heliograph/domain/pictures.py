@@ -30,10 +30,14 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A gate's decision with its reasons: short stable codes such as `blank` or `wrong_size`."""
+    """A gate's decision with its reasons: short stable codes such as `blank` or `wrong_size`.
+
+    `safety` is there when the picture was rejected for what it shows.
+    """
 
     decision: Decision
     reasons: tuple[str, ...] = ()
+    safety: "Safety | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from heliograph.domain.model_card import ModelCard
 from heliograph.domain.money import Micros
 from heliograph.domain.orders import Halt
 from heliograph.domain.pictures import Output
+from heliograph.domain.weights import Fetching
 
 
 class Market(StrEnum):
@@ -48,7 +49,8 @@ class ReplicaState(StrEnum):
 class ReplicaView:
     """One worker: one loaded model on one GPU, or on several of a node. `since_s` is when it entered its state.
 
-    `loaded_at_s` is when its model was loaded, None before that or where it is not known.
+    `loaded_at_s` is when its model was loaded, None before that or where it is not known. `fetching` is how far its
+    weights have come, where they are fetched first.
     """
 
     worker_id: WorkerId
@@ -59,6 +61,7 @@ class ReplicaView:
     job_id: JobId | None = None
     loaded_at_s: float | None = None
     more_gpu_ids: tuple[GpuId, ...] = ()
+    fetching: Fetching | None = None
 
     @property
     def gpu_ids(self) -> tuple[GpuId, ...]:

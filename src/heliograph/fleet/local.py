@@ -1,5 +1,8 @@
 """Workers as child processes of this machine, one loaded model each, at the end of a socket pair.
 
+A model whose card says where its weights come from has them fetched and checked first (`weights_cache.py`); only then
+does its process start.
+
 Each worker has two tasks here. Its *listener* turns frames into events, awaiting `emit` for each: a slow listener slows
 the worker down through the full socket and loses nothing. Its *keeper* looks at the process a few times a second,
 kills what `judge` condemns, and when the process has ended emits the one `WorkerLost`, after everything the worker had
@@ -35,6 +38,7 @@ from heliograph.domain.events import (
     RunPaused,
     RunStarted,
     StepDone,
+    WeightsProgressed,
     WorkerLost,
     WorkerReady,
 )
@@ -42,9 +46,11 @@ from heliograph.domain.ids import JobId, WorkerId
 from heliograph.domain.model_card import ModelCard
 from heliograph.domain.run import RunOrder
 from heliograph.domain.views import Gpu
+from heliograph.domain.weights import Fetching, WeightsSource
 from heliograph.fleet.checkpoint_folder import CheckpointFolder
 from heliograph.fleet.driver import EmitEvent, FleetDriver, ReadInput, no_inputs, with_files
 from heliograph.fleet.watchdog import LocalLimits, Phase, Vitals, is_ping_due, judge
+from heliograph.fleet.weights_cache import WeightsCache, WeightsUnavailable
 from heliograph.worker_wire import (
     PREFIX_BYTES,
     Abort,
@@ -82,6 +88,7 @@ class _Worker:
     """
 
     worker_id: WorkerId
+    source: WeightsSource | None
     process: Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -126,7 +133,11 @@ class LocalFleet(FleetDriver):
         limits: LocalLimits,
         checkpoints: CheckpointFolder | None = None,
         read_input: ReadInput = no_inputs,
+        weights: WeightsCache | None = None,
     ) -> None:
+        self._weights = weights
+        self._preparing: set[WorkerId] = set()
+        self._unwanted: set[WorkerId] = set()
         self._emit = emit
         self._read_input = read_input
         self._checkpoints = checkpoints
@@ -141,14 +152,53 @@ class LocalFleet(FleetDriver):
         if self._is_closed:
             return
         assert worker_id not in self._workers, f"worker {worker_id} was started twice"
+        if card.fetch is not None:
+            self._preparing.add(worker_id)
+            self._keep(worker_id, self._prepare(worker_id, card, card.fetch))
+            return
+        started = await self._begin(worker_id, card)
+        life = self._live(started) if isinstance(started, _Worker) else self._report(started)
+        self._keep(worker_id, life)
+
+    async def _begin(self, worker_id: WorkerId, card: ModelCard) -> _Worker | WorkerLost:
+        """Start the process, or say why there is none."""
         try:
-            worker = await _spawn(worker_id, self._worker_command(card))
+            worker = await _spawn(worker_id, self._worker_command(card), source=card.fetch)
         except OSError as error:
             reason, detail = LossReason.LOAD_FAILED, f"the process cannot be started: {error.strerror}"
-            self._keep(worker_id, self._report(WorkerLost(worker_id=worker_id, reason=reason, detail=detail)))
-            return
+            return WorkerLost(worker_id=worker_id, reason=reason, detail=detail)
         self._workers[worker_id] = worker
-        self._keep(worker_id, self._live(worker))
+        return worker
+
+    async def _prepare(self, worker_id: WorkerId, card: ModelCard, source: WeightsSource) -> None:
+        """Have the weights here, then let the worker live."""
+
+        async def report(fetching: Fetching) -> None:
+            await self._report(WeightsProgressed(worker_id=worker_id, fetching=fetching))
+
+        try:
+            assert self._weights is not None, f"{card.model_id} has weights to fetch, and nowhere to keep them"
+            folder = await self._weights.ensure(source, report)
+        except WeightsUnavailable as error:
+            reason = LossReason.BAD_WEIGHTS if error.is_wrong else LossReason.LOAD_FAILED
+            await self._report(WorkerLost(worker_id=worker_id, reason=reason, detail=str(error)))
+            return
+        except asyncio.CancelledError:
+            if worker_id not in self._unwanted or self._is_closed:
+                raise
+            await self._report(WorkerLost(worker_id=worker_id, reason=LossReason.STOPPED))
+            return
+        finally:
+            self._preparing.discard(worker_id)
+            is_unwanted = worker_id in self._unwanted
+            self._unwanted.discard(worker_id)
+        started = await self._begin(worker_id, _with_folder(card, folder))
+        if isinstance(started, WorkerLost):
+            await self._report(started)
+            return
+        if is_unwanted:
+            await self.stop(worker_id)
+        await self._live(started)
 
     async def run(self, worker_id: WorkerId, order: RunOrder) -> None:
         """Hand an idle worker an order, and what is kept of its job where it asks for that."""
@@ -211,6 +261,10 @@ class LocalFleet(FleetDriver):
     async def stop(self, worker_id: WorkerId) -> None:
         """Hang up on the worker."""
         worker = self._workers.get(worker_id)
+        if worker is None and worker_id in self._preparing:
+            self._unwanted.add(worker_id)
+            for keeper in [keeper for keeper, kept_id in self._keepers.items() if kept_id == worker_id]:
+                keeper.cancel()
         if worker is None or worker.sentence is not None:
             return
         worker.sentence = (LossReason.STOPPED, "")
@@ -250,7 +304,17 @@ class LocalFleet(FleetDriver):
             worker.kill()  # children it left behind hold on to its socket and its stderr
         worker.writer.close()
         del self._workers[worker.worker_id]
-        await self._report(_loss(worker, stderr.result()))
+        loss = _loss(worker, stderr.result())
+        if loss.reason is LossReason.BAD_WEIGHTS and await self._distrust(worker):
+            loss = replace(loss, reason=LossReason.LOAD_FAILED)  # the next load reads, and mends, what is damaged
+        await self._report(loss)
+
+    async def _distrust(self, worker: _Worker) -> bool:
+        """Its weights are damaged: have them checked before anybody loads them again. False where they are not ours."""
+        if worker.source is None or self._weights is None:
+            return False
+        await self._weights.distrust(worker.source)
+        return not worker.source.is_local
 
     async def _report(self, event: Event) -> None:
         if not self._is_closed:
@@ -274,6 +338,8 @@ class LocalFleet(FleetDriver):
         try:
             if isinstance(message, Ready) and self._checkpoints is None:
                 message = replace(message, can_resume=False)
+            if isinstance(message, RunFailed) and message.kind is EngineErrorKind.BAD_WEIGHTS:
+                await self._distrust(worker)
             kept = await self._keep_checkpoint(message)
             event = _note(worker, message, kept)
             if event is not None:
@@ -317,7 +383,14 @@ class LocalFleet(FleetDriver):
         return verdict is not None
 
 
-async def _spawn(worker_id: WorkerId, command: Sequence[str]) -> _Worker:
+def _with_folder(card: ModelCard, folder: Path) -> ModelCard:
+    """The card of a model whose weights lie there."""
+    if card.pipeline is not None:
+        return replace(card, pipeline=replace(card.pipeline, folder=str(folder)))
+    return replace(card, weights=str(folder))
+
+
+async def _spawn(worker_id: WorkerId, command: Sequence[str], *, source: WeightsSource | None) -> _Worker:
     """Start the process and connect to it; raises OSError."""
     started_s = _now_s()
     ours, theirs = socket.socketpair()
@@ -340,7 +413,13 @@ async def _spawn(worker_id: WorkerId, command: Sequence[str]) -> _Worker:
         raise
     vitals = Vitals(heard_s=started_s, alive_s=started_s)
     return _Worker(
-        worker_id=worker_id, process=process, reader=reader, writer=writer, started_s=started_s, vitals=vitals
+        worker_id=worker_id,
+        source=source,
+        process=process,
+        reader=reader,
+        writer=writer,
+        started_s=started_s,
+        vitals=vitals,
     )
 
 

@@ -14,6 +14,7 @@ from heliograph.domain.errors import AuthenticationError, InvalidRequest, Permis
 from heliograph.domain.ids import ModelId
 from heliograph.domain.orders import Halt, Orders, Scope
 from heliograph.domain.views import FleetStatus, GpuStatus, ModelStanding, ReplicaStatus
+from heliograph.domain.weights import Fetching
 from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
 from heliograph.gateway.json_body import read_json
@@ -188,11 +189,17 @@ def _replica_json(status: ReplicaStatus) -> dict[str, object]:
         "loaded_at": view.loaded_at_s,
         "last_used_at": status.last_used_s,
         "memory_bytes": status.memory_bytes,
+        "fetching": None if view.fetching is None else _fetching_json(view.fetching),
         "gpu_share": round(standing.share, 4),
         "job_id": view.job_id,
         "saves_s_per_hour": None if standing.saved_per_s is None else round(standing.saved_per_s * 3600, 3),
         "why": standing.why,
     }
+
+
+def _fetching_json(fetching: Fetching) -> dict[str, object]:
+    left_s = None if fetching.left_s is None else round(fetching.left_s, 1)
+    return {"done_bytes": fetching.done_bytes, "total_bytes": fetching.total_bytes, "left_s": left_s}
 
 
 def _model_json(model: ModelStanding) -> dict[str, object]:

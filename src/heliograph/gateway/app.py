@@ -32,6 +32,7 @@ from heliograph.gateway.jobs import jobs_router
 from heliograph.gateway.keeping import keeping_router
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.middleware import Answered, BodyLimit, Envelope, OpenDoorGuard, problem_response
+from heliograph.gateway.moderation import appeals_router, moderation_router
 from heliograph.gateway.openai_images import openai_images_router
 from heliograph.gateway.openapi import describe
 from heliograph.gateway.operations import operations_router
@@ -41,6 +42,7 @@ from heliograph.gateway.picture_links import PictureLinks
 from heliograph.gateway.provenance import provenance_router
 from heliograph.gateway.replicate import replicate_router
 from heliograph.gateway.reproductions import reproductions_router
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.videos import videos_router
 from heliograph.gateway.web_page import add_page
 from heliograph.gateway.webhook_desk import WebhookDesk
@@ -78,6 +80,7 @@ def create_app(
     new_id: Callable[[], str],
     closing: asyncio.Event,
     operator_key: str,
+    review: ReviewDesk,
     insight: Insight,
     audit: Audit,
     accounts: AccountDesk,
@@ -89,9 +92,8 @@ def create_app(
 
     `metrics` gives Prometheus's text and its content type, `clock` seconds since the epoch, `new_id` letters and digits
     that never come twice. `operator_key` opens what only the operator may do; `insight` knows how things are, `audit`
-    what was ordered, `accounts` what tenants may order, and
-    `observe` is told of each answer. `page_dir` holds the built page; `public_url` is what the
-    outside calls this server.
+    what was ordered, `accounts` what tenants may order, `review` what people look at, and `observe` is told of each
+    answer. `page_dir` holds the built page; `public_url` is what the outside calls this server.
     Setting `closing` ends event streams and held calls politely: set it a moment after jobs have been drained, so that
     the last pictures get out, and before the HTTP server waits for its connections.
     """
@@ -116,6 +118,7 @@ def create_app(
         closing=closing,
         public_url=public_url,
         operator_key=operator_key,
+        review=review,
         insight=insight,
         audit=audit,
         accounts=accounts,
@@ -135,6 +138,8 @@ def create_app(
         operations_router(context),
         admin_router(context),
         diagnosis_router(context),
+        moderation_router(context),
+        appeals_router(context),
         insight_router(context),
         audit_router(context),
         accounts_router(context),

@@ -14,6 +14,7 @@ from heliograph.domain.errors import CallerError
 from heliograph.domain.ids import OutputId
 from heliograph.gateway.keys import KeyRing
 from heliograph.gateway.picture_links import PictureLinks
+from heliograph.gateway.review_desk import ReviewDesk
 from heliograph.gateway.webhook_desk import WebhookDesk
 from heliograph.insight import Insight
 from heliograph.service import Service
@@ -50,6 +51,7 @@ class Context:
     closing: asyncio.Event
     public_url: str | None
     operator_key: str
+    review: ReviewDesk
     insight: Insight
     audit: Audit
     accounts: AccountDesk

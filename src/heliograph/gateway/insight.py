@@ -11,7 +11,7 @@ from heliograph.gateway.admin import check_operator_key
 from heliograph.gateway.context import Context
 from heliograph.gateway.openapi_insight import WINDOWS
 from heliograph.gateway.wire import to_json
-from heliograph.monitoring import Dimension, Finished, Group, Standing
+from heliograph.monitoring import Dimension, Finished, Group, Stage, Standing
 from heliograph.prompts.values import choice, whole_number
 from heliograph.quality_watch import RevisionQuality
 
@@ -33,7 +33,10 @@ def insight_router(context: Context) -> APIRouter:
         by = Dimension(choice(query.get("by", "all"), param="by", choices=tuple(Dimension)))
         window_s = WINDOWS[choice(query.get("window", "1h"), param="window", choices=tuple(WINDOWS))]
         groups = [_group_json(group) for group in insight.latency.groups(by, window_s)]
-        return _answer({"object": "latency", "by": by.value, "window_s": window_s, "groups": groups})
+        history = [{"at": at_s, **_quantiles(sketch)} for at_s, sketch in insight.latency.history()]
+        return _answer(
+            {"object": "latency", "by": by.value, "window_s": window_s, "groups": groups, "history": history}
+        )
 
     @router.get("/slowest", **openapi.INSIGHT["slowest"])
     async def slowest(request: Request) -> Response:
@@ -108,7 +111,8 @@ def _answer(body: dict[str, object]) -> Response:
 
 
 def _group_json(group: Group) -> dict[str, object]:
-    return {"name": group.name, "stages": {stage.value: _quantiles(sketch) for stage, sketch in group.stages.items()}}
+    stages = {stage.value: _quantiles(group.stages[stage]) for stage in Stage if stage in group.stages}
+    return {"name": group.name, "stages": stages}
 
 
 def _quantiles(sketch: Sketch) -> dict[str, object]:

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import HeliographError, InvalidRequest, NotFound
+from heliograph.domain.held import delivered, why_none_is_delivered
 from heliograph.domain.ids import JobId
 from heliograph.domain.job import JobState
 from heliograph.domain.pictures import Output
@@ -50,7 +51,14 @@ from heliograph.gateway.openai_request import (
 )
 from heliograph.gateway.picture_links import absolute
 from heliograph.gateway.submissions import positive_number, submission
-from heliograph.gateway.wire import adjustments_json, fit_json, progress_json, size_text, stage_timings, to_json
+from heliograph.gateway.wire import (
+    adjustments_json,
+    fit_json,
+    progress_json,
+    size_text,
+    stage_timings,
+    to_json,
+)
 from heliograph.live import PreviewUpdate, ProgressUpdate, StatusUpdate, Update
 from heliograph.service import Submission
 
@@ -176,7 +184,7 @@ async def _follow_client(call: _Call) -> None:
 
 async def _answer(call: _Call, status: JobStatus) -> Response:
     _refuse_unfinished(status)
-    data = [await _picture(call, status, output) for output in status.outputs]
+    data = [await _picture(call, status, output) for output in delivered(status.outputs)]
     body = {
         "created": int(status.view.job.created_at_s),
         "data": data,
@@ -189,6 +197,9 @@ async def _answer(call: _Call, status: JobStatus) -> Response:
 
 def _refuse_unfinished(status: JobStatus) -> None:
     job = status.view.job
+    why = why_none_is_delivered(status.outputs)
+    if why is not None:
+        raise JobNotCompleted(HTTPStatus.FORBIDDEN, why.message, code=why.code, job_id=job.job_id)
     if job.state is JobState.COMPLETED:
         return
     failure = job.failure
@@ -296,7 +307,7 @@ async def _image_frames(call: _Call, updates: AsyncIterator[Update]) -> AsyncGen
     assert status is not None, "a watch begins with a status"
     try:
         _refuse_unfinished(status)
-        for output in status.outputs:
+        for output in delivered(status.outputs):
             yield await _completed_frame(call, status, output)
     except HeliographError as error:
         yield error_frame(error)

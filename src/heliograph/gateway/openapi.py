@@ -59,6 +59,13 @@ from heliograph.gateway.openapi_pictures import (
     UPLOADED_EXAMPLE,
 )
 from heliograph.gateway.openapi_reproductions import REPRODUCTION_EXAMPLE, REPRODUCTION_SCHEMA
+from heliograph.gateway.openapi_review import (
+    AVAILABILITY_SCHEMA,
+    REVIEW_ERRORS,
+    REVIEW_SCHEMAS,
+    SAFETY_SCHEMA,
+    review_routes,
+)
 from heliograph.gateway.openapi_videos import VIDEO_EXAMPLE, VIDEO_ID, VIDEO_LIST_EXAMPLE, VIDEO_SCHEMAS
 from heliograph.prompts.tree import Syntax
 from heliograph.routing.tasks import OFFERED
@@ -72,6 +79,7 @@ _ENDPOINT_ID = "we_01k9x3wd07kq"
 _DELIVERY_ID = "dlv_01k9x3wf1n5e"
 
 _ERRORS: Mapping[str, HeliographError] = {
+    **REVIEW_ERRORS,
     "invalid": InvalidRequest(
         "steps must be a whole number from 1 to 50 for helio-base, not 0.", param="steps", code="invalid_steps"
     ),
@@ -266,6 +274,7 @@ _JOB_EXAMPLE: _Schema = {
             "seed": 7,
             "thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI",
             "verdict": {"decision": "accept", "reasons": []},
+            "availability": "delivered",
             "alignment": 0.93,
             "missing": ["red"],
             "variants": [],
@@ -528,6 +537,7 @@ _FLEET_EXAMPLE: _Schema = {
             "loaded_at": 1789999000.0,
             "last_used_at": 1790000000.0,
             "memory_bytes": 180_000_000,
+            "fetching": None,
             "gpu_share": 1.0,
             "job_id": None,
             "saves_s_per_hour": 12.5,
@@ -571,6 +581,8 @@ FLEET: _Route = _operator_route(
     "/v1/admin/fleet",
     "Every GPU, every replica with the reason why it is there, and what was ordered. With the operator's key only.",
 )
+
+REVIEW = review_routes(_errors, _json, _body)
 
 DIAGNOSIS: _Route = {
     "summary": "What is wrong, and what to do about it",
@@ -1206,6 +1218,10 @@ _FIT: _Schema = {
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
 _OUTPUT["properties"] |= {
     **_FIT,
+    "url": _nullable("string") | {"description": "Null while it is not delivered."},
+    "thumbnail_url": _nullable("string"),
+    "safety": SAFETY_SCHEMA,
+    "availability": AVAILABILITY_SCHEMA,
     "technical": {
         "anyOf": [
             _object({"score": {"type": "number"}, "limit": {"type": "number"}, "kind": _nullable("string")}),
@@ -1355,6 +1371,17 @@ _FLEET["properties"]["replicas"]["items"]["properties"] |= {
     "loaded_at": _nullable("number"),
     "last_used_at": _nullable("number") | {"description": "When its last run ended; now while it has one."},
     "memory_bytes": _nullable("integer") | {"description": "As measured when it was loaded."},
+    "fetching": {
+        "description": "How far its weights have come, while they are fetched: bytes, and seconds left where known.",
+        "type": ["object", "null"],
+        "properties": {
+            "done_bytes": {"type": "integer"},
+            "total_bytes": {"type": "integer"},
+            "left_s": _nullable("number"),
+        },
+        "required": ["done_bytes", "total_bytes", "left_s"],
+        "additionalProperties": False,
+    },
     "gpu_share": {"type": "number", "description": "How much of a GPU it takes, 0 to 1."},
     "job_id": _nullable("string"),
     "saves_s_per_hour": _nullable("number") | {"description": "Waiting it is expected to save while it is idle."},
@@ -1534,6 +1561,7 @@ _SCHEMAS: _Schema = {
     ),
     "Fleet": _FLEET,
     "Diagnosis": DIAGNOSIS_SCHEMA,
+    **REVIEW_SCHEMAS,
     "ImportForm": IMPORT_FORM,
     "ImportRequest": IMPORT_JSON,
     "Imported": IMPORTED_SCHEMA,

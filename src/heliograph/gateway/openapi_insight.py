@@ -110,6 +110,11 @@ ANSWERED: Mapping[str, Answered] = {
                         }
                     )
                 ),
+                "history": _list(
+                    _object(
+                        {"at": _NUMBER, "count": _COUNT, "p50": _NUMBER, "p95": _NUMBER, "p99": _NUMBER, "max": _NUMBER}
+                    )
+                ),
             }
         ),
         example={
@@ -125,6 +130,7 @@ ANSWERED: Mapping[str, Answered] = {
                     },
                 }
             ],
+            "history": [{"at": 1789999800.0, "count": 68, "p50": 0.2, "p95": 0.46, "p99": 0.9, "max": 1.8}],
         },
         parameters=(
             _query("by", {"enum": [dimension.value for dimension in Dimension], "default": "all"}, "Tell apart by."),

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from heliograph.delivery.ladder import Wish
 from heliograph.domain.accounts import Caller
 from heliograph.domain.errors import InvalidRequest, PermissionDenied
+from heliograph.domain.held import refuse_held
 from heliograph.domain.ids import OutputId
 from heliograph.domain.pictures import FileFormat, Output
 from heliograph.gateway import openapi
@@ -75,10 +76,12 @@ def outputs_router(context: Context) -> APIRouter:
 async def file_answer(
     context: Context, request: Request, output: Output, *, wish: Wish, cache_control: str, is_link: bool = False
 ) -> Response:
-    """The file of an output that answers the wish, or the part of it that is asked for; the caller may read it.
+    """The file of an output that answers the wish, or the part of it that is asked for; the caller may read it, unless
+    it is held.
 
     `is_link`: a link is all the caller has.
     """
+    refuse_held(output)
     found = await context.service.file_of(output, wish, is_link=is_link)
     assert found.blob is not None, "a file that answers is there"
     name = found.blob

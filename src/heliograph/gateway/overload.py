@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from heliograph.domain.accounts import Caller
-from heliograph.domain.errors import AuthenticationError, HeliographError, Overloaded
+from heliograph.domain.errors import AuthenticationError, HeliographError, Overloaded, PermissionDenied
 from heliograph.domain.ids import TenantId
 from heliograph.domain.tiers import Tier
 from heliograph.gateway.keys import KeyRing
@@ -71,7 +71,7 @@ class CallLimits:
         """Who calls; None for those without a key, whom the route will judge."""
         try:
             return self._keys.caller(Headers(scope=scope).get("authorization"))
-        except AuthenticationError:
+        except (AuthenticationError, PermissionDenied):
             return None
 
     def _too_many(self, caller: Caller | None) -> HeliographError | None:

@@ -7,11 +7,17 @@ answered with any state but `starting` after `Prefer: wait` counts as ended for 
 
 from collections.abc import Mapping
 
+from heliograph.domain.held import delivered, why_none_is_delivered
 from heliograph.domain.job import JobState
 from heliograph.domain.views import JobStatus
 from heliograph.gateway.picture_links import absolute
 from heliograph.gateway.timestamps import iso, iso_or_none
-from heliograph.gateway.wire import OutputUrl, adjustments_json, stage_timings, started_at_s
+from heliograph.gateway.wire import (
+    OutputUrl,
+    adjustments_json,
+    stage_timings,
+    started_at_s,
+)
 
 STATUS_OF: Mapping[JobState, str] = {
     JobState.PENDING: "starting",
@@ -37,16 +43,17 @@ def prediction_json(
     metrics = {"predict_time": timings["run_s"]} if "run_s" in timings else {}
     if "total_s" in timings:
         metrics["total_time"] = timings["total_s"]
-    shown = STATUS_OF[job.state]
+    why = why_none_is_delivered(status.outputs)
+    shown = STATUS_OF[job.state] if why is None else "failed"
     return {
         "id": job.job_id,
         "model": f"heliograph/{request.model_id}",
         "version": request.model_id,
         "status": "starting" if still_goes_on and not job.state.is_terminal else shown,
         "input": _input(status),
-        "output": [absolute(base_url, output_url(output.output_id, False)) for output in status.outputs] or None,
+        "output": [absolute(base_url, output_url(each.output_id, False)) for each in delivered(status.outputs)] or None,
         "logs": _logs(status),
-        "error": None if job.failure is None else job.failure.message,
+        "error": (None if why is None else why.message) if job.failure is None else job.failure.message,
         "metrics": metrics,
         "created_at": iso(job.created_at_s),
         "started_at": iso_or_none(started_at_s(job)),

@@ -45,7 +45,8 @@ _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def add_page(app: FastAPI, page_dir: Path | None, *, pictures_at: str | None = None) -> None:
-    """Serve `/`, what lies beside its `index.html`, and `/assets`; without a built page, `/` says how to get one.
+    """Serve `/`, other pages by their names (`/operations`), what lies beside them, and `/assets`; without a built page
+    `/` says how to get one.
 
     `pictures_at` is where pictures come from when it is not this server.
     """
@@ -55,7 +56,10 @@ def add_page(app: FastAPI, page_dir: Path | None, *, pictures_at: str | None = N
         return
     app.add_route("/", _sender(page_dir / "index.html", headers), include_in_schema=False)
     for file in sorted(page_dir.iterdir()):
-        if file.is_file() and file.name != "index.html":
+        if file.suffix == ".html":
+            if file.name != "index.html":
+                app.add_route(f"/{file.stem}", _sender(file, PAGE_HEADERS), include_in_schema=False)
+        elif file.is_file():
             headers = {"Cache-Control": "no-cache"}
             app.add_route(f"/{file.name}", _sender(file, headers), include_in_schema=False)
     if (page_dir / "assets").is_dir():

@@ -8,7 +8,7 @@ from heliograph.delivery.ladder import POSTER, PREVIEW, SHARED, widths
 from heliograph.domain.ids import OutputId
 from heliograph.domain.job import Job, JobState
 from heliograph.domain.model_card import ModelCard
-from heliograph.domain.pictures import Output, Variant
+from heliograph.domain.pictures import Availability, Output, Variant
 from heliograph.domain.request import Adjustment, GenerationRequest, Inputs
 from heliograph.domain.views import Interval, JobStatus, ModelStatus
 
@@ -138,29 +138,35 @@ def adjustments_json(adjustments: tuple[Adjustment, ...]) -> list[dict[str, obje
 
 def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
     """One delivered picture; a clip also says how many frames it has and how long it plays."""
+    is_delivered = output.availability is Availability.DELIVERED
     picture: dict[str, object] = {
         "id": output.output_id,
         "index": output.index,
-        "url": output_url(output.output_id, False),
-        "thumbnail_url": output_url(output.output_id, True),
+        "url": output_url(output.output_id, False) if is_delivered else None,
+        "thumbnail_url": output_url(output.output_id, True) if is_delivered else None,
+        "availability": output.availability.value,
         "sha256": output.sha256,
         "bytes": output.size_bytes,
         "format": output.output_format.value,
         "width": output.width_px,
         "height": output.height_px,
         "seed": output.seed,
-        "thumbhash": output.thumbhash,
+        "thumbhash": output.thumbhash if is_delivered else "",
         "verdict": {"decision": output.verdict.decision.value, "reasons": list(output.verdict.reasons)},
         **fit_json(output),
         "technical": technical_json(output),
+        "safety": safety_json(output),
         "made_with": making_json(output),
         "variants": [
-            _variant_json(output, variant, output_url) for variant in output.variants if variant.name != SHARED
+            _variant_json(output, variant, output_url)
+            for variant in output.variants
+            if is_delivered and variant.name != SHARED
         ],
     }
     address = output_url(output.output_id, False)
     if output.frames == 1:
-        return picture | {"srcset": ", ".join(f"{_with(address, format='auto', w=w)} {w}w" for w in widths(output))}
+        sizes = widths(output) if is_delivered else ()
+        return picture | {"srcset": ", ".join(f"{_with(address, format='auto', w=w)} {w}w" for w in sizes)}
     return picture | {
         "frames": output.frames,
         "duration_s": output.duration_s,
@@ -199,6 +205,14 @@ def fit_json(output: Output) -> dict[str, object]:
         "alignment": None if alignment is None else round(alignment.score, 4),
         "missing": [] if alignment is None else list(alignment.missing),
     }
+
+
+def safety_json(output: Output) -> dict[str, object] | None:
+    """How sure a classifier is that a picture is not safe for work; null where none judged it."""
+    safety = output.safety
+    if safety is None:
+        return None
+    return {"score": round(safety.score, 4), "decision": safety.decision.value, "judge": safety.judge}
 
 
 def technical_json(output: Output) -> dict[str, object] | None:

@@ -36,7 +36,7 @@ TERMS_MAX = 10_000
 """Most terms of one category, and most exceptions."""
 
 APPEAL_CHARS_MAX = 500
-APPEAL = "Ask whoever runs this service to look at it, and give them this refusal's name."
+APPEAL = "If it was fine, POST /v1/appeals with the prompt and a reason: a person looks at it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

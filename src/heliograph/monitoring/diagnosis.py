@@ -89,6 +89,7 @@ class DiagnosisPolicy:
     loads_per_gpu: float = 0.75
     loads_failed: int = 2
     losses_on_gpu: int = 3
+    memory_share: float = 0.05
     loss_share: float = 0.6
     slow_factor: float = 1.5
     slow_runs: int = 8
@@ -195,7 +196,7 @@ def _store_slow(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding
 
 def _loads_fail(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding]:
     window = evidence.recent
-    too_large = {model for model, count in evidence.longer.by("memory_lost").items() if count >= policy.losses_on_gpu}
+    too_large = {model for model in evidence.longer.by("memory_lost") if _is_too_large(model, evidence, policy)}
     for model, failed in _falling(window.by("load_failed")):
         done = window.of("load_done", model)
         if model in too_large or failed < policy.loads_failed or done >= failed:
@@ -221,7 +222,7 @@ def _loads_fail(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding
 def _model_too_large(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding]:
     for model, losses in _falling(evidence.longer.by("memory_lost")):
         gpus = {key[2] for key in evidence.longer.tally if key[:2] == ("memory_lost_on", model)}
-        if losses < policy.losses_on_gpu or len(gpus) < 2:
+        if not _is_too_large(model, evidence, policy) or len(gpus) < 2:
             continue
         yield Finding(
             cause=Cause.MODEL_TOO_LARGE,
@@ -237,6 +238,13 @@ def _model_too_large(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Fi
                 Fact(name="GPUs", value=len(gpus), unit=""),
             ),
         )
+
+
+def _is_too_large(model: str, evidence: Evidence, policy: DiagnosisPolicy) -> bool:
+    """It runs out of memory so often that it is no bad luck of a few large requests."""
+    losses = evidence.longer.of("memory_lost", model)
+    tries = losses + evidence.longer.of("run_ended", model)
+    return losses >= policy.losses_on_gpu and losses >= policy.memory_share * tries
 
 
 def _bad_gpu(evidence: Evidence, policy: DiagnosisPolicy) -> Iterator[Finding]:

@@ -169,6 +169,11 @@ class Latency:
         found = [Group(name=name, stages=stages) for name, stages in summed.items()]
         return tuple(sorted(found, key=lambda group: (-group.stages[Stage.TOTAL].count, group.name)))
 
+    def history(self) -> tuple[tuple[float, Sketch], ...]:
+        """From end to end, by five minutes of the last hour: when each began, in seconds since the epoch."""
+        found = [(span.index * SHORT_S, span.sketches) for span in self._spans(Dimension.ALL, LONG_S)]
+        return tuple((at_s, sketches[Dimension.ALL, "all"][Stage.TOTAL]) for at_s, sketches in found if sketches)
+
     def slowest(self, count: int) -> tuple[Finished, ...]:
         """The jobs of the last hour that took longest, the slowest first."""
         kept = [entry for span in self._spans(Dimension.ALL, LONG_S) for entry in span.slowest]

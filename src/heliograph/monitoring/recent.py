@@ -36,6 +36,7 @@ BINS = 540
 LOOK_EVERY_S = 5.0
 LOOKS_S = 900.0
 HOLE_S = 60.0
+TOGETHER_S = 2.0
 """Without a look for so long, nobody knows what happened meanwhile."""
 NAMES_MAX = 500
 OTHER = "(other)"
@@ -88,6 +89,7 @@ class Recent:
         self._gpus: dict[GpuId, Gpu] = {}
         self._loading: dict[WorkerId, ModelId] = {}
         self._gpu_of: dict[WorkerId, GpuId] = {}
+        self._lost_s: dict[GpuId, float] = {}
         self._usual: OrderedDict[tuple[object, ...], _Usual] = OrderedDict()
 
     def __call__(self, event: LifecycleEvent) -> None:
@@ -135,6 +137,7 @@ class Recent:
             if gpu_id not in there:
                 now.add(1, "gpu_gone", gpu.zone, gpu.market.value)
         self._gpus = there
+        self._lost_s = {gpu_id: at_s for gpu_id, at_s in self._lost_s.items() if gpu_id in there}
         now.add(1, "looks")
         now.add(found.total, "look_gpus")
         now.add(found.busy_total, "look_busy")
@@ -218,7 +221,11 @@ class Recent:
             now.add(1, "load_failed", model_id)
         if gpu_id is None or reason not in _LOSSES:
             return
-        now.add(1, "worker_lost_on", gpu_id)
+        # Workers of one GPU that end together have ended of one cause.
+        now_s = self._clock()
+        if now_s - self._lost_s.get(gpu_id, float("-inf")) >= TOGETHER_S:
+            now.add(1, "worker_lost_on", gpu_id)
+        self._lost_s[gpu_id] = now_s
         if reason is LossReason.OUT_OF_MEMORY:
             now.add(1, "memory_lost", model_id)
             now.add(1, "memory_lost_on", model_id, gpu_id)

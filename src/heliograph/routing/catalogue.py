@@ -44,11 +44,14 @@ from heliograph.domain.remote_options import (
     RemoteOptions,
     ServerFamily,
 )
+from heliograph.domain.weights import WeightsFile, WeightsSource
 
 TASKS = ("t2i", "i2i", "inpaint", "edit", "upscale", "t2v", "i2v", "alignment")
 CLIP_TASKS = frozenset({"t2v", "i2v"})
 UPSCALE_FACTORS = (2, 4)
 BYTES_PER_GB = 10**9
+HUB = "https://huggingface.co/{repository}/resolve/{revision}"
+"""Below which address a hub's revision has its files."""
 
 Fields = Mapping[str, object]
 """Checked values by field name: what a file says of one model, or of one of its tables."""
@@ -58,6 +61,10 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 _MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]*Pipeline")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_FILE = re.compile(r"(?!\.)[A-Za-z0-9._-]+(/(?!\.)[A-Za-z0-9._-]+)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_BASE = re.compile(r"/.+|https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
+_HUB = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/\-]*)?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLACE = re.compile(r"([^.\s]+)\.(\S+)")
@@ -363,6 +370,38 @@ _COMFYUI: Mapping[str, _Reader] = {
     "sampler": _text,
     "inputs": _nested(dict.fromkeys(COMFY_PARAMETERS, _places)),
 }
+_WEIGHTS_FILE: Mapping[str, _Reader] = {
+    "path": _matching(_FILE, 'a path below the model\'s folder, like "unet/model.safetensors"'),
+    "bytes": _count,
+    "sha256": _matching(_SHA256, "64 hexadecimal digits in lower case"),
+}
+
+
+def _weights_files(value: object, where: _Where) -> tuple[WeightsFile, ...]:
+    files: list[WeightsFile] = []
+    for index, item in enumerate(_items(value, where)):
+        at = where.at(str(index))
+        fields = _read(item, _WEIGHTS_FILE, at)
+        files.append(
+            WeightsFile(
+                path=_required(fields, "path", str, at),
+                size_bytes=_required(fields, "bytes", int, at),
+                sha256=_required(fields, "sha256", str, at),
+            )
+        )
+    if not files or len({file.path for file in files}) < len(files):
+        raise where.wrong("must list one or more files, none of them twice")
+    return tuple(files)
+
+
+_FETCH: Mapping[str, _Reader] = {
+    "base": _matching(_BASE, 'an absolute path or an address like "https://models.example.com/sdxl"'),
+    "hub": _matching(_HUB, 'a repository like "owner/name"'),
+    "revision": _matching(_COMMIT, "the 40 hexadecimal digits of a commit"),
+    "files": _weights_files,
+    "networks": _networks,
+    "key_env": _matching(_VARIABLE, "the name of an environment variable"),
+}
 _MODEL: Mapping[str, _Reader] = {
     "name": _text,
     "family": _text,
@@ -393,6 +432,7 @@ _MODEL: Mapping[str, _Reader] = {
     "diffusers": _nested(_DIFFUSERS),
     "remote": _nested(_REMOTE),
     "comfyui": _nested(_COMFYUI),
+    "fetch": _nested(_FETCH),
 }
 
 
@@ -424,7 +464,7 @@ def _required(fields: Fields, key: str, kind: type[_Value], where: _Where) -> _V
 
 def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
     guidance = _optional(fields, "guidance", dict[str, object])
-    if fields.get("engine") is EngineKind.ONNX and "weights" not in fields:
+    if fields.get("engine") is EngineKind.ONNX and not {"weights", "fetch"} & fields.keys():
         raise where.at("weights").wrong("is missing; the onnx engine needs the name of a folder below weights/")
     pipeline = _pipeline(fields, where)
     frames = _optional(fields, "frames", dict[str, object])
@@ -463,6 +503,31 @@ def _card(name: str, fields: Fields, where: _Where) -> ModelCard:
         is_by_name_only=_optional(fields, "by_name_only", bool) or False,
         pipeline=pipeline,
         remote=_remote(fields, where) or _comfyui(fields, where),
+        fetch=_fetch(fields, where),
+    )
+
+
+def _fetch(model: Fields, where: _Where) -> WeightsSource | None:
+    """The table `fetch`: where the files come from that an engine here loads."""
+    fields = _optional(model, "fetch", dict[str, object])
+    if fields is None:
+        return None
+    where = where.at("fetch")
+    if model.get("engine") not in (EngineKind.ONNX, EngineKind.DIFFUSERS):
+        raise where.wrong('is for models with engine = "onnx" or "diffusers"')
+    if "weights" in model or "folder" in (_optional(model, "diffusers", dict[str, object]) or {}):
+        raise where.wrong("stands beside a folder that is here already; leave one of the two out")
+    base, hub = _optional(fields, "base", str), _optional(fields, "hub", str)
+    if (base is None) is (hub is None):
+        raise where.wrong("needs base or hub, and not both")
+    if hub is not None:
+        base = HUB.format(repository=hub, revision=_required(fields, "revision", str, where))
+    assert base is not None, "one of the two is there"
+    return WeightsSource(
+        base=base,
+        files=_required(fields, "files", tuple[WeightsFile, ...], where),
+        networks=_optional(fields, "networks", tuple[str, ...]) or (),
+        key_env=_optional(fields, "key_env", str),
     )
 
 
@@ -549,7 +614,7 @@ def _pipeline(model: Fields, where: _Where) -> PipelineOptions | None:
     if not is_diffusers:
         raise where.wrong('is for models with engine = "diffusers"')
     folder, revision = _optional(fields, "folder", str), _optional(fields, "revision", str)
-    if folder is None and (revision is None or "repository" not in model):
+    if folder is None and "fetch" not in model and (revision is None or "repository" not in model):
         raise where.wrong("needs folder, or revision beside the model's repository, to know where the weights are")
     options = PipelineOptions(
         pipeline=_required(fields, "pipeline", str, where),

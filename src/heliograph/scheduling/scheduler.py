@@ -60,6 +60,7 @@ from heliograph.domain.events import (
     RunStarted,
     StepDone,
     SubmissionAbandoned,
+    WeightsProgressed,
     WorkerLost,
     WorkerReady,
 )
@@ -82,6 +83,7 @@ from heliograph.domain.views import (
     ReplicaState,
     ReplicaView,
 )
+from heliograph.domain.weights import Fetching
 from heliograph.scheduling.admission import Forecast, refusal, too_large
 from heliograph.scheduling.census import Count, held_back
 from heliograph.scheduling.eta import Promise, Situation, Trust, situation_of
@@ -157,6 +159,7 @@ class _Worker:
     pauses_for: JobId | None = None
     more_gpu_ids: tuple[GpuId, ...] = ()
     held_bytes: int = 0
+    fetching: Fetching | None = None
     view: ReplicaView | None = None
 
     @property
@@ -166,7 +169,7 @@ class _Worker:
 
     def enter(self, state: ReplicaState, now_s: float) -> None:
         """It is in this state from now on."""
-        self.state, self.since_s, self.view = state, now_s, None
+        self.state, self.since_s, self.view, self.fetching = state, now_s, None, None
 
     def holds(self, run: Run | None) -> None:
         """It has this run, or none."""
@@ -184,6 +187,7 @@ class _Worker:
                 job_id=self.run[0] if self.run is not None else None,
                 loaded_at_s=self.loaded_at_s,
                 more_gpu_ids=self.more_gpu_ids,
+                fetching=self.fetching,
             )
         return self.view
 
@@ -264,6 +268,8 @@ class Scheduler:
                 return self._expect_worker(event, now_s)
             case ReplicaStopRequested(worker_id=worker_id, reason=reason):
                 return self._stop_worker(worker_id, reason, now_s)
+            case WeightsProgressed(worker_id=worker_id, fetching=fetching):
+                return self._note_fetching(worker_id, fetching, now_s)
             case WorkerReady():
                 return self._welcome(event, now_s)
             case WorkerLost():
@@ -356,7 +362,8 @@ class Scheduler:
 
     def _free_in_s(self, worker: _Worker, load_s: float, now_s: float) -> float:
         if worker.state is ReplicaState.LOADING:
-            return max(load_s - (now_s - worker.since_s), 0.0)
+            fetch_s = 0.0 if worker.fetching is None else worker.fetching.left_s or 0.0
+            return max(fetch_s + load_s - (now_s - worker.since_s), 0.0)
         entry = self._running_on(worker)
         return 0.0 if entry is None else self._rest_s(entry, now_s)
 
@@ -420,6 +427,14 @@ class Scheduler:
             return []
         worker.enter(ReplicaState.STOPPING, now_s)
         return [StopReplica(worker_id=worker_id, reason=reason)] if worker.run is None else []
+
+    def _note_fetching(self, worker_id: WorkerId, fetching: Fetching, now_s: float) -> list[Command]:
+        """The load itself begins when the last byte is here, and counts from then on."""
+        worker = self._workers.get(worker_id)
+        if worker is not None and worker.state is ReplicaState.LOADING:
+            is_here = fetching.done_bytes >= fetching.total_bytes
+            worker.fetching, worker.since_s, worker.view = None if is_here else fetching, now_s, None
+        return []
 
     def _welcome(self, event: WorkerReady, now_s: float) -> list[Command]:
         worker = self._workers.get(event.worker_id)
@@ -768,6 +783,10 @@ class Scheduler:
         if event.verdict.decision is Decision.REGENERATE and entry.job.reseeds < self._policy.reseeds_max:
             entry.job = replace(entry.job.starting_afresh(), reseeds=entry.job.reseeds + 1)
             return self._requeue(entry, "gate_regenerate", now_s, None, delay_s=0.0)
+        if event.verdict.safety is not None:
+            message = "The safety check takes the picture for sexual content; another seed or prompt may do. POST "
+            message += f"/v1/jobs/{event.job_id}/appeal says that it was fine."
+            return self._end(entry, JobState.FAILED, "picture_blocked", message, now_s)
         message = f"The picture did not pass the quality gates ({reasons}); try another seed or prompt."
         return self._end(entry, JobState.FAILED, "quality_blocked", message, now_s)
 

@@ -80,6 +80,7 @@ def row_of_job(job: Job) -> Parameters:
         "spares_memory": job.spares_memory,
         "timeline": [(moment.state, moment.at_s) for moment in job.timeline],
         "failure": job.failure and {"code": job.failure.code, "message": job.failure.message},
+        "on_review": job.on_review,
         "webhook": job.webhook and {"url": job.webhook.url, "events": job.webhook.events},
         "remixed_from": job.remixed_from,
         "reproduces": job.reproduces,
@@ -136,6 +137,7 @@ _JOB_DEFAULTS: dict[str, object] = {
     "timeline": [],
     "failure": None,
     "webhook": None,
+    "on_review": False,
     "remixed_from": None,
     "reproduces": None,
 }
@@ -204,6 +206,7 @@ def job_of_row(row: Row) -> Job:
         timeline=tuple([Moment(state=_STATES[state], at_s=at_s) for state, at_s, *_ in has("timeline", ())]),
         failure=_failure(has("failure")),
         webhook=JobWebhook(url=webhook["url"], events=_events(webhook["events"])) if webhook else None,
+        on_review=has("on_review", False),
         remixed_from=has("remixed_from"),
         reproduces=has("reproduces"),
     )
@@ -297,7 +300,7 @@ def row_of_output(output: Output) -> Parameters:
         "frames": output.frames,
         "duration_s": output.duration_s,
         "thumbhash": output.thumbhash,
-        "verdict": {"decision": output.verdict.decision, "reasons": output.verdict.reasons},
+        "verdict": _data_of_verdict(output.verdict),
         **({} if output.thumbnail_bytes == 0 else {"thumbnail_bytes": output.thumbnail_bytes}),
         "parameters": output.parameters,
         **({"signed": True} if output.is_signed else {}),
@@ -377,7 +380,11 @@ def output_of_row(row: Row) -> Output:
         duration_s=data.get("duration_s"),
         thumbnail_blob=row["thumbnail_blob"],
         thumbhash=data.get("thumbhash", ""),
-        verdict=Verdict(decision=Decision(verdict["decision"]), reasons=tuple(verdict.get("reasons", ()))),
+        verdict=Verdict(
+            decision=Decision(verdict["decision"]),
+            reasons=tuple(verdict.get("reasons", ())),
+            safety=_safety(verdict.get("safety")),
+        ),
         created_at_s=row["created_at_s"],
         alignment=None if score is None else Alignment(score=score, missing=tuple(data.get("missing", ()))),
         technical=None if "technical" not in data else Technical(**data["technical"]),
@@ -390,6 +397,11 @@ def output_of_row(row: Row) -> Output:
         making=_making(data.get("making")),
         availability=Availability(row["availability"]),
     )
+
+
+def _data_of_verdict(verdict: Verdict) -> dict[str, object]:
+    data: dict[str, object] = {"decision": verdict.decision, "reasons": verdict.reasons}
+    return data if verdict.safety is None else data | {"safety": asdict(verdict.safety)}
 
 
 def _making(data: dict[str, Any] | None) -> Making | None:

@@ -100,6 +100,11 @@ export class Api {
     return this.#json('v1/inputs', { method: 'POST', body })
   }
 
+  /** Any JSON answer; for pages that ask for much and say themselves what it is. */
+  ask<T>(path: string, init: RequestInit = {}): Promise<T> {
+    return this.#json<T>(path, init)
+  }
+
   /** Resolves when the server is alive. */
   async alive(): Promise<void> {
     await this.#send('healthz')
