@@ -44,6 +44,9 @@ GOALS: dict[str, tuple[Callable[[Row], bool], float, float]] = {
 }
 """What is to be found: which rows, from which recall on more is worth little, and what it is worth until then."""
 
+SCORES_MIN = Threshold(flag=0.2, block=0.4)
+"""Lower scores flag and block nothing, whatever the search says: of some categories there are few rows."""
+
 OTHER_HARM = 0.3
 CHAT = 0.3
 
@@ -193,7 +196,9 @@ def placed(classifier: Classifier, logits: NDArray[np.float64], rows: list[Row])
         seen = np.array([not row.label or row.harm == category.value for row in rows])
         curves.append(calibration(lent[seen, at], is_harm[seen]))
     thresholds = {
-        category: Threshold(flag=_sigmoid(shift), block=_sigmoid(slope * further + shift))
+        category: Threshold(
+            flag=max(SCORES_MIN.flag, _sigmoid(shift)), block=max(SCORES_MIN.block, _sigmoid(slope * further + shift))
+        )
         for category, (slope, shift) in zip(LEARNT, curves, strict=True)
     }
     print({category.value: (round(each.flag, 3), round(each.block, 3)) for category, each in thresholds.items()})
