@@ -17,6 +17,7 @@ JOBS   ?= 1000
 SEED   ?= 1
 EXAMPLES ?= 2000
 STORE  ?= sqlite
+PICTURES ?= disk
 TORCH  ?= 2.13.0
 
 .PHONY: help demo test test-engines check fix bench bench-model bench-gates bench-filter bench-policies sim-faults chaos fuzz web lock clean
@@ -62,8 +63,8 @@ sim-faults: SEEDS = 10000
 sim-faults: $(STAMPS)/dev  ## Thousands of simulated worlds full of faults; goes on where it stopped
 	@$(PYTHON) -m benchmarks.sim_faults --seeds $(SEEDS)
 
-chaos: $(STAMPS)/dev  ## A real server under kills, freezes and full disks: JOBS=1000 SEED=1 STORE=sqlite
-	@$(PYTHON) -m tests.chaos --jobs $(JOBS) --seed $(SEED) --store $(STORE)
+chaos: $(STAMPS)/dev  ## A real server under kills, freezes and full disks: JOBS=1000 SEED=1 STORE=sqlite PICTURES=disk
+	@$(PYTHON) -m tests.chaos --jobs $(JOBS) --seed $(SEED) --store $(STORE) --pictures $(PICTURES)
 
 fuzz: $(STAMPS)/dev  ## Thousands of odd prompts, pictures and forms against a real server: EXAMPLES=2000
 	@FUZZ_EXAMPLES=$(EXAMPLES) $(PYTHON) -m pytest -q tests/e2e/test_fuzz_intake.py

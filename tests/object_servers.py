@@ -82,6 +82,12 @@ class ObjectServer:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
+    def thaw_and_kill(self) -> None:
+        """End it, frozen or not."""
+        if self.process is not None:
+            self.thaw()
+        self.kill()
+
     def kill(self) -> None:
         """SIGKILL, if it runs."""
         if self.process is not None:

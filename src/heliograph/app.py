@@ -108,6 +108,7 @@ from heliograph.storage.backup import Manifest
 from heliograph.storage.data_dir import DataDirLock
 from heliograph.storage.sqlite import SqliteStore
 from heliograph.storage.store import Store, StoredJob
+from heliograph.storage_meter import meter_storage
 from heliograph.timed_blobs import TimedBlobs
 from heliograph.variant_desk import VariantDesk, VariantPolicy
 from heliograph.webhooks import EndpointBook, RetryPolicy, Signer
@@ -381,6 +382,7 @@ async def installation(
         )
         if may_run_jobs and not is_private:
             await stack.enter_async_context(_background(keeper.run()))
+            await stack.enter_async_context(_background(meter_storage(store, meters.usage, clock=clock)))
         if may_run_jobs:
             tidy = keep_intake_tidy(
                 inputs.blobs, pipeline.scheduler.input_blobs, keep_s=settings.intake.keep_s, clock=clock
@@ -420,6 +422,7 @@ async def installation(
             new_id=_new_id,
             closing=closing,
             operator_key=operator_key(data_dir),
+            count_egress=lambda tenant_id, count: meters.usage.add(Component.EGRESS, count, tenant_id=tenant_id),
             review=review,
             insight=telemetry.insight,
             audit=AuditLog(data_dir / "audit.jsonl"),

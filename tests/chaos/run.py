@@ -25,6 +25,7 @@ from tests.chaos.audit import Deliveries, Rows, bad_files, books, deliveries, le
 from tests.chaos.processes import ChaosServer, ReceiverProcess, gone_within, marked, send
 from tests.chaos.schedule import KILLS, Fault, FaultKind, faults
 from tests.chaos.tenants import Tenant
+from tests.object_servers import LocalBucket
 from tests.postgres import PostgresServer
 
 TIERS = {"acme": "pro", "birch": "standard", "cedar": "free"}
@@ -50,11 +51,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to do: `every_s` is the mean time between faults, in seconds; `store` is `sqlite` or `postgres`."""
+    """What to do: `every_s` is the mean time between faults, in seconds; `store` is `sqlite` or `postgres`, `pictures`
+    `disk` or `s3`."""
 
     jobs: int
     seed: int
     store: str = "sqlite"
+    pictures: str = "disk"
     every_s: float = 2.0
     gap_s: float = 0.12
 
@@ -74,11 +77,22 @@ class Chaos:
         if self.database is not None:
             self.database.start()
             self.database_url = env["HELIOGRAPH_STORE__URL"] = self.database.url(self.database.fresh_database())
+        self.objects = LocalBucket(folder / "objects") if plan.pictures == "s3" else None
+        if self.objects is not None:
+            self.objects.start()
+            env |= {
+                "HELIOGRAPH_PICTURES__URL": f"{self.objects.url}/chaos",
+                "HELIOGRAPH_PICTURES__OPTIONS": json.dumps(self.objects.options),
+                "HELIOGRAPH_PICTURES__SECRET_OPTIONS": json.dumps(self.objects.secret_options),
+                "HELIOGRAPH_PICTURES__TIMEOUT_S": "1",
+                "HELIOGRAPH_PICTURES__WATCH_S": "0.3",
+            }
         self.server = ChaosServer(folder / "data", folder / "server.log", run=self.run_id, env=env)
         self.tenants: list[Tenant] = []
         self._is_calm = asyncio.Event()
         self._database_lock = asyncio.Lock()
         self._receiver_lock = asyncio.Lock()
+        self._objects_lock = asyncio.Lock()
         self.receiver = ReceiverProcess(folder)
 
     async def play(self) -> dict[str, Any]:
@@ -89,6 +103,8 @@ class Chaos:
             for pid in marked(self.run_id):
                 send(pid, signal.SIGKILL)
             self.receiver.kill()
+            if self.objects is not None:
+                self.objects.thaw_and_kill()
             if self.database is not None:
                 self.database.remove()
 
@@ -170,6 +186,8 @@ class Chaos:
         kinds = frozenset(FaultKind)
         if self.database is None:
             kinds -= {FaultKind.STOP_DATABASE}
+        if self.objects is None:
+            kinds -= {FaultKind.STOP_OBJECTS}
         async with asyncio.TaskGroup() as holding:
             for fault in faults(self.plan.seed, kinds=kinds, every_s=self.plan.every_s):
                 with suppress(TimeoutError):
@@ -199,6 +217,9 @@ class Chaos:
             case FaultKind.STOP_DATABASE:
                 async with self._database_lock:
                     happened = await self._stop_database(fault)
+            case FaultKind.STOP_OBJECTS:
+                async with self._objects_lock:
+                    happened = await self._stop_objects(fault)
             case FaultKind.DROP_RECEIVER:
                 async with self._receiver_lock:
                     self.receiver.kill()
@@ -218,6 +239,19 @@ class Chaos:
             self.database.freeze()
             await asyncio.sleep(fault.hold_s)
             self.database.thaw()
+        return True
+
+    async def _stop_objects(self, fault: Fault) -> bool:
+        """Killed and started again, or frozen and let go on; one such fault at a time."""
+        assert self.objects is not None
+        if fault.pick < 0.5:
+            self.objects.kill()
+            await asyncio.sleep(fault.hold_s)
+            await asyncio.to_thread(self.objects.start)
+        else:
+            self.objects.freeze()
+            await asyncio.sleep(fault.hold_s)
+            self.objects.thaw()
         return True
 
     def _victims(self, fault: Fault) -> list[int]:

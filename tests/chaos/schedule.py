@@ -19,6 +19,8 @@ class FaultKind(StrEnum):
     """Nothing that the server or its children write gets longer, for a while."""
     STOP_DATABASE = "stop_database"
     """The database is ended as its host's crash would end it, and started again after a while."""
+    STOP_OBJECTS = "stop_objects"
+    """The object store is killed and started again after a while, or frozen and let go on."""
     DROP_RECEIVER = "drop_receiver"
     """The receiver of webhooks is killed and started again after a while."""
 
@@ -33,6 +35,7 @@ WEIGHTS = {
     FaultKind.KILL_SERVER: 3,
     FaultKind.FILL_DISK: 2,
     FaultKind.STOP_DATABASE: 2,
+    FaultKind.STOP_OBJECTS: 2,
     FaultKind.DROP_RECEIVER: 2,
 }
 

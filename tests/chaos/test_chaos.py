@@ -13,10 +13,11 @@ from tests.chaos.schedule import FaultKind, faults
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize(("store", "seed"), [("sqlite", 7), ("postgres", 8)])
-def test_nothing_is_lost_whatever_is_killed(store: str, seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("store", "pictures", "seed"), [("sqlite", "disk", 7), ("postgres", "s3", 8)])
+def test_nothing_is_lost_whatever_is_killed(store: str, pictures: str, seed: int, tmp_path: Path) -> None:
     said: list[str] = []
-    chaos = Chaos(Plan(jobs=60, seed=seed, store=store, every_s=0.8, gap_s=0.05), tmp_path / "run", said.append)
+    plan = Plan(jobs=60, seed=seed, store=store, pictures=pictures, every_s=0.8, gap_s=0.05)
+    chaos = Chaos(plan, tmp_path / "run", said.append)
     figures = asyncio.run(chaos.play())
     assert passed(figures), f"{figures}\n{said}"
     assert figures["kills"] >= 2

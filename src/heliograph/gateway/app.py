@@ -24,6 +24,7 @@ from heliograph.gateway.admin import admin_router
 from heliograph.gateway.audit import Audited, audit_router
 from heliograph.gateway.context import Audit, Context
 from heliograph.gateway.diagnosis import diagnosis_router
+from heliograph.gateway.egress import CountEgress, EgressMeter
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.importing import import_router
 from heliograph.gateway.inputs import inputs_router
@@ -86,6 +87,7 @@ def create_app(
     accounts: AccountDesk,
     observe: Callable[[Answered], None] | None = None,
     public_url: str | None = None,
+    count_egress: CountEgress = lambda _tenant_id, _count: None,
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """The application.
@@ -161,6 +163,7 @@ def create_app(
     )
     app.add_middleware(CallLimits, keys=keys, limits=limits, clock=clock)
     app.add_middleware(OpenDoorGuard, keys=keys)
+    app.add_middleware(EgressMeter, keys=keys, count=count_egress)
     app.add_middleware(Envelope, new_id=new_id, clock=clock, observe=observe)
     return app
 

@@ -15,6 +15,7 @@ from heliograph.domain.ids import OutputId
 from heliograph.domain.pictures import FileFormat, Output
 from heliograph.gateway import openapi
 from heliograph.gateway.context import Context
+from heliograph.gateway.egress import ELSEWHERE_BYTES, TENANT
 from heliograph.gateway.errors import ProtocolError
 from heliograph.gateway.ranges import ByteRange, RangeNotSatisfiable, is_unchanged, requested_range
 from heliograph.service import Service
@@ -54,6 +55,7 @@ def outputs_router(context: Context) -> APIRouter:
             raise InvalidRequest("`variant` goes with neither `format` nor `w`. Leave one out.", param="variant")
         caller = _reader(context, request, OutputId(output_id), is_thumbnail, expires_at_s=expires, signature=signature)
         output = await context.service.output(OutputId(output_id), caller=caller)
+        setattr(request.state, TENANT, output.tenant_id)
         wish = Wish(
             name=variant,
             file_format=None if wanted is None or wanted == "auto" else FileFormat(wanted),
@@ -100,6 +102,7 @@ async def file_answer(
     media_type = _MIME_TYPE_OF_SUFFIX[suffix]
     elsewhere = await context.links.served_elsewhere(name)
     if elsewhere is not None:
+        setattr(request.state, ELSEWHERE_BYTES, size if request.method == "GET" else 0)
         moved = {"Location": elsewhere, "Cache-Control": "private, no-store", "ETag": etag}
         return Response(status_code=HTTPStatus.FOUND, headers=moved)
     if request.method == "HEAD":
