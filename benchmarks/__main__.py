@@ -40,6 +40,8 @@ BENCHMARKS = (
     Benchmark(name="storing", about_s=(6, 2)),
     Benchmark(name="store", about_s=(6, 3), has_figures=False, whole=("5000",), quick=("500",)),
     Benchmark(name="recovery", about_s=(60, 20), has_figures=False, whole=("100000",), quick=("2000",)),
+    Benchmark(name="watching", about_s=(60, 20)),
+    Benchmark(name="quality_change", about_s=(60, 5)),
     Benchmark(name="decisions", about_s=(20, 20), has_figures=False, quick=()),
 )
 

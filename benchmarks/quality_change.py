@@ -3,8 +3,8 @@
 `python -m benchmarks.quality_change`. Scores are drawn around a mean, with the shape that alignment scores of real
 models have: a normal one, one that leans against its upper end (a beta distribution), and one with a second hump of
 prompts that the model cannot draw. A revision lowers the mean by half a standard deviation: told are the pictures until
-the alarm, of a thousand revisions. How rarely a good one is called worse is checked at a threshold low enough to
-see many alarms: the server's own promise, one in twenty million pictures, would take a year to see broken.
+the alarm, of a thousand revisions. Then nothing changes: each of a hundred baselines, learned of as many pictures as
+the server learns it of, is compared with a hundred thousand pictures as good, and false alarms are counted.
 """
 
 import random
@@ -42,11 +42,11 @@ def measure(is_quick: bool) -> Iterable[Figure]:
         yield Figure(name=f"{name}: pictures until it is found, median", value=median(found), unit="")
         yield Figure(name="  found within 500 pictures", value=share, unit="%", bar=Bar(limit=99, is_floor=True))
         yield Figure(name="  slowest", value=max(found), unit="")
-        yield _false_alarms(name, draw, is_quick=is_quick)
+        yield _false_alarms(draw, dice, is_quick=is_quick)
 
 
 def _pictures_until_found(draw: Callable[[random.Random], float], dice: random.Random) -> int | None:
-    """The baseline is learned of 500 pictures, as the server learns it."""
+    """The baseline is learned of as many pictures as the server learns it of."""
     policy = ChangePolicy()
     scores = [draw(dice) for _ in range(policy.baseline_min)]
     baseline = baseline_of(scores, policy)
@@ -58,27 +58,20 @@ def _pictures_until_found(draw: Callable[[random.Random], float], dice: random.R
     return None
 
 
-def _false_alarms(name: str, draw: Callable[[random.Random], float], *, is_quick: bool) -> Figure:
-    """Scores between two false alarms relative to the promise, at a threshold where many can be seen."""
-    promised = 5_000.0
-    policy = ChangePolicy(scores_per_false_alarm=promised)
-    dice = random.Random(f"calm/{name}")
-    baseline = baseline_of((draw(dice) for _ in range(200_000)), policy)
-    assert baseline is not None
-    alarms, scores = 0, 0
-    detector = ChangeDetector(baseline, policy)
-    for _ in range(200_000 if is_quick else 3_000_000):
-        scores += 1
-        if detector.note(draw(dice)):
-            alarms += 1
-            detector = ChangeDetector(baseline, policy)
-    return Figure(
-        name="  scores between two false alarms, where 5,000 are promised",
-        value=scores / max(alarms, 1),
-        unit="",
-        baseline=promised,
-        baseline_name="promise",
-    )
+def _false_alarms(draw: Callable[[random.Random], float], dice: random.Random, *, is_quick: bool) -> Figure:
+    """How many alarms a million pictures raise that are as good as the baseline, each baseline learned anew."""
+    policy = ChangePolicy()
+    baselines, scores_each = (10, 20_000) if is_quick else (100, 100_000)
+    alarms = 0
+    for _ in range(baselines):
+        baseline = baseline_of((draw(dice) for _ in range(policy.baseline_min)), policy)
+        assert baseline is not None
+        detector = ChangeDetector(baseline, policy)
+        for _ in range(scores_each):
+            if detector.note(draw(dice)):
+                alarms += 1
+                detector = ChangeDetector(baseline, policy)
+    return Figure(name="  false alarms in a million pictures", value=1e6 * alarms / (baselines * scores_each), unit="")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ time of its process per job, and the latency of a job. The server that watches h
 quality, diagnosis and the times of every call, and traces for a collector that is not there, which costs it a try
 every fifteen seconds and the traces that wait.
 
-The scrape has fifty models in three tiers and a hundred tenants, each label value that can occur. Beside it stands
-Prometheus' own client with as many lines. `held up` is what the event loop does of it: copying the numbers.
+Before that each sink hears of whole lives of jobs in this process, and its CPU time is taken. The scrape has fifty
+models in three tiers and a hundred tenants, each label value that can occur. Beside it stands Prometheus' own client
+with as many lines; `held up` is what the event loop does of it: copying the numbers.
 """
 
 import asyncio
@@ -17,17 +18,21 @@ from collections.abc import Iterable
 
 import prometheus_client
 from tests.builders import a_job, a_request, an_attempt, an_output
-from tests.monitoring.lives import moved
+from tests.monitoring.lives import a_life, moved
 
 from benchmarks.client import Connection, make
 from benchmarks.processes import FAKE_MODEL, Server, served
 from benchmarks.report import Bar, Figure, median, run_alone, with_progress
+from heliograph.app_telemetry import DEFAULT_OBJECTIVES
 from heliograph.domain.ids import ModelId, TenantId
 from heliograph.domain.job import JobState, Moment
 from heliograph.domain.tiers import Tier
 from heliograph.domain.views import FleetView, ModelQueue, QueueView
+from heliograph.insight import Insight
+from heliograph.monitoring import Latency, Monitor, Objectives
 from heliograph.monitoring.families import exposition
 from heliograph.observability import SECONDS, Metrics
+from heliograph.quality_watch import QualityWatch
 
 MODELS, TENANTS = 50, 100
 CLIENTS = 8
@@ -36,6 +41,7 @@ STEPS = 1
 
 def measure(is_quick: bool) -> Iterable[Figure]:
     yield from _scrape()
+    yield from _sinks(jobs=500 if is_quick else 5_000)
     yield from _overhead(rounds=4 if is_quick else 24, jobs=40 if is_quick else 100)
 
 
@@ -101,6 +107,37 @@ def _their_ms(lines: int) -> float:
         prometheus_client.generate_latest(registry)
         found.append(1000 * (time.perf_counter() - begun_s))
     return median(found)
+
+
+# --- every sink, in this process -------------------------------------------------------------------------------------
+
+
+def _sinks(*, jobs: int) -> Iterable[Figure]:
+    """CPU time of everything that hears of a job, from its submission to its end, without a server around it."""
+
+    def clock() -> float:
+        return 1_000.0
+
+    metrics = Metrics(tenants_max=TENANTS)
+    insight = Insight(
+        monitor=Monitor(clock),
+        latency=Latency(clock),
+        objectives=Objectives(DEFAULT_OBJECTIVES, clock=clock, publish=metrics.judged),
+        quality=QualityWatch(revisions={}, clock=clock, publish=metrics.signalled),
+    )
+    lives = [list(a_life(f"job{number}", at_s=1_000.0, outputs=(an_output(f"out{number}"),))) for number in range(jobs)]
+    for name, sink in {
+        "metrics": metrics,
+        "diagnosis": insight.monitor,
+        "latency": insight.latency,
+        "objectives": insight.objectives,
+        "quality": insight.quality,
+    }.items():
+        begun_s = time.process_time()
+        for life in lives:
+            for event in life:
+                sink(event)
+        yield Figure(name=f"  {name}, per job", value=1e6 * (time.process_time() - begun_s) / jobs, unit="us")
 
 
 # --- everything on and off -------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_a_revision_that_draws_worse_is_held_within_five_hundred_pictures() -> N
 
 def test_a_revision_that_is_not_the_one_in_use_is_not_held() -> None:
     watched = Watched("r1")
-    watched.make(1_000, mean=0.75)
+    watched.make(1_500, mean=0.75)
     watched.make(500, mean=0.6)
     assert watched.watch.verdict(MODEL_ID, "r1").is_held, "it has become worse than its own first pictures"
     assert not watched.watch.verdict(MODEL_ID, "r0").is_held

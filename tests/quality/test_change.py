@@ -29,12 +29,12 @@ def test_half_a_deviation_less_is_seen_within_five_hundred_scores() -> None:
         scores_until_alarm(ChangeDetector(NORMAL, ChangePolicy()), dice, mean=0.65, limit=500) for _ in range(200)
     ]
     assert None not in delays
-    assert statistics.median(each for each in delays if each is not None) < 200
+    assert statistics.median(each for each in delays if each is not None) < 250
 
 
 def test_the_approximation_of_false_alarms_is_right() -> None:
     """At a low threshold, where false alarms can be waited for."""
-    policy = ChangePolicy(scores_per_false_alarm=2_000)
+    policy = ChangePolicy(scores_per_false_alarm=2_000, margin=1.0)
     dice = random.Random("calm")
     waits = [scores_until_alarm(ChangeDetector(NORMAL, policy), dice, mean=0.7, limit=10**6) for _ in range(300)]
     assert statistics.mean(each or 0 for each in waits) == pytest.approx(2_000, rel=0.25)
@@ -67,16 +67,17 @@ def test_one_freak_raises_no_alarm() -> None:
 
 def test_a_baseline_needs_enough_scores_and_never_has_no_spread() -> None:
     policy = ChangePolicy()
-    assert baseline_of([0.5] * 499, policy) is None
-    flat = baseline_of([0.5] * 500, policy)
-    assert flat == Baseline(mean=0.5, deviation=policy.deviation_min, count=500)
+    assert baseline_of([0.5] * 999, policy) is None
+    flat = baseline_of([0.5] * 1_000, policy)
+    assert flat == Baseline(mean=0.5, deviation=policy.deviation_min, count=1_000)
     spread = baseline_of([0.4, 0.6] * 500, policy)
     assert spread is not None
     assert spread.deviation == pytest.approx(0.1, rel=0.01)
 
 
 def test_the_threshold_follows_from_the_promise() -> None:
-    policy = ChangePolicy()
+    policy = ChangePolicy(margin=1.0)
     promised = scores_between_false_alarms(policy.threshold, policy.shift / 2)
     assert promised == pytest.approx(policy.scores_per_false_alarm, rel=1e-3)
-    assert ChangePolicy(scores_per_false_alarm=1e9).threshold > policy.threshold
+    assert ChangePolicy(scores_per_false_alarm=1e9, margin=1.0).threshold > policy.threshold
+    assert ChangePolicy(margin=1.6).threshold == pytest.approx(1.6 * policy.threshold)
