@@ -1216,6 +1216,7 @@ _FIT: _Schema = {
 }
 
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
+_OUTPUT["required"].remove("srcset")  # of stills
 _OUTPUT["properties"] |= {
     **_FIT,
     "url": _nullable("string") | {"description": "Null while it is not delivered."},
