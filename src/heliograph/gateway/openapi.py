@@ -1220,7 +1220,6 @@ _OUTPUT = _JOB["properties"]["outputs"]["items"]
 _OUTPUT["required"].remove("srcset")  # of stills
 _OUTPUT["properties"] |= {
     **_FIT,
-    "srcset": _TEXT | {"description": "Addresses by width; of a still only."},
     "pixels_sha256": _nullable("string")
     | {"description": "Of the pixels before they were encoded: the same picture made again has the same."},
     "url": _nullable("string") | {"description": "Null while it is not delivered."},
@@ -1244,7 +1243,6 @@ _OUTPUT["properties"] |= {
     "preview_url": _TEXT | {"description": "A short, small version; of a clip only."},
     "srcset": _TEXT | {"description": "For an `<img>`; of a still only."},
 }
-_OUTPUT["required"].remove("srcset")
 
 _FRAMES = _object({"min": _COUNT, "max": _COUNT, "default": _COUNT, "per_second": {"type": "number"}})
 
