@@ -1216,7 +1216,6 @@ _FIT: _Schema = {
 }
 
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
-_OUTPUT["required"].remove("srcset")  # of stills
 _OUTPUT["properties"] |= {
     **_FIT,
     "url": _nullable("string") | {"description": "Null while it is not delivered."},
