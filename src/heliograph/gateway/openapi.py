@@ -1239,7 +1239,6 @@ _OUTPUT["properties"] |= {
     "preview_url": _TEXT | {"description": "A short, small version; of a clip only."},
     "srcset": _TEXT | {"description": "For an `<img>`; of a still only."},
 }
-_OUTPUT["required"].remove("srcset")
 
 _FRAMES = _object({"min": _COUNT, "max": _COUNT, "default": _COUNT, "per_second": {"type": "number"}})
 
