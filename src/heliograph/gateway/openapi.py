@@ -1217,7 +1217,6 @@ _FIT: _Schema = {
 }
 
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
-_OUTPUT["required"].remove("srcset")  # of stills
 _OUTPUT["properties"] |= {
     **_FIT,
     "pixels_sha256": _nullable("string")
