@@ -20,7 +20,7 @@ STORE  ?= sqlite
 PICTURES ?= disk
 TORCH  ?= 2.13.0
 
-.PHONY: help demo test test-engines check fix bench bench-model bench-gates bench-filter bench-policies sim-faults chaos fuzz web lock clean
+.PHONY: help demo test test-engines check fix bench bench-model bench-gates bench-delivery bench-filter bench-policies sim-faults chaos fuzz web lock clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,10 @@ bench-model: $(STAMPS)/dev  ## Measure the built-in models: adherence, judge, ti
 
 bench-gates: $(STAMPS)/dev  ## Measure the quality gates: what they catch, how often they cry wolf
 	@$(PYTHON) -m benchmarks.gates
+
+bench-delivery: $(STAMPS)/dev  ## Measure delivery: time beside the bare codecs, bytes beside JPEG, signatures, storing
+	@$(PYTHON) -m benchmarks.delivery
+	@$(PYTHON) -m benchmarks.killed_deliveries
 
 bench-filter: $(STAMPS)/dev  ## Measure the prompt filter; ROWS=FILE.jsonl for labelled prompts, DOCS=--docs to write the page
 	@$(PYTHON) -m benchmarks.prompt_filter $(if $(ROWS),--rows $(ROWS)) $(DOCS)

@@ -36,8 +36,8 @@ BENCHMARKS = (
     Benchmark(name="worker_loss", about_s=(70, 20)),
     Benchmark(name="engine_faults", about_s=(360, 45)),
     Benchmark(name="flood", about_s=(70, 15)),
+    Benchmark(name="delivery", about_s=(150, 25)),  # storing is a part of it
     Benchmark(name="killed_deliveries", about_s=(120, 25)),
-    Benchmark(name="storing", about_s=(6, 2)),
     Benchmark(name="store", about_s=(6, 3), has_figures=False, whole=("5000",), quick=("500",)),
     Benchmark(name="recovery", about_s=(60, 20), has_figures=False, whole=("100000",), quick=("2000",)),
     Benchmark(name="watching", about_s=(60, 20)),

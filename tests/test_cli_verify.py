@@ -29,7 +29,7 @@ def test_a_file_of_this_installation_is_told_whole(tmp_path: Path, kind: str) ->
     found = json.loads(run(path, "--data-dir", tmp_path, "--json").stdout)
     assert (found["integrity"], found["machine_made"]) == ("intact", True)
     assert found["signature"]["trust"] == "installation"
-    assert "Seed: 7" in found["claims"]["parameters"]
+    assert kind == "mp4" or "Seed: 7" in found["claims"]["parameters"]
 
 
 def test_a_changed_byte_and_a_missing_signature_end_with_one(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 
 
 def verify_command(
-    file: Annotated[Path, typer.Argument(help="A picture or clip: PNG, JPEG, WebP, AVIF or GIF.")],
+    file: Annotated[Path, typer.Argument(help="A picture or clip: PNG, JPEG, WebP, AVIF, GIF or MP4.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +37,7 @@ def verify_command(
     inspect = file_inspector(settings.provenance, settings.data_dir)
     verification = conclude(inspect(_read(file)))
     if verification.inspection.mime_type is None:
-        raise InvalidRequest(f"{file} is no picture that can be read: PNG, JPEG, WebP, AVIF or GIF.", param="file")
+        raise InvalidRequest(f"{file} is no picture that can be read: PNG, JPEG, WebP, AVIF, GIF or MP4.", param="file")
     if as_json:
         typer.echo(json.dumps(verification_json(verification)))
     else:

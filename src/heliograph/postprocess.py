@@ -23,6 +23,7 @@ import time
 import traceback
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -37,7 +38,7 @@ from heliograph.delivery.parameters import PictureParameters
 from heliograph.delivery.provenance import SOFTWARE, Imprint, Stamp, imprint
 from heliograph.delivery.signing import FileSigner, SigningFailed, SigningIdentity
 from heliograph.delivery.upscaling import UpscaleMethod, plan_upscale
-from heliograph.delivery.variants import Encoding, FilmEncoding, plan_variants, size_within
+from heliograph.delivery.variants import Encoding, FilmEncoding, VariantPlan, plan_variants, size_within
 from heliograph.delivery.verification import Inspection
 from heliograph.domain.errors import HeliographError, Unavailable
 from heliograph.domain.pictures import Alignment, Decision, ParametersMode, RawImage, Safety, Technical, Verdict
@@ -155,20 +156,20 @@ def finish_picture(
     if following:
         assert request.frames_per_second is not None, "a clip has its frames per second"
         motion = pillow.Motion(following=following, frames_per_second=request.frames_per_second)
-    thumbnail = pillow.scaled_down(image, plan.thumbnail_size_px)
-    placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
     parameters = _parameters(raw, request, width_px=width_px, height_px=height_px, upscaled_by=upscaled_by)
-    is_edit = stamp.is_edit
 
-    def file_of(
-        image: pillow.Picture, encoding: Encoding, written: Imprint, motion: pillow.Motion | None = None
-    ) -> bytes:
-        data = _encoded(pixels, image, encoding, written, motion)
-        if signer is None or isinstance(encoding, FilmEncoding):  # films say how they were made, unsigned
+    def signed(data: bytes, encoding: Encoding) -> bytes:
+        if signer is None or not _can_be_signed(encoding):
             return data
         return signer.sign(data, encoding.mime_type, model=request.model_id, stamp=stamp)
 
-    data = file_of(image, plan.main, imprint(parameters, stamp.parameters, is_edit=is_edit), motion)
+    nothing = imprint(parameters, ParametersMode.NONE, is_edit=stamp.is_edit)
+    # Codecs and hashes let other threads run: what is small is done while the picture itself is encoded.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        small = beside.submit(_small_things, pixels, plan, nothing)
+        written = imprint(parameters, stamp.parameters, is_edit=stamp.is_edit)
+        data = signed(_encoded(pixels, image, plan.main, written, motion), plan.main)
+        found_small = small.result()
     return FinishedPicture(
         data=data,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -176,8 +177,8 @@ def finish_picture(
         width_px=width_px,
         height_px=height_px,
         seed=raw.seed,
-        thumbnail=file_of(thumbnail, plan.thumbnail, imprint(parameters, ParametersMode.NONE, is_edit=is_edit)),
-        thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
+        thumbnail=signed(found_small.thumbnail, plan.thumbnail),
+        thumbhash=found_small.thumbhash,
         verdict=verdict,
         frames=raw.frames,
         duration_s=None if motion is None else raw.frames / motion.frames_per_second,
@@ -187,13 +188,42 @@ def finish_picture(
         else Technical(score=looks.score, limit=looks.limit, kind=looks.kind if looks.is_damaged else None),
         safety=safe,
         signals=found,
-        fingerprint=np.asarray(placeholder).tobytes(),
+        fingerprint=found_small.fingerprint,
         problems=tools.take_problems(),
+        pixels_sha256=found_small.pixels_sha256,
+        perceptual_hash=found_small.perceptual_hash,
+        parameters=stamp.parameters,
+        is_signed=signer is not None and _can_be_signed(plan.main),
+        enlarged=pixels.tobytes() if request.upscale > 1 and request.output_format is not OutputFormat.PNG else None,
+    )
+
+
+def _can_be_signed(encoding: Encoding) -> bool:
+    """C2PA knows no WebM; such a film says how it was made, unsigned."""
+    return not (isinstance(encoding, FilmEncoding) and encoding.is_webm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SmallThings:
+    """What comes with a picture beside its file; the thumbnail has yet to be signed."""
+
+    thumbnail: bytes
+    thumbhash: str
+    fingerprint: bytes
+    pixels_sha256: str
+    perceptual_hash: str
+
+
+def _small_things(pixels: NDArray[np.uint8], plan: VariantPlan, written: Imprint) -> _SmallThings:
+    # Pillow keeps what it is told of an encoding in the picture: another thread needs another one.
+    thumbnail = pillow.scaled_down(pillow.image_of(pixels[0]), plan.thumbnail_size_px)
+    placeholder = pillow.scaled_down(thumbnail, size_within(*thumbnail.size, PLACEHOLDER_SIDE_PX))
+    return _SmallThings(
+        thumbnail=pillow.encode(thumbnail, plan.thumbnail, written),
+        thumbhash=thumbhash.encode_base64(np.asarray(placeholder)),
+        fingerprint=np.asarray(placeholder).tobytes(),
         pixels_sha256=hashlib.sha256(pixels.data if pixels.flags.c_contiguous else pixels.tobytes()).hexdigest(),
         perceptual_hash=perceptual_hash.perceptual_hash(pillow.squeezed(thumbnail, perceptual_hash.SIDE_PX)),
-        parameters=stamp.parameters,
-        is_signed=signer is not None and not isinstance(plan.main, FilmEncoding),
-        enlarged=pixels.tobytes() if request.upscale > 1 and request.output_format is not OutputFormat.PNG else None,
     )
 
 

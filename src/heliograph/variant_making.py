@@ -78,7 +78,7 @@ def make_variants(task: VariantTask, signer: FileSigner | None) -> tuple[MadeVar
     made: list[MadeVariant] = []
     for order in task.orders:
         data, mime_type = _file_of(order, frames, written, task)
-        if signer is not None and order.file_format not in (FileFormat.MP4, FileFormat.WEBM):
+        if signer is not None and order.file_format is not FileFormat.WEBM:  # C2PA knows none
             data = signer.sign(data, mime_type, model=task.parameters.model, stamp=task.stamp)
         made.append(MadeVariant(order=order, data=data))
     return tuple(made)
@@ -86,7 +86,7 @@ def make_variants(task: VariantTask, signer: FileSigner | None) -> tuple[MadeVar
 
 def _frames_of(source: Pixels | bytes) -> Sequence[pillow.Picture]:
     if isinstance(source, bytes):
-        if mime_type_of(source) is not None:
+        if (mime_type_of(source) or "").startswith("image/"):
             return pillow.frames_in(io.BytesIO(source))
         # Imported here: the library is an extra, and large.
         from heliograph.delivery import pyav

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from heliograph.delivery import pillow
+from heliograph.delivery import pillow, pyav
 from heliograph.delivery.c2pa import C2paSigner
 from heliograph.delivery.certificates import local_identity
 from heliograph.delivery.parameters import PictureParameters
@@ -12,6 +12,7 @@ from heliograph.delivery.provenance import SOFTWARE, Stamp, imprint
 from heliograph.delivery.variants import (
     AvifEncoding,
     Encoding,
+    FilmEncoding,
     GifEncoding,
     JpegEncoding,
     PngEncoding,
@@ -26,6 +27,7 @@ ENCODINGS: dict[str, Encoding] = {
     "avif": AvifEncoding(quality=60, speed=9, has_full_chroma=False),
     "avif-4:4:4": AvifEncoding(quality=60, speed=9, has_full_chroma=True),
     "gif": GifEncoding(),
+    "mp4": FilmEncoding(quality=80, is_webm=False),
 }
 MADE_OF = PictureParameters(
     prompt='a boat, "red" & <blue>\nأهلا 🌅',
@@ -48,7 +50,12 @@ def a_picture(width: int = 96, height: int = 64, *, phase: float = 0.0) -> np.nd
 
 
 def unsigned(kind: str, mode: ParametersMode = ParametersMode.FULL) -> bytes:
-    return pillow.encode(pillow.image_of(a_picture()), ENCODINGS[kind], imprint(MADE_OF, mode))
+    encoding, written = ENCODINGS[kind], imprint(MADE_OF, mode)
+    if isinstance(encoding, FilmEncoding):
+        frames = [np.roll(a_picture(), 7 * number, axis=1) for number in range(6)]
+        comment = written.parameters or written.software
+        return pyav.encode_film(frames, encoding, frames_per_second=8, comment=comment, xmp=written.xmp)
+    return pillow.encode(pillow.image_of(a_picture()), encoding, written)
 
 
 def a_signer(folder: Path) -> C2paSigner:

@@ -113,7 +113,10 @@ class ManifestReader:
             if "ManifestNotFound" in type(error).__name__ or "no JUMBF data found" in str(error):
                 return None
             return ManifestReading(faults=(f"unreadable: {str(error)[:200]}",), is_trusted=False)
-        return _reading(report)
+        try:
+            return _reading(report)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:  # what a damaged manifest leaves out
+            return ManifestReading(faults=(f"unreadable: {error!r}"[:200],), is_trusted=False)
 
 
 def _reading(report: dict[str, Any]) -> ManifestReading:

@@ -28,6 +28,10 @@ _TYPE_OF_LABEL = {
 }
 _MANIFEST_TYPES = (b"c2ma", b"c2um", b"c2cm")
 _BMFF_UUID = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_FILM_BRANDS = b"isom\0\0\x02\0isomiso2avc1mp41"
+"""What the first box of our films lists."""
+
 _DEPTH_MAX = 8
 _JPEG_JUMBF = b"JP\x02\x11"
 _GIF_C2PA = b"\x21\xff\x0bC2PA_GIF\x01\x00\x00"
@@ -68,8 +72,8 @@ def _store_in(data: bytes, mime_type: str) -> bytes:
             return _in_png(data)
         case "image/webp":
             return _in_webp(data)
-        case "image/avif":
-            return _in_avif(data)
+        case "image/avif" | "video/mp4":
+            return _in_bmff(data, is_film=mime_type == "video/mp4")
         case "image/gif":
             return _in_gif(data)
         case _:
@@ -120,7 +124,7 @@ def _in_webp(data: bytes) -> bytes:
     return found
 
 
-def _in_avif(data: bytes) -> bytes:
+def _in_bmff(data: bytes, *, is_film: bool) -> bytes:
     found = b""
     at = number = 0
     while at < len(data):
@@ -128,15 +132,16 @@ def _in_avif(data: bytes) -> bytes:
         box = data[at + 8 : at + length]
         if number == 0:
             profile = data[data.index(b"av1C") + 5] >> 5 if b"av1C" in data else -1
-            expected = b"avif\0\0\0\0" + _AVIF_BRANDS.get(profile, b"")
-            _require(kind == b"ftyp" and box == expected, "the AVIF file's brands")
-        if kind == b"uuid":
-            _require(not found and box[:16] == _BMFF_UUID, "an AVIF box of its own type")
-            _require(box[16:37] == b"\0\0\0\0manifest\0" + bytes(8), "the head of the manifest's AVIF box")
+            expected = _FILM_BRANDS if is_film else b"avif\0\0\0\0" + _AVIF_BRANDS.get(profile, b"")
+            _require(kind == b"ftyp" and box == expected, "the brands of the file")
+        if kind == b"uuid" and not (is_film and box[:16] == _XMP_UUID):
+            _require(not found and box[:16] == _BMFF_UUID, "a box of its own type")
+            _require(box[16:37] == b"\0\0\0\0manifest\0" + bytes(8), "the head of the manifest's box")
             found = box[37:]
-        _require(length >= 8, "the length of an AVIF box")
+        _require(kind not in (b"free", b"skip") or not any(box), "free room in the file")
+        _require(length >= 8, "the length of a box")
         at, number = at + length, number + 1
-    _require(at == len(data), "the length of the last AVIF box")
+    _require(at == len(data), "the length of the last box")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Kinds of picture files: by their suffix, and by how their bytes begin."""
+"""Kinds of files that can be signed: by their suffix, and by how their bytes begin."""
 
 MIME_TYPE_OF_SUFFIX = {
     "png": "image/png",
@@ -7,11 +7,12 @@ MIME_TYPE_OF_SUFFIX = {
     "webp": "image/webp",
     "avif": "image/avif",
     "gif": "image/gif",
+    "mp4": "video/mp4",
 }
 
 
 def mime_type_of(data: bytes) -> str | None:
-    """What kind of picture the bytes are, by how they begin; None for everything else."""
+    """What kind of picture or film the bytes are, by how they begin; None for everything else."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -22,4 +23,6 @@ def mime_type_of(data: bytes) -> str | None:
         return "image/gif"
     if data[4:12] in (b"ftypavif", b"ftypavis"):
         return "image/avif"
+    if data[4:12] in (b"ftypisom", b"ftypiso2", b"ftypmp41", b"ftypmp42", b"ftypavc1"):
+        return "video/mp4"
     return None
