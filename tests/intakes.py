@@ -1,5 +1,6 @@
 """Pictures from outside, for tests: files of every kind, and an intake that reads them in this process."""
 
+import asyncio
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -42,9 +43,12 @@ class ScriptedOutbound:
     def __init__(self, replies: Mapping[str, Reply] | None = None) -> None:
         self.replies = replies or {}
         self.called: list[Destination] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def call(self, destination: Destination, *, bytes_max: int, **_: Any) -> Reply:
         self.called.append(destination)
+        await self.may_answer.wait()
         reply = self.replies[destination.host]
         return Reply(status=reply.status, duration_s=0.1, reason=reply.reason, body=reply.body[:bytes_max])
 

@@ -135,6 +135,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli_prompt": frozenset({"app", "domain", "settings"}),
     "cli_moderation": frozenset({"content_filter", "domain", "moderation", "settings"}),
     "cli_keeping": frozenset({"client"}),
+    "cli_golden": frozenset({"client", "domain", "golden_set", "quality"}),
+    "golden_set": frozenset({"client", "comparison", "domain", "quality"}),
     "cli_storage": frozenset({"app", "domain", "housekeeping", "settings"}),
     "cli_verify": frozenset({"delivery", "domain", "gateway", "provenance_wiring", "settings"}),
     "cli": frozenset(
@@ -146,6 +148,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
             "cli_doctor",
             "cli_fleet",
             "cli_keeping",
+            "cli_golden",
             "cli_moderation",
             "cli_import",
             "cli_prompt",
@@ -358,6 +361,7 @@ LIBRARIES: Mapping[str, frozenset[str]] = {
         {
             "cli",
             "cli_accounts",
+            "cli_golden",
             "cli_keeping",
             "cli_backup",
             "cli_costs",
@@ -427,6 +431,8 @@ DOES_BY_TRADE = (
             "housekeeping",
             "insight",
             "intake",
+            "cli_golden",
+            "golden_set",
             "cli_keeping",
             "cli_reproduce",
             "edge",

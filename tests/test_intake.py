@@ -1,5 +1,6 @@
 """Pictures on their way in: whose they are, where they may come from, and how long they stay."""
 
+import asyncio
 import io
 
 import pytest
@@ -13,7 +14,7 @@ from heliograph.domain.errors import InvalidRequest, NotFound, Overloaded
 from heliograph.domain.ids import TenantId
 from heliograph.domain.intake import GivenInputs, GivenPicture, PictureRole, PictureSource, TakenInputs
 from heliograph.domain.tiers import Tier
-from heliograph.intake import PictureIntake, RecentBytes, drop_unused_inputs
+from heliograph.intake import FETCHES_MAX_PER_TENANT, PictureIntake, RecentBytes, drop_unused_inputs
 from heliograph.outbound import Reply
 from heliograph.storage.memory import MemoryStore
 from heliograph.storage.store import PutJob, PutOutput
@@ -133,6 +134,22 @@ async def test_an_address_is_fetched_through_the_guard() -> None:
     for url in ("http://fine.example/", "https://127.0.0.1/", "https://169.254.169.254/", "https://a:b@fine.example/"):
         assert "url_not_allowed" in await refused(intake, at(url))
     assert len(outbound.called) == called
+
+
+async def test_slow_addresses_of_one_tenant_hold_up_no_other() -> None:
+    outbound = ScriptedOutbound({"slow.example": Reply(status=200, duration_s=0, body=a_file())})
+    outbound.may_answer.clear()
+    intake = an_intake(outbound=outbound)
+    slow = named("https://slow.example/", PictureSource.URL)
+    waiting = [asyncio.create_task(take(intake, slow)) for _ in range(3 * FETCHES_MAX_PER_TENANT)]
+    other = asyncio.create_task(take(intake, slow, caller=OTHERS))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(outbound.called) == FETCHES_MAX_PER_TENANT + 1
+    assert (await take(intake, sent(a_file()), caller=OTHERS)).images
+    outbound.may_answer.set()
+    for taken in await asyncio.gather(*waiting, other):
+        assert taken.images
 
 
 async def test_a_mask_is_as_large_as_the_picture() -> None:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -31,6 +31,7 @@ from heliograph.cli_backup import backup_command, restore_command
 from heliograph.cli_costs import costs_command
 from heliograph.cli_doctor import audit_table, diagnosis_text, latency_table, objectives_table, slowest_text
 from heliograph.cli_fleet import fleet_tables
+from heliograph.cli_golden import add_golden_commands
 from heliograph.cli_import import import_command
 from heliograph.cli_keeping import add_keeping_commands
 from heliograph.cli_moderation import moderation_cli
@@ -78,6 +79,7 @@ keys_cli = typer.Typer(no_args_is_help=True, help="Make, list and revoke API key
 jobs_cli = typer.Typer(invoke_without_command=True, help="List, show and cancel jobs of a running server.")
 webhooks_cli = typer.Typer(no_args_is_help=True, help="Endpoints that hear of jobs, and what was sent to them.")
 storage_cli = typer.Typer(no_args_is_help=True, help="What is kept of pictures, and whether it is as it should be.")
+golden_cli = typer.Typer(no_args_is_help=True, help="Record golden pictures of a model, and see whether it drifts.")
 models_cli = typer.Typer(
     invoke_without_command=True, help="Print the catalogue; load models ahead, pin and cap them on a running server."
 )
@@ -95,6 +97,7 @@ cli.add_typer(jobs_cli, name="jobs")
 cli.add_typer(webhooks_cli, name="webhooks")
 cli.add_typer(storage_cli, name="storage")
 cli.add_typer(moderation_cli, name="moderation")
+cli.add_typer(golden_cli, name="golden")
 
 _T = TypeVar("_T")
 
@@ -972,6 +975,14 @@ def _console() -> Console:
     """For results: where they go to a file or another program, lines are as long as they need to be."""
     width = None if sys.stdout.isatty() else WIDTH_PIPED
     return Console(highlight=False, width=width)
+
+
+def _connect(data_dir: Path | None, api_key: str | None) -> tuple[Path, AbstractAsyncContextManager[Client]]:
+    settings = read_settings(data_dir=data_dir)
+    return settings.data_dir, _client(settings, api_key, may_run_jobs=True)
+
+
+add_golden_commands(golden_cli, _connect, lambda work: _run(work()))
 
 
 def _settings(data_dir: Path | None) -> Settings:

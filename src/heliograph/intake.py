@@ -12,8 +12,10 @@ import hashlib
 import hmac
 import struct
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import ParamSpec, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -42,7 +44,10 @@ REQUEST_BYTES_MAX = 128 * 1024**2
 """Stored bytes of all pictures of one request: what fits one message to a worker, beside what else is in it."""
 
 HELD_MAX = 4
-"""Pictures that are fetched or read at once; more wait. Each may hold a file of the largest size in memory."""
+"""Pictures that are read at once; more wait."""
+
+FETCHES_MAX, FETCHES_MAX_PER_TENANT = 16, 4
+"""Pictures that are fetched at once; more wait. Each may hold a file of the largest size in memory."""
 
 FOLDERS = 256
 SWEEP_S = 60.0
@@ -128,6 +133,8 @@ class PictureIntake:
         self._secret = secret
         self._clock = clock
         self._turns = asyncio.Semaphore(HELD_MAX)
+        self._fetching = asyncio.Semaphore(FETCHES_MAX)
+        self._fetching_of: WeakValueDictionary[TenantId, asyncio.Semaphore] = WeakValueDictionary()
         self._stored_of = RecentBytes(bytes_max=tenant_bytes_max, window_s=keep_s)
 
     async def take(self, given: GivenInputs, *, caller: Caller) -> TakenInputs:
@@ -196,18 +203,33 @@ class PictureIntake:
         self, given: GivenPicture, role: PictureRole, caller: Caller, changes: list[Adjustment]
     ) -> tuple[InputPicture, tuple[int, int], int]:
         """The stored picture, the size that it came with, and the bytes of its file."""
-        async with self._turns:
-            match given.source:
-                case PictureSource.UPLOAD:
+
+        async def stored(data: bytes) -> tuple[InputPicture, tuple[int, int], int]:
+            async with self._turns:
+                return await self._stored(data, role, given.param, caller, changes)
+
+        match given.source:
+            case PictureSource.BYTES:
+                return await stored(given.data)
+            case PictureSource.URL:
+                async with self._fetch_turn(caller.tenant_id):
+                    return await stored(await self._fetched(given))
+            case PictureSource.OUTPUT:
+                async with self._fetch_turn(caller.tenant_id):
+                    return await stored(await self._output(given, caller))
+            case PictureSource.UPLOAD:
+                async with self._turns:
                     picture, size_bytes = await self._uploaded(given, role, caller.tenant_id)
                     return picture, _size_of(picture), size_bytes
-                case PictureSource.BYTES:
-                    data = given.data
-                case PictureSource.URL:
-                    data = await self._fetched(given)
-                case PictureSource.OUTPUT:
-                    data = await self._output(given, caller)
-            return await self._stored(data, role, given.param, caller, changes)
+
+    @asynccontextmanager
+    async def _fetch_turn(self, tenant_id: TenantId) -> AsyncGenerator[None]:
+        """Until a picture is stored that has to be brought here first. Slow ones of one tenant hold up no other."""
+        own = self._fetching_of.get(tenant_id)
+        if own is None:
+            own = self._fetching_of[tenant_id] = asyncio.Semaphore(FETCHES_MAX_PER_TENANT)
+        async with own, self._fetching:
+            yield
 
     async def _stored(
         self, data: bytes, role: PictureRole, param: str, caller: Caller, changes: list[Adjustment]

@@ -121,6 +121,30 @@ def test_pictures_are_made_again(tmp_path: Path) -> None:
     assert (refused.returncode, "Name its job instead" in refused.stderr) == (2, True)
 
 
+def test_golden_pictures_show_drift_side_by_side(tmp_path: Path) -> None:
+    data_dir, prompts, page = tmp_path / "data", tmp_path / "prompts.txt", tmp_path / "drift.html"
+    prompts.write_text("a boat\n\na <tree>\n")
+    recorded = run("golden", "record", "fake", "--prompts", str(prompts), data_dir=data_dir)
+    assert recorded.returncode == 0, recorded.stderr
+    same = run("golden", "check", "fake", "--json", data_dir=data_dir)
+    assert same.returncode == 0, same.stderr
+    found = json.loads(same.stdout)
+    assert (found["decision"], found["pictures"], found["changed"]) == ("same", 2, [])
+    kept = data_dir / "golden" / "fake"
+    (kept / "001.png").write_bytes((kept / "002.png").read_bytes())
+    description = json.loads((kept / "set.json").read_text())
+    description["made_with"]["model revision"] = "older"
+    (kept / "set.json").write_text(json.dumps(description))
+    drifted = run("golden", "check", "fake", "--report", str(page), data_dir=data_dir)
+    assert drifted.returncode == 4, drifted.stderr
+    assert drifted.stdout.startswith("fake: changed. 1 of 2 golden pictures look different")
+    assert "model revision: older -> fake" in drifted.stdout
+    told = page.read_text()
+    assert (told.count("<img"), "a &lt;tree&gt;" in told) == (4, True)
+    nothing = run("golden", "check", "helio-base", data_dir=data_dir)
+    assert (nothing.returncode, "golden record" in nothing.stderr) == (2, True)
+
+
 def test_a_clip_becomes_a_film(tmp_path: Path) -> None:
     target = tmp_path / "boat.mp4"
     words = ("generate", "a boat that sails", "--model", "fake-clip", "--frames", "5", "--size", "64x48")

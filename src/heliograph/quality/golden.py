@@ -16,6 +16,18 @@ from enum import StrEnum
 
 from heliograph.quality.likeness import VISIBLE_DISTANCE
 
+PROMPTS = (
+    "mountains at sunset",
+    "a red house in green hills during the day",
+    "a blue boat on the sea at sunset with the sun",
+    "a starry night over the sea",
+    "watercolor painting of a forest at dawn",
+    "pixel art of a castle at night",
+    "a yellow hot air balloon over mountains at dawn",
+    "a lone tree in the desert at sunset",
+)
+"""Enough to see that something has changed, for whoever names none of their own."""
+
 
 class DriftDecision(StrEnum):
     """What a set of golden pictures says."""
