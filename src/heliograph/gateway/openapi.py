@@ -1216,6 +1216,7 @@ _FIT: _Schema = {
 }
 
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
+_OUTPUT["required"].remove("srcset")  # of stills
 _OUTPUT["properties"] |= {
     **_FIT,
     "url": _nullable("string") | {"description": "Null while it is not delivered."},
@@ -1235,7 +1236,11 @@ _OUTPUT["properties"] |= {
     },
     "frames": _COUNT | {"description": "Of a clip only."},
     "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
+    "poster_url": _TEXT | {"description": "Its first frame; of a clip only."},
+    "preview_url": _TEXT | {"description": "A short, small version; of a clip only."},
+    "srcset": _TEXT | {"description": "For an `<img>`; of a still only."},
 }
+_OUTPUT["required"].remove("srcset")
 
 _FRAMES = _object({"min": _COUNT, "max": _COUNT, "default": _COUNT, "per_second": {"type": "number"}})
 
