@@ -1217,6 +1217,7 @@ _FIT: _Schema = {
 }
 
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
+_OUTPUT["required"] = [name for name in _OUTPUT["required"] if name != "srcset"]  # of stills
 _OUTPUT["properties"] |= {
     **_FIT,
     "pixels_sha256": _nullable("string")
