@@ -10,19 +10,21 @@ docs/benchmarks.md and its plots.
 import argparse
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-from training.prompt_rows import LICENSED, Row
+from training.prompt_rows import LICENSED, Row, read_rows
 from training.train_prompt_filter import Material, fit_all, folds_of, material
 
 from benchmarks.filter_plots import calibration_plot, roc_plot
 from benchmarks.prompt_probes import FOREIGN_HARMFUL, FOREIGN_HARMLESS, HIDDEN, PADDING, PAIRS
 from heliograph.content_filter import SHIPPED_WEIGHTS, open_weights, shipped_terms
 from heliograph.domain.prompt_verdict import PolicyDecision, PolicyVerdict
-from heliograph.moderation.classifier import Classifier
+from heliograph.moderation.classifier import Classifier, Floats, joined
+from heliograph.moderation.features import Features
 from heliograph.moderation.fit import Fitted, encoded
 from heliograph.moderation.judge import PromptFilter
 from heliograph.moderation.policy import ContentPolicy
@@ -79,24 +81,33 @@ GROUPS = (
     Group(name="policy (hate, illegal acts)", holds=lambda row: row.tier == "policy", bar=60),
     Group(name="self-harm", holds=lambda row: row.tier == "core" and row.category == "self_harm", bar=50),
     Group(name="adversarial token soup", holds=lambda row: row.tier == "adversarial"),
+    Group(name="core, of sources never learnt from", holds=lambda row: row.tier == "core" and not row.is_licensed),
+    Group(name="core, of sources learnt from", holds=lambda row: row.tier == "core" and row.is_licensed),
 )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prompt_filter", description=__doc__)
     parser.add_argument("--rows", type=Path, metavar="FILE", help="labelled rows, JSONL")
+    parser.add_argument("--scores", type=Path, help="what the training wrote down with its --scores: saves its folds")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the figures to this file")
     parser.add_argument("--docs", action="store_true", help="write the section of docs/benchmarks.md and its plots")
-    parser.add_argument("--without", nargs="*", default=[], metavar="SOURCE", help="train without it, and judge it")
+    parser.add_argument(
+        "--without", nargs="*", default=[], metavar="SOURCE", help="train without sources that begin so, and judge them"
+    )
     options = parser.parse_args()
     shipped = open_weights(SHIPPED_WEIGHTS, shipped_terms().weighed)
     lines = [*probes(shipped), "", *latencies(shipped)]
     if options.rows is not None:
-        found = material(options.rows)
-        cases = unseen_cases(shipped, found)
-        left_out = [line for source in options.without for line in without(shipped, found, source)]
-        if left_out:
-            left_out = ["", "| left out of training | harmless flagged | harmful found |", "|---|---|---|", *left_out]
+        if options.scores is None:
+            cases = unseen_cases(shipped, material(options.rows))
+        else:
+            cases = recorded_cases(shipped, read_rows(options.rows), options.scores)
+        left_out: list[str] = []
+        if options.without:
+            found = material(options.rows)
+            left_out = ["", "| left out of training | harmless flagged | harmful found |", "|---|---|---|"]
+            left_out += [line for source in options.without for line in without(shipped, found, source)]
         lines = [*table(cases), *left_out, "", *lines, "", *worst(cases)]
         if options.json is not None:
             options.json.write_text(json.dumps(figures(cases), indent=2) + "\n", encoding="utf-8")
@@ -134,9 +145,29 @@ def unseen_cases(shipped: Classifier, found: Material) -> list[Case]:
     return cases
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded(Classifier):
+    """The classifier with margins that were worked out before, in the order in which prompts are judged."""
+
+    queue: deque[Floats]
+
+    def margins(self, features: Features) -> Floats:
+        """The next one in line."""
+        del features
+        return self.queue.popleft()
+
+
+def recorded_cases(shipped: Classifier, rows: Sequence[Row], scores: Path) -> list[Case]:
+    """The same from the logits that the training wrote down when it judged each row by weights that had not seen it."""
+    margins = joined(np.load(scores)["logits"].astype(np.float32)) - shipped.offset
+    own = {field.name: getattr(shipped, field.name) for field in fields(shipped)}
+    recorded = Recorded(**own, queue=deque(margins))
+    return judge_all(PromptFilter(recorded, shipped_terms(), ContentPolicy()), rows)
+
+
 def without(shipped: Classifier, found: Material, source: str) -> Iterator[str]:
     """How rows of a source fare with weights that have seen nothing of it."""
-    is_of = np.array([row.source == source for row in found.rows])
+    is_of = np.array([row.source.startswith(source) for row in found.rows])
     heads = fit_all(found.design, found.rows, found.may_train & ~is_of)
     cases = judge_all(with_heads(shipped, heads), [found.rows[at] for at in np.flatnonzero(is_of)])
     safe, unsafe = ([case for case in cases if case.row.label == label] for label in (0, 1))

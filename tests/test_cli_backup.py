@@ -40,7 +40,7 @@ def an_installation(data_dir: Path) -> str:
 def test_there_and_back(tmp_path: Path) -> None:
     name = an_installation(tmp_path / "data")
     written = run("backup", tmp_path / "out", "--pictures", "--data-dir", tmp_path / "data")
-    assert (written.exit_code, written.stdout) == (0, f"2 rows and 1 picture file(s) are in {tmp_path / 'out'}\n")
+    assert (written.exit_code, written.stdout) == (0, f"3 rows and 1 picture file(s) are in {tmp_path / 'out'}\n")
     back = run("restore", tmp_path / "out", "--data-dir", tmp_path / "new", "--json")
     assert back.exit_code == 0
     said = json.loads(back.stdout)

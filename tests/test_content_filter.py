@@ -5,15 +5,22 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from heliograph.cli_moderation import moderation_cli
 from heliograph.content_filter import open_filter, read_policy, watch_policy
 from heliograph.domain.errors import InvalidRequest, Unavailable
 from heliograph.domain.prompt_verdict import Category, PolicyDecision
+from heliograph.moderation.policy import ADJUSTABLE, ContentPolicy, Rule
 from heliograph.settings import ModerationSettings
 
 FILTER = open_filter(ModerationSettings())
+STRICT = open_filter(ModerationSettings())
+STRICT.use(ContentPolicy(rules=dict.fromkeys(ADJUSTABLE, Rule(flag=1e-9, block=1e-9))))
+"""It explains itself on every prompt."""
+
 ROOT = Path(__file__).parent.parent
 
 INNOCENT = (
@@ -69,6 +76,14 @@ def test_harmful_prompts_are_blocked_with_a_reason(prompt: str, category: Catego
     assert verdict.evidence
 
 
+@pytest.mark.parametrize(("prompt", "category"), HARMFUL)
+def test_what_an_operator_allows_is_not_refused_as_something_else(prompt: str, category: Category) -> None:
+    lenient = open_filter(ModerationSettings())
+    lenient.use(ContentPolicy(rules={category: Rule(action=PolicyDecision.ALLOW)}))
+    verdict = lenient.judge(prompt, "")
+    assert verdict.decision is not PolicyDecision.BLOCK, (verdict.category, verdict.scores)
+
+
 def test_the_prompts_we_show_around_pass() -> None:
     prompts = (ROOT / "docs" / "images" / "demo-prompts.txt").read_text(encoding="utf-8").splitlines()
     assert [text for text in prompts if FILTER.judge(text, "").decision is not PolicyDecision.ALLOW] == []
@@ -77,6 +92,14 @@ def test_the_prompts_we_show_around_pass() -> None:
 def test_scores_of_very_long_and_very_odd_prompts_are_scores() -> None:
     for prompt in ("word " * 5_000, "@" * 5_000, "\u200b" * 500, "a b c d " * 900, "🙂" * 2_000):
         assert all(0 <= score <= 1 for score in FILTER.judge(prompt, "").scores.values())
+
+
+@given(prompt=st.text(max_size=300), negative=st.text(max_size=60))
+def test_any_text_gets_a_verdict_whose_span_is_in_it(prompt: str, negative: str) -> None:
+    verdict = STRICT.judge(prompt, negative)
+    assert all(0 <= score <= 1 for score in verdict.scores.values())
+    if verdict.span is not None:
+        assert prompt[verdict.span.start : verdict.span.end] == verdict.span.text
 
 
 def test_a_policy_file_that_is_not_there_is_named(tmp_path: Path) -> None:

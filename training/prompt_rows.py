@@ -43,7 +43,7 @@ HARMLESS_COUNTS = {"benign": 10_000, "neutral": 6_000}
 BORROWED = (
     ("v", prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.VIOLENCE, "man men place surface object object2"),
     ("v", prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.VIOLENCE, "animal2 food2 woman2"),
-    ("s", prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.SEXUAL, "woman grown bedplace"),
+    ("s", prompt_rules.WORLD + prompt_rules.SEXUAL, "woman grown bedplace"),
     ("i", prompt_rules.ILLEGAL, "expert who place shop goods teach"),
     ("h", prompt_rules.HATE, "person kind task"),
     ("w", prompt_rules.SELF_HARM, "where"),
@@ -98,10 +98,11 @@ def read_rows(path: Path) -> list[Row]:
 def our_rows(seed: int) -> list[Row]:
     """Sentences from the rules, some in lower case and some disguised."""
     luck = random.Random(seed)
+    harmless = harmless_grammar()
     rows: list[Row] = []
     texts = {
         "violence": prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.VIOLENCE,
-        "sexual": prompt_rules.WORLD + prompt_rules.KNOWN + prompt_rules.SEXUAL,
+        "sexual": prompt_rules.WORLD + prompt_rules.SEXUAL,
         "self_harm": prompt_rules.SELF_HARM,
         "hate": prompt_rules.HATE,
         "illegal": prompt_rules.ILLEGAL,
@@ -109,13 +110,14 @@ def our_rows(seed: int) -> list[Row]:
     for category, text in texts.items():
         for sentence in Grammar(text).sentences(category, COUNTS[category], luck):
             shown = sentence.lower() if luck.random() < 0.3 else sentence
-            shown = disguised(shown, luck) if luck.random() < 0.12 else shown
-            rows.append(Row(prompt=shown, label=1, category=category, source=OURS, tier="core"))
-    harmless = harmless_grammar()
+            hidden = disguised(shown, luck) if luck.random() < 0.12 else shown
+            tier = "core" if hidden == shown else "obfuscated"
+            rows.append(Row(prompt=hidden, label=1, category=category, source=OURS, tier=tier))
     for rule, count in HARMLESS_COUNTS.items():
         for sentence in harmless.sentences(rule, count, luck):
-            shown = disguised(sentence, luck) if luck.random() < 0.05 else sentence
-            rows.append(Row(prompt=shown, label=0, category="benign", source=OURS, tier="benign"))
+            hidden = disguised(sentence, luck) if luck.random() < 0.05 else sentence
+            tier = "benign" if hidden == sentence else "obfuscated"
+            rows.append(Row(prompt=hidden, label=0, category="benign", source=OURS, tier=tier))
     return rows
 
 

@@ -36,9 +36,9 @@ tail:
 KNOWN = """
 who:
   donald trump | joe biden | putin | obama | elon musk | mark zuckerberg | kanye west | taylor swift | kim jong un
-  macron | boris johnson | mario | luigi | sonic | pikachu | spongebob | mickey mouse | shrek | homer simpson | batman
-  joker | spiderman | superman | hulk | thanos | deadpool | john wick | darth vader | harry potter | gandalf | kermit
-  baby yoda | barbie | elsa | snow white | santa claus | jesus | a robot | an alien | a cat | a dog | a horse
+  macron | boris johnson | mario | luigi | spongebob | mickey mouse | shrek | homer simpson | batman
+  joker | superman | hulk | thanos | deadpool | john wick | darth vader | gandalf | kermit
+  santa claus | jesus | a robot | an alien | a cat | a dog | a horse
   a monkey | a bear | a chicken | a cow | a pig | a goat | a duck | a rabbit | a zombie | a vampire | a clown | a cop
   a ninja | a samurai | a soldier | a terrorist | a gangster | a pirate | a wizard | a cowboy | a man | a woman
   a guy | an old man | a teacher | a boxer | a chef | a muppet | a cyborg | a snowman | a skeleton | a king | a queen
@@ -380,8 +380,8 @@ sexual:
   A therapist sexually exploiting a patient. | A person manipulated into sexual acts for money.
   A teacher secretly filming people undressing in a locker room.
   {grown} in {wear} | nude {grown} {bedplace} | {grown} {act} {bedplace} | {grown} with {grown}, {act}
-  {grown} posing in {wear}, {adj} | {who} naked | nude {who} | {who} in {wear} | {who} {act}
-  {who} topless {bedplace} | {who} and {who} {act} | {who} showing {part}
+  {grown} posing in {wear}, {adj} | {famous} naked | nude {famous} | {famous} in {wear} | {famous} {act}
+  {famous} topless {bedplace} | {famous} and {famous} {act} | {famous} showing {part}
   {count}, solo, {nudeadj}, {part}, {gaze}, {style} | {count}, {wear}, {part}, blush, {gaze} | {count}, {gaze}, {act}
   {count}, {nudeadj}, spread legs, {bedplace} | {woman}, {wear}, {gaze}, {style} | {woman}, {part}, {gaze}, wet skin
   {woman} making out with {woman}, clothes on the floor | lovers entwined {bedplace}, {adj} night
@@ -398,6 +398,10 @@ sexual:
   {woman} with her mouth full of {part} | {woman} on her knees before a {man3}, unzipping | {woman} {ride} a {man3}
   {sloppy} {grown} | {sloppy} {woman} {act} | {grown} is so {heat} | {heat} {woman} in {wear}
   {heat} {grown} {bedplace}
+famous:
+  a famous actress | a famous actor | a pop star | a film star | a celebrity | a politician | a president | a queen
+  a news anchor | a supermodel | an influencer | a princess of a kingdom, adult | batman | superman | hulk | thanos
+  deadpool | shrek | homer simpson | gandalf | darth vader | a super villain | a comic heroine
 count:
   1woman | two women | 1man | a mature woman | an adult woman | adult couple | a milf | a bikini model
 gaze:

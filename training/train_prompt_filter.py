@@ -44,6 +44,9 @@ GOALS: dict[str, tuple[Callable[[Row], bool], float, float]] = {
 }
 """What is to be found: which rows, from which recall on more is worth little, and what it is worth until then."""
 
+SCORES_MIN = Threshold(flag=0.2, block=0.4)
+"""Lower scores flag and block nothing, whatever the search says: of some categories there are few rows."""
+
 OTHER_HARM = 0.3
 CHAT = 0.3
 
@@ -180,6 +183,7 @@ def calibration(margins: NDArray[np.float64], is_harm: NDArray[np.bool_]) -> tup
 
 def placed(classifier: Classifier, logits: NDArray[np.float64], rows: list[Row]) -> Classifier:
     """The classifier with thresholds and calibration from logits of rows that its kind had not seen."""
+    logits = joined(logits)
     offsets = offsets_of(logits, rows)
     margins = logits - offsets
     further = max(0.0, shift_within(margins, groups_of(rows), BLOCK_BUDGETS))
@@ -192,7 +196,9 @@ def placed(classifier: Classifier, logits: NDArray[np.float64], rows: list[Row])
         seen = np.array([not row.label or row.harm == category.value for row in rows])
         curves.append(calibration(lent[seen, at], is_harm[seen]))
     thresholds = {
-        category: Threshold(flag=_sigmoid(shift), block=_sigmoid(slope * further + shift))
+        category: Threshold(
+            flag=max(SCORES_MIN.flag, _sigmoid(shift)), block=max(SCORES_MIN.block, _sigmoid(slope * further + shift))
+        )
         for category, (slope, shift) in zip(LEARNT, curves, strict=True)
     }
     print({category.value: (round(each.flag, 3), round(each.block, 3)) for category, each in thresholds.items()})
@@ -249,7 +255,7 @@ def main() -> None:
         print(f"a fold, after {time.perf_counter() - began:.0f} s", flush=True)
     real = np.flatnonzero(found.is_given)
     real_rows = [rows[at] for at in real]
-    logits = joined(logits[real])
+    logits = logits[real]
     heads = fit_all(design, rows, found.may_train)
     codes, levels = encoded(heads)
     blank = Classifier(
@@ -268,7 +274,7 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     write_weights(options.output, classifier, about=about)
     if options.scores is not None:
-        np.savez(options.scores, margins=logits - classifier.offset)
+        np.savez(options.scores, logits=logits)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB, {time.perf_counter() - began:.0f} s")
 
 

@@ -275,10 +275,11 @@ async def installation(
         if problem is not None:
             structlog.get_logger().warning("what runs take of memory is learned anew", reason=problem)
         await stack.enter_async_context(_background(memory_file.keep(run_memory)))
+        timed_blobs = TimedBlobs(blobs, clock=clock, publish=telemetry.metrics)
         pipeline = Pipeline(
             scheduler=Scheduler(gpus=gpus, policy=_scheduler_policy(settings), profiles=profiles, memory=run_memory),
             store=store,
-            blobs=TimedBlobs(blobs, clock=clock, publish=telemetry.metrics),
+            blobs=timed_blobs,
             post=LearningPostProcessor(post, usual),
             make_fleet=lambda emit: _fleet(settings, checkpoints, inputs.blobs.read, emit),
             gpus=gpus,
@@ -318,7 +319,7 @@ async def installation(
         service = PipelineService(
             pipeline=pipeline,
             store=store,
-            blobs=blobs,
+            blobs=timed_blobs,
             intake=intake,
             catalogue=catalogue,
             engines=engines,

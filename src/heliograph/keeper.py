@@ -160,6 +160,7 @@ class Keeper:
             await asyncio.sleep(PAUSE_S)
 
     async def _writes_due(self, keeping: Keeping, now_s: float) -> list[Write]:
+        """Deletions; settings know no other step yet, because nothing carries the others out."""
         rule = self._policy.rule_for(keeping.tenant_id, keeping.plan)
         step = due(keeping, rule, now_s=now_s, is_reproducible=_never)
         output = None if step is None else await self._store.output(keeping.output_id)

@@ -380,3 +380,19 @@ def test_the_doctor_says_why_no_job_is_taken(start_server: StartServer) -> None:
     shown = run("doctor", data_dir=server.data_dir).stdout
     assert "No job is taken because of the picture store" in shown
     assert "Next: Once that is mended" in shown
+
+
+def test_an_operator_looks_at_latency_objectives_and_orders(start_server: StartServer) -> None:
+    server = start_server()
+    job = server.finished(server.submit()["id"])
+    assert run("fleet", "pause", "--model", "fake", data_dir=server.data_dir).returncode == 0
+    latency = json.loads(run("latency", "--by", "model", "--json", data_dir=server.data_dir).stdout)
+    assert [group["name"] for group in latency["groups"]] == ["fake"]
+    slowest = run("slowest", data_dir=server.data_dir).stdout
+    assert job["id"] in slowest
+    assert "post_processing" in slowest
+    assert "completed" in run("objectives", data_dir=server.data_dir).stdout
+    assert "POST /v1/admin/pause" in run("audit", data_dir=server.data_dir).stdout
+    assert "inference" in run("latency", data_dir=server.data_dir).stdout
+    wrong = run("latency", "--by", "planet", data_dir=server.data_dir)
+    assert (wrong.returncode, "by must be one of" in wrong.stderr) == (2, True)

@@ -104,7 +104,7 @@ def test_use_these_settings_makes_the_same_picture_again(page: Page, built_in_se
     page.get_by_test_id("submit").click()
     status(page, "completed")
     newest = built_in_server.http.get("/v1/jobs?limit=2").json()["data"]
-    assert newest[0]["outputs"][0]["sha256"] == newest[1]["outputs"][0]["sha256"]
+    assert newest[0]["outputs"][0]["pixels_sha256"] == newest[1]["outputs"][0]["pixels_sha256"]
 
 
 def test_a_picture_is_enlarged_and_its_settings_come_back(page: Page, built_in_server: Server, tmp_path: Path) -> None:

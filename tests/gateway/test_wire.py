@@ -72,6 +72,7 @@ def test_a_completed_job_shows_everything_the_reference_lists() -> None:
                 "thumbnail_url": "/out_1/small",
                 "availability": "delivered",
                 "sha256": "0" * 64,
+                "pixels_sha256": None,
                 "bytes": 1000,
                 "format": "png",
                 "width": 256,

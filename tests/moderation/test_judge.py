@@ -62,9 +62,11 @@ def test_minors_elsewhere_are_welcome(prompt: str) -> None:
     assert a_filter().judge(prompt, "").decision is PolicyDecision.ALLOW
 
 
-def test_a_public_figure_takes_the_score_of_the_harm_around() -> None:
-    verdict = a_filter().judge("the duke and kravat", "")
-    assert verdict.scores[Category.PUBLIC_FIGURES] == verdict.scores[Category.VIOLENCE]
+def test_a_public_figure_is_flagged_where_the_harm_around_is() -> None:
+    allowing = ContentPolicy(rules={Category.VIOLENCE: Rule(action=PolicyDecision.ALLOW)})
+    verdict = a_filter(allowing).judge("the duke and kravat", "")
+    assert verdict.category is Category.PUBLIC_FIGURES
+    assert a_filter(allowing).judge("the duke in a garden", "").scores[Category.PUBLIC_FIGURES] < 0.5
     assert Category.PUBLIC_FIGURES not in a_filter().judge("kravat", "").scores
 
 

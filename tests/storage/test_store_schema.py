@@ -95,7 +95,9 @@ def test_every_query_fits_the_schema(connection: sqlite3.Connection, name: str) 
 )
 def test_no_query_walks_or_sorts_a_whole_table(connection: sqlite3.Connection, name: str) -> None:
     steps = [row["detail"] for row in explain(connection, "EXPLAIN QUERY PLAN", name)]
-    assert [step for step in steps if step.startswith("USE TEMP B-TREE")] == []
+    # What agrees in the index's column may be sorted by the next one: a few rows at a time.
+    in_order = [step for step in steps if "FOR RIGHT PART OF ORDER BY" not in step]
+    assert [step for step in in_order if step.startswith("USE TEMP B-TREE")] == []
     assert [step for step in steps if step.startswith("SCAN") and step not in CHEAP_SCANS] == []
 
 

@@ -267,6 +267,7 @@ _JOB_EXAMPLE: _Schema = {
             "url": f"/v1/outputs/{_OUTPUT_ID}",
             "thumbnail_url": f"/v1/outputs/{_OUTPUT_ID}?variant=thumbnail",
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "pixels_sha256": "4f1b2b0b822cd15d6c15b0f00a089f86d081884c7d659a2feaa0c55ad015a3bf",
             "bytes": 17700,
             "format": "png",
             "width": 128,
@@ -1216,8 +1217,11 @@ _FIT: _Schema = {
 }
 
 _OUTPUT = _JOB["properties"]["outputs"]["items"]
+_OUTPUT["required"] = [name for name in _OUTPUT["required"] if name != "srcset"]  # of stills
 _OUTPUT["properties"] |= {
     **_FIT,
+    "pixels_sha256": _nullable("string")
+    | {"description": "Of the pixels before they were encoded: the same picture made again has the same."},
     "url": _nullable("string") | {"description": "Null while it is not delivered."},
     "thumbnail_url": _nullable("string"),
     "safety": SAFETY_SCHEMA,
@@ -1235,6 +1239,9 @@ _OUTPUT["properties"] |= {
     },
     "frames": _COUNT | {"description": "Of a clip only."},
     "duration_s": {"type": "number", "description": "How long a clip plays; of a clip only."},
+    "poster_url": _TEXT | {"description": "Its first frame; of a clip only."},
+    "preview_url": _TEXT | {"description": "A short, small version; of a clip only."},
+    "srcset": _TEXT | {"description": "For an `<img>`; of a still only."},
 }
 
 _FRAMES = _object({"min": _COUNT, "max": _COUNT, "default": _COUNT, "per_second": {"type": "number"}})

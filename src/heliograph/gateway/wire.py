@@ -146,6 +146,7 @@ def output_json(output: Output, *, output_url: OutputUrl) -> dict[str, object]:
         "thumbnail_url": output_url(output.output_id, True) if is_delivered else None,
         "availability": output.availability.value,
         "sha256": output.sha256,
+        "pixels_sha256": output.pixels_sha256,
         "bytes": output.size_bytes,
         "format": output.output_format.value,
         "width": output.width_px,

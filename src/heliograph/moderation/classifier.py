@@ -1,10 +1,9 @@
 """One linear classifier per category over the features of a prompt: what it knows, and how a score comes about.
 
 Each head is a logistic regression. A further head, `any`, has learnt harm of whatever kind: `SHARE_OF_ANY` of its logit
-is added to those of the categories, and where it alone is surer than all of them, it lends its margin over its own
-threshold to the likeliest category. A score is the margin put
-through the category's calibration, so that of the prompts with a score of 0.8 about four in five are indeed against the
-policy, in a mix of prompts like the one the calibration saw.
+is added to that of the likeliest category, and where it alone is surer than all of them, it lends its margin over its
+own threshold. A score is the margin put through the category's calibration, so that of the prompts with a score of 0.8
+about four in five are indeed against the policy, in a mix of prompts like the one the calibration saw.
 """
 
 from collections.abc import Mapping
@@ -84,9 +83,17 @@ class Classifier:
 
 
 def joined(logits: NDArray[_Real]) -> NDArray[_Real]:
-    """(rows, heads): logits of the categories with their share of `any`, which stays as it is."""
+    """(rows, heads): logits of the categories with their share of `any`, which stays as it is.
+
+    The likeliest category gets all of that share, others only as much as they vouch for themselves: harm of one kind
+    must not raise the score of another, or a policy could not allow the one and block the other.
+    """
     found = logits.copy()
-    found[:, :-1] += SHARE_OF_ANY * logits[:, -1:]
+    own, every = logits[:, :-1], logits[:, -1:]
+    shared = np.minimum(own, every)
+    rows, likeliest = np.arange(len(own)), own.argmax(axis=1)
+    shared[rows, likeliest] = every[:, 0]
+    found[:, :-1] += SHARE_OF_ANY * shared
     return found
 
 

@@ -7,7 +7,7 @@ and not learnt:
   be asked for by that, though: without `clothes`, people are naked.
 - Somebody below 18 in a sexual prompt. No example of it exists in any training data and none should; it is the meeting
   of a word or an age with what the rest of the prompt says. Whatever was matched is not told, logged or kept.
-- A public figure in a prompt that is close to any harm.
+- A public figure in a prompt that is flagged for any harm: 0.5 is where that begins.
 """
 
 import math
@@ -29,13 +29,13 @@ NEARBY = 8
 """Words that one feature may stretch over and still point at a place."""
 
 ADULT_AGE = 18
-MINORS_SEXUAL_MIN = 0.2
-"""From this score for sexual content a prompt about somebody below 18 is refused; others are flagged far above it."""
+MINORS_BELOW = 1.0
+"""A prompt about somebody below 18 is refused from so little below what is flagged as sexual elsewhere, in log-odds."""
 
-MINORS_HARD_MIN = 0.05
+MINORS_HARD_BELOW = 3.0
 """The same where one of `HARD` is in it."""
 
-MINORS = Threshold(flag=MINORS_HARD_MIN, block=MINORS_HARD_MIN)
+MINORS = Threshold(flag=0.5, block=0.5)
 HARD = frozenset({"sexual.sex_act", "sexual.porn", "sexual.private_part", "sexual.sexual_violence"})
 _AGE_WORDS = frozenset({"year", "years", "yr", "yrs", "yo", "y"})
 _AGE = re.compile(r"(\d{1,2})(?:yo|yr|yrs|y)")
@@ -98,7 +98,7 @@ class PromptFilter:
                 scores={Category.SEXUAL_MINORS: 1.0},
             )
         if "public_figures.figure" in classes:
-            scores.setdefault(Category.PUBLIC_FIGURES, max(scores.values()))
+            scores.setdefault(Category.PUBLIC_FIGURES, 1.0 / (1.0 + math.exp(-self.urgency(scores))))
         decision, category = self._policy.decide(scores, self._usual, tenant_id=tenant_id)
         if category is None:
             return PolicyVerdict(decision=decision, score=max(scores.values()), scores=scores)
@@ -126,7 +126,10 @@ class PromptFilter:
 
     def _is_of_minors(self, words: Sequence[str], classes: set[str], avoided: frozenset[str], sexual: float) -> bool:
         names_minor = "minors.minor" in classes or _is_of_age_below(words) or "negative.adults" in avoided
-        return names_minor and sexual >= (MINORS_HARD_MIN if classes & HARD else MINORS_SEXUAL_MIN)
+        if not names_minor:
+            return False
+        below = _log_odds(self._usual[Category.SEXUAL].flag) - _log_odds(sexual)
+        return below <= (MINORS_HARD_BELOW if classes & HARD else MINORS_BELOW)
 
     def _explained(
         self,

@@ -29,7 +29,7 @@ from heliograph.domain.prompt_verdict import SEVERITY, Category, PolicyDecision
 from heliograph.moderation.classifier import Threshold
 
 PUBLIC_FIGURES_DEFAULT = Threshold(flag=0.5, block=0.8)
-"""For the harm that a public figure is named together with; the weights have no head of their own for it."""
+"""For the harm that a public figure is named together with: its score is 0.5 where that harm begins to be flagged."""
 
 ADJUSTABLE = tuple(category for category in Category if category is not Category.SEXUAL_MINORS)
 TERMS_MAX = 10_000

@@ -13,7 +13,7 @@ from typing import Any
 
 from heliograph.domain.errors import Unavailable
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every migration in order. A test compares it with the scripts."""
 
 REVISION = "SELECT version_num FROM alembic_version"
