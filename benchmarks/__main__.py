@@ -31,6 +31,7 @@ BENCHMARKS = (
     Benchmark(name="memory", about_s=(18, 9)),
     Benchmark(name="finishing", about_s=(15, 4)),
     Benchmark(name="gates", about_s=(150, 30)),
+    Benchmark(name="safety", about_s=(60, 15)),
     Benchmark(name="throughput", about_s=(45, 18)),
     Benchmark(name="batching", about_s=(45, 12)),
     Benchmark(name="worker_loss", about_s=(70, 20)),
