@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from heliograph import app
-from heliograph.billing.costs import WASTE, By, CostReport, CostShare, cost_report, report_json
+from heliograph.billing.costs import WASTE, By, CostReport, CostShare, cost_report, report_json, running_words
 from heliograph.billing.prices import PriceBook
 from heliograph.billing.projection import VOLUMES, Assumption, Origin, Projection, assumptions, project
 from heliograph.cli_simulate import Recorded, moment, promised, record, surroundings, weights
@@ -416,12 +416,12 @@ def _tell(costs: Costs) -> None:
         console.print(f"Nothing was bought since {began}.")
     else:
         console.print(
-            f"{format_usd(report.bill)} since {began} for {report.pictures:,} pictures"
+            f"{format_usd(report.bill)} since {began} for {report.pictures:,} picture{'s' * (report.pictures != 1)}"
             + _per_picture(report, report.bill, report.pictures)
             + (f"; {format_usd(report.revenue)} charged to tenants" if report.revenue else "")
         )
         if report.running:
-            console.print(f"{format_usd(report.running)} of it belong to runs that have not ended.", style="dim")
+            console.print(f"{running_words(report)}.", style="dim")
         console.print()
         console.print(_rows_table(report))
         console.print()

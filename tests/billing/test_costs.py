@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.billing.costs import By, CostShare, cost_report
+from heliograph.billing.costs import By, CostShare, cost_report, running_words
 from heliograph.domain.billing_records import NO_TENANT, Account, LedgerTotal
 from heliograph.domain.ids import ModelId, TenantId
 from heliograph.domain.money import Micros
@@ -126,3 +126,10 @@ def test_no_micro_dollar_is_lost_however_it_is_cut(
     found = cost_report(totals, by=by, since_s=0.0, until_s=1.0)
     assert sum(row.cost for row in found.rows) == found.used == found.bill == sum(part[1] for part in parts)
     assert all(row.shared >= 0 for row in found.rows)
+
+
+def test_what_the_bill_does_not_have_yet_is_said_either_way() -> None:
+    ahead = cost_report([total(Account.FLEET, "gpu_hours", 7)], by=By.MODEL, since_s=0.0, until_s=1.0)
+    behind = cost_report([total(Account.FLEET, "gpu_hours", -7)], by=By.MODEL, since_s=0.0, until_s=1.0)
+    assert running_words(ahead) == "$0.000007 of it belongs to runs that have not ended"
+    assert running_words(behind) == "$0.000007 of what ended lately is not on the bill yet"

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from heliograph.billing.ledger import CHARGE_COMPONENT
 from heliograph.domain.billing_records import NO_TENANT, Account, Component, LedgerTotal
-from heliograph.domain.money import Micros
+from heliograph.domain.money import Micros, format_usd
 
 _USED = frozenset({Account.GPU_COST, Account.SERVICE_COST})
 OPERATOR = "(operator)"
@@ -142,6 +142,13 @@ def cost_report(totals: Sequence[LedgerTotal], *, by: By, since_s: float, until_
         shares=shares,
         waste={name: components[name] for name in WASTE if name in components},
     )
+
+
+def running_words(report: CostReport) -> str:
+    """What separates the bill from what was used, for people: GPUs are billed every few minutes, runs as they end."""
+    if report.running < 0:
+        return f"{format_usd(Micros(-report.running))} of what ended lately is not on the bill yet"
+    return f"{format_usd(report.running)} of it belongs to runs that have not ended"
 
 
 def report_json(report: CostReport) -> dict[str, object]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-from heliograph.billing.costs import WASTE, By, CostReport, CostShare
+from heliograph.billing.costs import WASTE, By, CostReport, CostShare, running_words
 from heliograph.billing.projection import Assumption, Projection
 from heliograph.domain.money import Micros, format_usd
 from heliograph.simulation.charts import duration_words, stacked
@@ -63,7 +63,7 @@ def _figures(costs: Costs) -> str:
     idle = report.waste.get("gpu_idle", 0) + report.waste.get("gpu_empty", 0)
     return cards_of(
         [
-            ("the bill", format_usd(report.bill), f"{format_usd(report.running)} in runs that go on"),
+            ("the bill", format_usd(report.bill), running_words(report)),
             ("a picture", _usd(report.per_picture_usd(report.bill)), f"{report.pictures:,} delivered"),
             ("charged", format_usd(report.revenue), "to tenants, refunds taken off"),
             ("made no picture", _share(wasted, report.used), f"{_share(idle, report.used)} idle GPUs"),
